@@ -1,0 +1,71 @@
+/*
+ * cpu.c - lending CPUs to threads
+ *
+ * A thread is on at most one CPU at a time, of whatever machine; a CPU has at
+ * most one thread.  A thread that finds every CPU taken waits for one.
+ */
+#include "base/cpu.h"
+
+void cpu_set_init(struct cpu_set *set, uint32_t nr_cpus)
+{
+	TMM_ASSERT(nr_cpus >= 1 && nr_cpus <= TMM_MAX_CPUS);
+	lock_init(&set->lock, RANK_CPUS);
+	set->nr = nr_cpus;
+	for (uint32_t id = 0; id < nr_cpus; id++)
+		set->cpu[id] = (struct tmm_cpu){.set = set, .id = id};
+}
+
+void tmm_cpu_exit(struct tmm_cpu *cpu)
+{
+	lock_take(&cpu->set->lock);
+	cpu->taken = false;
+	lock_drop(&cpu->set->lock);
+	if (tmm_port_cpu() == cpu)
+		tmm_port_cpu_set(NULL);
+}
+
+static bool try_take(struct tmm_cpu *cpu)
+{
+	bool took;
+
+	lock_take(&cpu->set->lock);
+	took = !cpu->taken;
+	cpu->taken = true;
+	lock_drop(&cpu->set->lock);
+	return took;
+}
+
+static void leave_current(void)
+{
+	struct tmm_cpu *cpu = tmm_port_cpu();
+
+	if (cpu)
+		tmm_cpu_exit(cpu);
+}
+
+struct tmm_cpu *cpu_attach(struct cpu_set *set)
+{
+	leave_current();
+	for (;;) {
+		for (uint32_t id = 0; id < set->nr; id++) {
+			if (!try_take(&set->cpu[id]))
+				continue;
+			tmm_port_cpu_set(&set->cpu[id]);
+			return &set->cpu[id];
+		}
+		tmm_port_relax();
+	}
+}
+
+tmm_err cpu_enter(struct cpu_set *set, uint32_t id)
+{
+	if (id >= set->nr)
+		return TMM_E_INVAL;
+	if (tmm_port_cpu() == &set->cpu[id])
+		return TMM_OK;
+	if (!try_take(&set->cpu[id]))
+		return TMM_E_BUSY;
+	leave_current();
+	tmm_port_cpu_set(&set->cpu[id]);
+	return TMM_OK;
+}

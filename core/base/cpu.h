@@ -1,0 +1,49 @@
+/*
+ * cpu.h - the CPUs of a machine, and which of them the caller is
+ *
+ * Storeys keep their per-CPU data in arrays indexed by tmm_cpu.id.  The thread's
+ * pointer may belong to another machine (two fit in one process), so cpu_self()
+ * compares before it believes it.
+ */
+#ifndef TUXMM_BASE_CPU_H
+#define TUXMM_BASE_CPU_H
+
+#include <tuxmm/cpu.h>
+
+#include "base/lock.h"
+
+struct cpu_set;
+
+/* (c) constant after init  (l) cpu_set.lock */
+struct tmm_cpu {
+	struct cpu_set *set; /* (c) */
+	uint32_t id;         /* (c) */
+	uint32_t node;       /* (c) */
+	bool taken;          /* (l) a thread is on it */
+};
+
+struct cpu_set {
+	struct lock lock;
+	uint32_t nr;                      /* (c) */
+	struct tmm_cpu cpu[TMM_MAX_CPUS]; /* (c) but for taken */
+};
+
+void cpu_set_init(struct cpu_set *set, uint32_t nr_cpus);
+
+/* The slow half of cpu_self(): leave the other machine's CPU, take a free one here. */
+struct tmm_cpu *cpu_attach(struct cpu_set *set);
+
+/* Put the caller on CPU `id`: TMM_E_INVAL, TMM_E_BUSY as tmm_cpu_enter(). */
+TMM_MUST_CHECK tmm_err cpu_enter(struct cpu_set *set, uint32_t id);
+
+/* The CPU of this machine that the caller runs on. */
+static ALWAYS_INLINE struct tmm_cpu *cpu_self(struct cpu_set *set)
+{
+	struct tmm_cpu *cpu = tmm_port_cpu();
+
+	if (likely(cpu && cpu->set == set))
+		return cpu;
+	return cpu_attach(set);
+}
+
+#endif

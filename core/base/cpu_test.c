@@ -1,0 +1,47 @@
+#include "base/cpu.h"
+#include "test.h"
+
+static struct cpu_set one, two;
+
+TEST(caller_is_given_the_first_free_cpu_and_keeps_it)
+{
+	struct tmm_cpu *cpu;
+
+	cpu_set_init(&one, 2);
+	cpu = cpu_self(&one);
+	CHECK(cpu->id == 0);
+	CHECK(cpu_self(&one) == cpu);
+	tmm_cpu_exit(cpu);
+}
+
+TEST(entering_a_cpu_leaves_the_one_before)
+{
+	cpu_set_init(&one, 2);
+	CHECK(cpu_self(&one)->id == 0);
+	CHECK(cpu_enter(&one, 1) == TMM_OK);
+	CHECK(cpu_self(&one)->id == 1);
+	CHECK(cpu_enter(&one, 0) == TMM_OK);
+	CHECK(cpu_enter(&one, 2) == TMM_E_INVAL);
+	tmm_cpu_exit(cpu_self(&one));
+}
+
+TEST(a_taken_cpu_is_busy)
+{
+	cpu_set_init(&one, 2);
+	one.cpu[1].taken = true; /* as another thread would have it */
+	CHECK(cpu_enter(&one, 1) == TMM_E_BUSY);
+	one.cpu[1].taken = false;
+}
+
+TEST(two_machines_do_not_share_a_cpu)
+{
+	cpu_set_init(&one, 1);
+	cpu_set_init(&two, 1);
+	CHECK(cpu_self(&one) == &one.cpu[0]);
+	CHECK(cpu_self(&two) == &two.cpu[0]);
+	CHECK(!one.cpu[0].taken);
+	CHECK(cpu_self(&one) == &one.cpu[0]);
+	CHECK(!two.cpu[0].taken);
+	tmm_cpu_exit(&one.cpu[0]);
+	CHECK(tmm_port_cpu() == NULL);
+}

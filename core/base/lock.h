@@ -1,0 +1,75 @@
+/*
+ * lock.h - spin locks with ranks
+ *
+ * A thread takes locks in rising rank only; docs/LOCKS.md says what each guards.
+ * port/strict panics when the order is broken.  clang checks TMM_REQUIRES.
+ */
+#ifndef TUXMM_BASE_LOCK_H
+#define TUXMM_BASE_LOCK_H
+
+#include "base/base.h"
+
+#if defined(__clang__)
+#define TMM_REQUIRES(lock)   __attribute__((requires_capability(lock)))
+#define TMM_GUARDED_BY(lock) __attribute__((guarded_by(lock)))
+#define LOCK_CAPABILITY      __attribute__((capability("spinlock")))
+#define LOCK_ACQUIRES(lock)  __attribute__((acquire_capability(lock)))
+#define LOCK_RELEASES(lock)  __attribute__((release_capability(lock)))
+#define LOCK_UNCHECKED       __attribute__((no_thread_safety_analysis))
+#else
+#define TMM_REQUIRES(lock)
+#define TMM_GUARDED_BY(lock)
+#define LOCK_CAPABILITY
+#define LOCK_ACQUIRES(lock)
+#define LOCK_RELEASES(lock)
+#define LOCK_UNCHECKED
+#endif
+
+/* Low ranks are taken first. */
+enum lock_rank {
+	RANK_MM = 1,     /* an address space: areas and tables */
+	RANK_CACHE,      /* page cache: every mapping's pages */
+	RANK_SLAB,       /* list of caches */
+	RANK_CACHE_NODE, /* one slab cache's slabs */
+	RANK_ZONE,       /* one zone's blocks; a leaf */
+	RANK_CPUS        /* which CPUs are taken; a leaf */
+};
+
+struct LOCK_CAPABILITY lock {
+	struct tmm_spinlock spin;
+	unsigned char rank;
+};
+
+static inline void lock_init(struct lock *lock, enum lock_rank rank)
+{
+	lock->spin = (struct tmm_spinlock)TMM_SPINLOCK_INIT;
+	lock->rank = (unsigned char)rank;
+}
+
+static inline void lock_take(struct lock *lock) LOCK_ACQUIRES(lock) LOCK_UNCHECKED
+{
+	tmm_port_lock(&lock->spin, lock->rank);
+}
+
+static inline void lock_drop(struct lock *lock) LOCK_RELEASES(lock) LOCK_UNCHECKED
+{
+	tmm_port_unlock(&lock->spin, lock->rank);
+}
+
+/* For locks that interrupt handlers take too. */
+static inline tmm_irq lock_take_irqsave(struct lock *lock) LOCK_ACQUIRES(lock) LOCK_UNCHECKED
+{
+	tmm_irq irq = tmm_port_irq_save();
+
+	tmm_port_lock(&lock->spin, lock->rank);
+	return irq;
+}
+
+static inline void lock_drop_irqrestore(struct lock *lock, tmm_irq irq)
+	LOCK_RELEASES(lock) LOCK_UNCHECKED
+{
+	tmm_port_unlock(&lock->spin, lock->rank);
+	tmm_port_irq_restore(irq);
+}
+
+#endif

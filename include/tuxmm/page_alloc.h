@@ -1,0 +1,128 @@
+/*
+ * page_alloc.h - page frames, lent in power-of-two runs
+ *
+ * RAM is divided into zones.  A zone lends runs of 2^order adjacent frames; a
+ * returned run joins its free neighbours, so that long runs grow back by
+ * themselves.  Small runs come from the CPU's own stacks without a lock.
+ *
+ * Units    tmm_pfn numbers frames; order is the logarithm of a run's length
+ * Errors   tmm_err; results go through out_*, left alone on failure
+ * Owning   a run is its borrower's until tmm_pages_free(), same order
+ * Locks    takes zone locks (rank ZONE, a leaf); any context.  Sleeps only when
+ *          gfp has TMM_GFP_DIRECT_RECLAIM and memory is short
+ * Linux    alloc_pages(), __free_pages(), struct zone, /proc/buddyinfo
+ */
+#ifndef TUXMM_PAGE_ALLOC_H
+#define TUXMM_PAGE_ALLOC_H
+
+#include <tuxmm/types.h>
+
+#define TMM_MAX_ORDER 10u /* longest run: 2^10 frames, 4 MiB */
+#define TMM_NR_ORDERS (TMM_MAX_ORDER + 1)
+
+enum tmm_zone_id {
+	TMM_ZONE_DMA,    /* below 16 MiB */
+	TMM_ZONE_DMA32,  /* below 4 GiB */
+	TMM_ZONE_NORMAL, /* above */
+	TMM_NR_ZONES
+};
+
+/*
+ * What a request wants and may do: Linux's bits by meaning, not by value.
+ * Zone: none means any, highest first.
+ */
+typedef uint32_t tmm_gfp;
+
+#define TMM_GFP_DMA              (1u << 0) /* only ZONE_DMA */
+#define TMM_GFP_DMA32            (1u << 1) /* ZONE_DMA32 or below */
+#define TMM_GFP_MOVABLE          (1u << 2) /* the owner can move it */
+#define TMM_GFP_RECLAIMABLE      (1u << 3) /* a shrinker can free it */
+#define TMM_GFP_HIGH             (1u << 4) /* may dig into half of the min reserve */
+#define TMM_GFP_IO               (1u << 5) /* reclaim may start I/O */
+#define TMM_GFP_FS               (1u << 6) /* reclaim may call the file system */
+#define TMM_GFP_DIRECT_RECLAIM   (1u << 7) /* the caller may sleep and reclaim */
+#define TMM_GFP_KSWAPD           (1u << 8) /* wake background reclaim when low */
+#define TMM_GFP_ZERO             (1u << 9) /* contents read as zeroes */
+#define TMM_GFP_NORETRY          (1u << 10)
+#define TMM_GFP_NOFAIL           (1u << 11)
+#define TMM_GFP_NOWARN           (1u << 12)
+#define TMM_GFP_MEMALLOC         (1u << 13) /* ignore watermarks: frees more than it takes */
+
+#define TMM_GFP_NOWAIT           TMM_GFP_KSWAPD
+#define TMM_GFP_ATOMIC           (TMM_GFP_HIGH | TMM_GFP_KSWAPD)
+#define TMM_GFP_KERNEL           (TMM_GFP_DIRECT_RECLAIM | TMM_GFP_KSWAPD | TMM_GFP_IO | TMM_GFP_FS)
+#define TMM_GFP_USER             TMM_GFP_KERNEL
+#define TMM_GFP_HIGHUSER_MOVABLE (TMM_GFP_USER | TMM_GFP_MOVABLE)
+
+struct tmm_pages; /* fields: core/page/page_system.h */
+
+/*
+ * Borrow 2^order frames, aligned to their own length.  Contents are unspecified
+ * unless gfp has TMM_GFP_ZERO.  Runs taken one after another rise with their
+ * address as long as a block lasts.
+ *   TMM_OK       *out_pfn is the first frame
+ *   TMM_E_NOMEM  no free run is that long above the watermark gfp may reach
+ *   TMM_E_INVAL  order > TMM_MAX_ORDER
+ */
+TMM_MUST_CHECK tmm_err tmm_pages_alloc(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
+                                       tmm_pfn *out_pfn);
+
+/* Give a run back.  A (pfn, order) that is not lent is the caller's bug: panics. */
+void tmm_pages_free(struct tmm_pages *pages, tmm_pfn pfn, unsigned order);
+
+/*
+ * Borrow up to nr single frames, rising where possible; returns how many.
+ * Less than nr only when memory is short.  Each is freed by itself, order 0.
+ */
+size_t tmm_pages_alloc_bulk(struct tmm_pages *pages, tmm_gfp gfp, size_t nr, tmm_pfn *out);
+void tmm_pages_free_bulk(struct tmm_pages *pages, size_t nr, const tmm_pfn *pfns);
+
+/*
+ * The frame's address in the direct map, good for TMM_PAGE_SIZE << order bytes,
+ * and the reverse.  An address or frame outside RAM panics.
+ */
+void *tmm_page_address(const struct tmm_pages *pages, tmm_pfn pfn);
+tmm_pfn tmm_virt_to_pfn(const struct tmm_pages *pages, const void *address);
+
+/* Empty every stack of the calling CPU into the zones. */
+void tmm_pages_drain(struct tmm_pages *pages);
+
+/*
+ * What the allocator starts when it cannot serve a request that may sleep; a
+ * storey above fills the table.  Called without locks.
+ */
+struct tmm_reclaim_ops {
+	/* Free something; returns the pages freed, 0: nothing is left to free. */
+	uint64_t (*reclaim)(void *arg, tmm_gfp gfp, unsigned order);
+};
+
+/* NULL ops: nothing can be reclaimed.  Before any second CPU allocates. */
+void tmm_pages_set_reclaim(struct tmm_pages *pages, const struct tmm_reclaim_ops *ops,
+                           void *arg);
+
+/* Counts of one zone; a consistent snapshot. */
+struct tmm_zone_info {
+	const char *name; /* "DMA", "DMA32", "Normal" */
+	uint32_t node;
+	tmm_pfn start;          /* first frame of the span */
+	uint64_t spanned_pages; /* with holes */
+	uint64_t present_pages; /* that are RAM */
+	uint64_t managed_pages; /* handed over by memblock */
+	uint64_t free_pages;    /* in the zone, stacks not counted, as Linux counts */
+	uint64_t stack_pages;   /* free, on the stacks of CPUs */
+	uint64_t watermark_min, watermark_low, watermark_high;
+	uint64_t lowmem_reserve[TMM_NR_ZONES];
+	uint64_t free_area[TMM_NR_ORDERS]; /* free runs of each order, fully merged */
+};
+
+/* False when the machine has no memory in that zone; *out then has name and zeroes. */
+bool tmm_zone_info(struct tmm_pages *pages, enum tmm_zone_id zone, struct tmm_zone_info *out);
+
+/* Frames lent to no one, stacks included; and all that zones manage. */
+uint64_t tmm_pages_free_count(struct tmm_pages *pages);
+uint64_t tmm_pages_managed_count(const struct tmm_pages *pages);
+
+/* Panics unless bits, counts, lists and stacks agree.  No CPU may be allocating. */
+void tmm_pages_check(struct tmm_pages *pages);
+
+#endif

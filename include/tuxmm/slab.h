@@ -1,0 +1,98 @@
+/*
+ * slab.h - caches of equal objects, and kmalloc over them
+ *
+ * A cache lends objects of one size from slabs: runs of frames cut into equal
+ * pieces.  A slab whose objects are all free goes back to the page allocator.
+ * kmalloc() is a set of caches by size.
+ *
+ * Units    sizes in bytes
+ * Owning   an object is its borrower's until it is freed to the cache it is of
+ * Locks    takes cache->lock (rank SLAB), below it rank ZONE; any context,
+ *          sleeps only where gfp lets the page allocator sleep
+ * Linux    kmem_cache_create(), kmem_cache_alloc(), kmalloc(), /proc/slabinfo
+ */
+#ifndef TUXMM_SLAB_H
+#define TUXMM_SLAB_H
+
+#include <tuxmm/page_alloc.h>
+
+#define TMM_KMALLOC_MAX_CACHE UINT64_C(8192) /* beyond: straight from pages */
+#define TMM_KMALLOC_MAX       (TMM_PAGE_SIZE << TMM_MAX_ORDER)
+
+struct tmm_slab_system; /* fields: core/slab/slab_system.h */
+struct tmm_cache;       /* Linux: struct kmem_cache */
+
+struct tmm_cache_spec {
+	const char *name;   /* at most 31 characters, unique; copied */
+	size_t size_bytes;  /* of one object, 1 .. 32768 */
+	size_t align_bytes; /* a power of two up to a page, 0: 8 */
+	bool hwcache_align; /* objects begin on a 64-byte line */
+	bool reclaimable;   /* pages are marked so (Linux: SLAB_RECLAIM_ACCOUNT) */
+
+	/* Called once for each object when its slab is made; NULL: none. */
+	void (*ctor)(void *object);
+};
+
+/*
+ *   TMM_OK       *out_cache
+ *   TMM_E_INVAL  a size, alignment or name out of range
+ *   TMM_E_EXIST  the name is taken
+ *   TMM_E_NOMEM
+ */
+TMM_MUST_CHECK tmm_err tmm_cache_create(struct tmm_slab_system *slabs,
+                                        const struct tmm_cache_spec *spec,
+                                        struct tmm_cache **out_cache);
+
+/* TMM_E_BUSY, and nothing happened, while an object is lent. */
+TMM_MUST_CHECK tmm_err tmm_cache_destroy(struct tmm_cache *cache);
+
+/*
+ * An object, or NULL when memory is short.  TMM_GFP_ZERO clears it (not for
+ * caches with a constructor: panics).
+ */
+void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp);
+
+/* NULL is ignored.  An address that is not a lent object of the cache: panics. */
+void tmm_cache_free(struct tmm_cache *cache, void *object);
+
+/* Give every empty slab back; returns the pages freed. */
+uint64_t tmm_cache_shrink(struct tmm_cache *cache);
+
+/*
+ * size bytes, aligned to 8, to the size itself when it is a power of two.
+ * NULL when memory is short or size > TMM_KMALLOC_MAX; size 0 gives a unique
+ * address that must not be touched (Linux: ZERO_SIZE_PTR) and may be freed.
+ */
+void *tmm_kmalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp);
+void *tmm_kzalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp);
+void *tmm_krealloc(struct tmm_slab_system *slabs, void *object, size_t size_bytes, tmm_gfp gfp);
+void tmm_kfree(struct tmm_slab_system *slabs, void *object);
+
+/* Bytes usable at an address kmalloc returned. */
+size_t tmm_ksize(struct tmm_slab_system *slabs, const void *object);
+
+struct tmm_cache_info {
+	char name[32];
+	uint64_t active_objs;  /* lent */
+	uint64_t num_objs;     /* in all slabs */
+	uint64_t active_slabs; /* with at least one object lent */
+	uint64_t num_slabs;
+	uint32_t size_bytes; /* distance between objects */
+	uint32_t objs_per_slab;
+	uint32_t pages_per_slab;
+	bool reclaimable;
+};
+
+/*
+ * Caches in the order of /proc/slabinfo (newest first), index 0 upwards; false
+ * past the last.
+ */
+bool tmm_cache_info(struct tmm_slab_system *slabs, size_t index, struct tmm_cache_info *out);
+
+/* Frames that slabs and large kmalloc hold (Linux: Slab in meminfo). */
+uint64_t tmm_slab_pages(struct tmm_slab_system *slabs, bool reclaimable);
+
+/* Panics unless every slab's free list, count and list membership agree. */
+void tmm_slab_check(struct tmm_slab_system *slabs);
+
+#endif

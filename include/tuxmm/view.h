@@ -1,0 +1,43 @@
+/*
+ * view.h - the text of Linux's memory files, byte for byte as Linux prints them
+ *
+ * Each function writes one file into a sink.  Numbers of one call are one
+ * snapshot.
+ *
+ * Linux    /proc/meminfo, buddyinfo, zoneinfo, slabinfo, vmstat, PID/maps,
+ *          PID/smaps, PID/status (formats of 6.x)
+ */
+#ifndef TUXMM_VIEW_H
+#define TUXMM_VIEW_H
+
+#include <tuxmm/machine.h>
+
+/* Takes text in pieces of any length. */
+struct tmm_sink {
+	void (*write)(void *arg, const char *text, size_t bytes);
+	void *arg;
+};
+
+void tmm_view_meminfo(struct tmm_machine *machine, const struct tmm_sink *sink);
+void tmm_view_buddyinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
+void tmm_view_zoneinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
+void tmm_view_slabinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
+void tmm_view_vmstat(struct tmm_machine *machine, const struct tmm_sink *sink);
+
+void tmm_view_maps(struct tmm_mm *mm, const struct tmm_sink *sink);
+void tmm_view_smaps(struct tmm_mm *mm, const struct tmm_sink *sink);
+
+/* What status says that memory management does not know. */
+struct tmm_task_id {
+	const char *name; /* comm: at most 15 characters */
+	char state;       /* 'R', 'S', 'Z', ... */
+	uint32_t pid, ppid, threads;
+	uint32_t uid[4], gid[4]; /* real, effective, saved, file system */
+	uint32_t umask, fd_size;
+	uint64_t sig_pending, shd_pending, sig_blocked, sig_ignored, sig_caught;
+	uint64_t voluntary_switches, involuntary_switches;
+};
+void tmm_view_status(struct tmm_mm *mm, const struct tmm_task_id *id,
+                     const struct tmm_sink *sink);
+
+#endif

@@ -1,0 +1,124 @@
+/*
+ * strict.c - the port that trusts nobody
+ *
+ * Held locks form a stack of rising ranks; saved interrupt states count up.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <tuxmm/port.h>
+
+#include "panic.h"
+
+#define MAX_HELD 16
+
+static struct tmm_cpu *current_cpu;
+static void (*panic_handler)(const char *file, unsigned line, const char *what);
+static struct {
+	const struct tmm_spinlock *lock;
+	unsigned rank;
+} held[MAX_HELD];
+static unsigned nr_held;
+static unsigned irq_depth;
+
+#define RULE(rule)                                                                             \
+	do {                                                                                   \
+		if (!(rule))                                                                   \
+			tmm_port_panic(__FILE__, __LINE__, #rule);                             \
+	} while (0)
+
+struct tmm_cpu *tmm_port_cpu(void)
+{
+	return current_cpu;
+}
+
+void tmm_port_cpu_set(struct tmm_cpu *cpu)
+{
+	current_cpu = cpu;
+}
+
+void tmm_port_lock(struct tmm_spinlock *lock, unsigned rank)
+{
+	bool lock_is_free = !lock->taken;
+	bool ranks_rise = nr_held == 0 || held[nr_held - 1].rank < rank;
+
+	RULE(lock_is_free);
+	RULE(ranks_rise);
+	RULE(nr_held < MAX_HELD);
+	lock->taken = 1;
+	held[nr_held].lock = lock;
+	held[nr_held++].rank = rank;
+}
+
+bool tmm_port_trylock(struct tmm_spinlock *lock, unsigned rank)
+{
+	if (lock->taken)
+		return false;
+	tmm_port_lock(lock, rank);
+	return true;
+}
+
+void tmm_port_unlock(struct tmm_spinlock *lock, unsigned rank)
+{
+	unsigned i = nr_held;
+	bool lock_is_held;
+
+	while (i > 0 && held[i - 1].lock != lock)
+		i--;
+	lock_is_held = i > 0 && lock->taken && held[i - 1].rank == rank;
+	RULE(lock_is_held);
+	for (; i < nr_held; i++)
+		held[i - 1] = held[i];
+	nr_held--;
+	lock->taken = 0;
+}
+
+tmm_irq tmm_port_irq_save(void)
+{
+	return irq_depth++;
+}
+
+void tmm_port_irq_restore(tmm_irq irq)
+{
+	bool restored_in_reverse_order = irq_depth > 0 && irq == irq_depth - 1;
+
+	RULE(restored_in_reverse_order);
+	irq_depth--;
+}
+
+void tmm_port_relax(void)
+{
+	bool somebody_else_could_change_what_is_waited_for = false;
+
+	RULE(somebody_else_could_change_what_is_waited_for);
+}
+
+bool tmm_port_may_sleep(void)
+{
+	return nr_held == 0 && irq_depth == 0;
+}
+
+void tmm_port_on_panic(void (*handler)(const char *file, unsigned line, const char *what))
+{
+	panic_handler = handler;
+}
+
+void tmm_port_forget_locks(void)
+{
+	nr_held = 0;
+	irq_depth = 0;
+	current_cpu = NULL;
+}
+
+_Noreturn void tmm_port_panic(const char *file, unsigned line, const char *what)
+{
+	if (panic_handler)
+		panic_handler(file, line, what);
+	fprintf(stderr, "tuxmm: %s:%u: broken rule: %s\n", file, line, what);
+	abort();
+}
+
+void tmm_port_log(unsigned level, const char *line)
+{
+	fprintf(stderr, "tuxmm: <%u> %s\n", level, line);
+}
