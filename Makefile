@@ -1,22 +1,41 @@
 # The front door; Meson does the work.
 BUILD = build
+PREFIX = /usr/local
 NINJA = ninja -C $(BUILD)
 
-all: $(BUILD)/build.ninja
-	@$(NINJA)
+all: configured
+	@$(NINJA) --quiet
 
-$(BUILD)/build.ninja:
+# Installs what is missing, quickly nothing when all is there.
+configured:
 	@tools/setup build
-	@meson setup $(BUILD)
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix $(PREFIX) >/dev/null
 
-test check: all
+run: all
+	@tools/main-job $(BUILD)
+
+test check: configured
+	@tools/setup test
+	@$(NINJA) --quiet
 	@meson test -C $(BUILD) --print-errorlogs
+
+bench: all
+	@for bench in $(BUILD)/bench-*; do \
+		test -x $$bench -a -f $$bench || continue; echo "== $${bench##*/}"; $$bench || exit 1; done
+	@echo "== programs"; bench/programs $(BUILD)
+
+install: all
+	@meson install -C $(BUILD)
 
 clean:
 	rm -rf $(BUILD)
 
 help:
-	@echo 'make          build the command: build/tuxmm'
-	@echo 'make test     build and run every test'
+	@echo 'make          build the command: $(BUILD)/tuxmm'
+	@echo 'make run      the main job: real programs on a machine of 128 MiB'
+	@echo 'make test     build and run every test (also: make check)'
+	@echo 'make bench    measure; docs/PERFORMANCE.md explains the rows'
+	@echo 'make install  install command, library, headers and manual pages below PREFIX'
+	@echo 'make clean    remove $(BUILD)'
 
-.PHONY: all test check clean help
+.PHONY: all configured run test check bench install clean help
