@@ -11,12 +11,7 @@
 #define TUXMM_VIEW_H
 
 #include <tuxmm/machine.h>
-
-/* Takes text in pieces of any length. */
-struct tmm_sink {
-	void (*write)(void *arg, const char *text, size_t bytes);
-	void *arg;
-};
+#include <tuxmm/sink.h>
 
 void tmm_view_meminfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_buddyinfo(struct tmm_machine *machine, const struct tmm_sink *sink);

@@ -1,0 +1,42 @@
+/*
+ * print.h - formatted text into a sink
+ *
+ * The subset of printf that Linux's own files need: %c %s %d %u %x %X and %%, with
+ * the flags '-' and '0', a width (digits or *), and the lengths l, ll and z.  A
+ * precision is for %s alone, to cut it.
+ *
+ * Text is collected in the printer and passed on in larger pieces; print_end()
+ * passes on the rest.
+ */
+#ifndef TUXMM_BASE_PRINT_H
+#define TUXMM_BASE_PRINT_H
+
+#include <stdarg.h>
+
+#include <tuxmm/sink.h>
+
+#include "base/base.h"
+
+struct printer {
+	const struct tmm_sink *sink;
+	uint64_t column; /* characters since the last newline */
+	size_t used;     /* of buffer */
+	char buffer[512];
+};
+
+void print_begin(struct printer *printer, const struct tmm_sink *sink);
+void print_end(struct printer *printer);
+
+__attribute__((format(printf, 2, 3))) void print(struct printer *printer, const char *format,
+                                                 ...);
+
+/* One character. */
+void print_char(struct printer *printer, char c);
+
+/* Spaces until `column`; none when the line is there already. */
+void print_pad_to(struct printer *printer, uint64_t column);
+
+/* Text with each character of `escape` as a backslash and three octal digits. */
+void print_escaped(struct printer *printer, const char *text, const char *escape);
+
+#endif
