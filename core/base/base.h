@@ -7,6 +7,12 @@
 #include <tuxmm/port.h>
 #include <tuxmm/types.h>
 
+/* The four functions of libc that a freestanding compiler assumes anyhow. */
+void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
+void *memmove(void *to, const void *from, size_t bytes);
+void *memset(void *to, int byte, size_t bytes);
+int memcmp(const void *a, const void *b, size_t bytes);
+
 #define likely(x)     __builtin_expect(!!(x), 1)
 #define unlikely(x)   __builtin_expect(!!(x), 0)
 
