@@ -81,10 +81,21 @@ TMM_MUST_CHECK tmm_err tmm_memblock_free(struct tmm_memblock *mb, tmm_paddr star
  *   TMM_E_INVAL  a range wraps round the end of the address space
  *   TMM_E_NOSPC  too many regions
  *   TMM_E_NOMEM  no usable page is left
+ * After TMM_E_INVAL nothing has changed; after the others mb starts over with
+ * tmm_memblock_init().
  */
 TMM_MUST_CHECK tmm_err tmm_memblock_from_firmware(struct tmm_memblock *mb,
                                                   const struct tmm_firmware_range *map,
                                                   size_t nr_ranges, uint64_t mem_limit_bytes);
+
+/*
+ * The map that a PC's firmware shows for ram_bytes of RAM, rounded down to whole
+ * pages: its first page and 640 KiB .. 1 MiB are reserved, and what does not fit
+ * below 3 GiB continues at 4 GiB.  Returns how many ranges it wrote.
+ */
+#define TMM_FIRMWARE_PC_RANGES 8u
+size_t tmm_firmware_pc(uint64_t ram_bytes,
+                       struct tmm_firmware_range out[TMM_FIRMWARE_PC_RANGES]);
 
 struct tmm_memblock_request {
 	uint64_t size_bytes;
@@ -100,6 +111,7 @@ struct tmm_memblock_request {
  * Cleared to zeroes when mb->ram is known.  It is given back with
  * tmm_memblock_free().
  *   TMM_E_NOMEM  nothing free is large enough
+ *   TMM_E_NOSPC  the list of reserved regions is full
  *   TMM_E_INVAL  size 0, or an alignment that is no power of two
  */
 TMM_MUST_CHECK tmm_err tmm_memblock_alloc(struct tmm_memblock *mb,
@@ -113,7 +125,7 @@ TMM_MUST_CHECK tmm_err tmm_memblock_alloc(struct tmm_memblock *mb,
 bool tmm_memblock_next_free(const struct tmm_memblock *mb, uint64_t *cursor,
                             struct tmm_region *out);
 
-/* Drop memory outside [min, max): Linux's memblock_trim_memory and mem= caps. */
+/* Drop memory outside [min, max).  TMM_E_INVAL: min > max. */
 TMM_MUST_CHECK tmm_err tmm_memblock_trim(struct tmm_memblock *mb, tmm_paddr min, tmm_paddr max);
 
 /* Sums, and the first and last address of memory (0 when there is none). */
