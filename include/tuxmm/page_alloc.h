@@ -118,6 +118,23 @@ struct tmm_zone_info {
 /* False when the machine has no memory in that zone; *out then has name and zeroes. */
 bool tmm_zone_info(struct tmm_pages *pages, enum tmm_zone_id zone, struct tmm_zone_info *out);
 
+/* What CPU `cpu` keeps of a zone on its stacks; false past the last CPU. */
+struct tmm_stack_info {
+	uint64_t count_pages; /* free, on the stacks */
+	uint64_t high_pages;  /* beyond that some go back to the zone */
+	uint64_t batch_pages; /* taken from the zone or given back at a time */
+};
+bool tmm_zone_stack_info(struct tmm_pages *pages, enum tmm_zone_id zone, unsigned cpu,
+                         struct tmm_stack_info *out);
+
+/* What happened since boot, all CPUs together (Linux: pgalloc_*, allocstall_*, pgfree). */
+struct tmm_page_events {
+	uint64_t allocated_pages[TMM_NR_ZONES];
+	uint64_t stalls[TMM_NR_ZONES]; /* requests that had to reclaim, by zone asked for */
+	uint64_t freed_pages;
+};
+void tmm_pages_events(struct tmm_pages *pages, struct tmm_page_events *out);
+
 /* Frames lent to no one, stacks included; and all that zones manage. */
 uint64_t tmm_pages_free_count(struct tmm_pages *pages);
 uint64_t tmm_pages_managed_count(const struct tmm_pages *pages);

@@ -220,6 +220,18 @@ struct tmm_mm_usage {
 };
 void tmm_mm_usage(struct tmm_mm *mm, struct tmm_mm_usage *out);
 
+/* All address spaces together; counts of events are since boot, ended tasks' included. */
+struct tmm_space_totals {
+	uint64_t anon_pages;         /* frames that are somebody's private memory */
+	uint64_t mapped_pages;       /* page-cache frames that some leaf points to */
+	uint64_t table_pages;        /* page tables */
+	uint64_t committed_pages;    /* promised (Linux: Committed_AS) */
+	uint64_t commit_limit_pages; /* what mode 2 would allow (CommitLimit) */
+	uint64_t minor_faults, major_faults;
+	uint64_t oom_faults; /* answered TMM_FAULT_OOM: each ends its task */
+};
+void tmm_space_totals(struct tmm_space_system *spaces, struct tmm_space_totals *out);
+
 /* One area, as /proc/PID/maps and smaps want it. */
 struct tmm_area {
 	uint64_t start, end;
