@@ -27,7 +27,8 @@
 
 /* Low ranks are taken first. */
 enum lock_rank {
-	RANK_MM = 1,     /* an address space: areas and tables */
+	RANK_SPACES = 1, /* list of address spaces */
+	RANK_MM,         /* an address space: areas and tables */
 	RANK_CACHE,      /* page cache: every mapping's pages */
 	RANK_SLAB,       /* list of caches */
 	RANK_CACHE_NODE, /* one slab cache's slabs */

@@ -28,7 +28,11 @@ struct tmm_mapping_ops {
 	 */
 	tmm_err (*read)(void *owner, uint64_t index, size_t nr, void *const *page_addresses);
 
-	/* Write the first size_bytes of page `index` back.  TMM_OK or TMM_E_IO. */
+	/*
+	 * Write the first size_bytes of page `index` back.  TMM_OK or TMM_E_IO.
+	 * NULL: there is nothing to write to, as for memory that is shared and
+	 * anonymous; a dirty page stays dirty, and in RAM, until it is cut off.
+	 */
 	tmm_err (*write)(void *owner, uint64_t index, const void *page_address,
 	                 size_t size_bytes);
 
@@ -64,6 +68,7 @@ struct tmm_file_spec {
 	uint64_t inode;
 	bool readable, writable; /* as opened: mmap's EACCES */
 	bool noexec;             /* mount option: PROT_EXEC gives EPERM */
+	bool shmem;              /* its bytes live in memory alone: counted as TMM_RSS_SHMEM */
 };
 
 TMM_MUST_CHECK tmm_err tmm_file_create(struct tmm_cache_system *cache,

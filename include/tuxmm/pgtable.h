@@ -94,8 +94,8 @@ void tmm_pte_clear_range(struct tmm_pgtable *pt, tmm_vaddr start, tmm_vaddr end,
                          tmm_pte_gone gone, void *arg);
 
 /*
- * Change every present leaf of [start, end) to have exactly the WRITE, NX bits
- * that `rights` returns for it; flush once if any lost a right.
+ * Change every present leaf of [start, end) to have exactly the WRITE, NX and
+ * USER bits that `rights` returns for it; flush once if any lost a right.
  */
 typedef uint64_t (*tmm_pte_rights)(void *arg, tmm_vaddr va, tmm_pte old);
 void tmm_pte_protect_range(struct tmm_pgtable *pt, tmm_vaddr start, tmm_vaddr end,
