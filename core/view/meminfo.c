@@ -1,0 +1,149 @@
+/*
+ * meminfo.c - /proc/meminfo and /proc/buddyinfo
+ *
+ * MemFree counts what lies in zones; pages on the CPUs' stacks are neither free
+ * nor used there, as in Linux.  MemAvailable is Linux's estimate: free memory
+ * above the reserves, plus the part of page cache and reclaimable slab that can
+ * go without hurting.  Rows of things that a machine does not have are 0.
+ */
+#include "view/snapshot.h"
+
+#define VMALLOC_TOTAL_KIB ((UINT64_C(1) << 35) - 1) /* of four levels: 32 TiB, less a byte */
+
+static void row(struct printer *printer, const char *name, uint64_t kib)
+{
+	print(printer, "%s:", name);
+	print_pad_to(printer, 16);
+	print(printer, "%8lu kB\n", kib);
+}
+
+static void page_row(struct printer *printer, const char *name, uint64_t pages)
+{
+	row(printer, name, pages_to_kib(pages));
+}
+
+static void zero_rows(struct printer *printer, const char *const *names, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		row(printer, names[i], 0);
+}
+
+/* Frames that a zone keeps back from ordinary requests. */
+static uint64_t zone_reserve(const struct tmm_zone_info *zone)
+{
+	uint64_t most = 0;
+
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++)
+		most = max_u64(most, zone->lowmem_reserve[z]);
+	return min_u64(most + zone->watermark_high, zone->managed_pages);
+}
+
+/* What of `pages` can be taken back: at least half, and all above the low watermark. */
+static uint64_t takeable(uint64_t pages, uint64_t low)
+{
+	return pages - min_u64(pages / 2, low);
+}
+
+static uint64_t available_pages(const struct snapshot *snapshot, uint64_t free_pages)
+{
+	uint64_t reserve = 0, low = 0, available;
+
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		reserve += zone_reserve(&snapshot->zone[z].info);
+		low += snapshot->zone[z].info.watermark_low;
+	}
+	available = free_pages + takeable(snapshot->cache_pages, low) +
+	            takeable(snapshot->slab_reclaimable_pages, low);
+	return available > reserve ? available - reserve : 0;
+}
+
+static void print_head(struct printer *printer, const struct snapshot *snapshot)
+{
+	uint64_t managed = 0, free_pages = 0;
+
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		managed += snapshot->zone[z].info.managed_pages;
+		free_pages += snapshot->zone[z].info.free_pages;
+	}
+	page_row(printer, "MemTotal", managed);
+	page_row(printer, "MemFree", free_pages);
+	page_row(printer, "MemAvailable", available_pages(snapshot, free_pages));
+	row(printer, "Buffers", 0);
+	page_row(printer, "Cached", snapshot->cache_pages);
+}
+
+static void print_slab(struct printer *printer, const struct snapshot *snapshot)
+{
+	uint64_t reclaimable = snapshot->slab_reclaimable_pages;
+	uint64_t unreclaimable = snapshot->slab_unreclaimable_pages;
+
+	page_row(printer, "KReclaimable", reclaimable);
+	page_row(printer, "Slab", reclaimable + unreclaimable);
+	page_row(printer, "SReclaimable", reclaimable);
+	page_row(printer, "SUnreclaim", unreclaimable);
+}
+
+static void print_huge(struct printer *printer)
+{
+	static const char *const counts[] = {"Total", "Free", "Rsvd", "Surp"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		print(printer, "HugePages_%s:", counts[i]);
+		print_pad_to(printer, 16);
+		print(printer, "%8u\n", 0u);
+	}
+	row(printer, "Hugepagesize", 2048);
+	row(printer, "Hugetlb", 0);
+}
+
+void print_meminfo(struct printer *printer, const struct snapshot *snapshot)
+{
+	static const char *const lru_and_swap[] = {
+		"SwapCached",     "Active",       "Inactive",       "Active(anon)",
+		"Inactive(anon)", "Active(file)", "Inactive(file)", "Unevictable",
+		"Mlocked",        "SwapTotal",    "SwapFree",       "Zswap",
+		"Zswapped",
+	};
+	static const char *const io[] = {"SecPageTables", "NFS_Unstable", "Bounce",
+	                                 "WritebackTmp"};
+	static const char *const kernel[] = {
+		"VmallocUsed",   "VmallocChunk",   "Percpu",
+		"AnonHugePages", "ShmemHugePages", "ShmemPmdMapped",
+		"FileHugePages", "FilePmdMapped",  "Balloon",
+	};
+	const struct tmm_space_totals *space = &snapshot->space;
+
+	print_head(printer, snapshot);
+	zero_rows(printer, lru_and_swap, ARRAY_SIZE(lru_and_swap));
+	page_row(printer, "Dirty", snapshot->cache_dirty_pages);
+	row(printer, "Writeback", 0);
+	page_row(printer, "AnonPages", space->anon_pages);
+	page_row(printer, "Mapped", space->mapped_pages);
+	row(printer, "Shmem", 0);
+	print_slab(printer, snapshot);
+	row(printer, "KernelStack", 0);
+	page_row(printer, "PageTables", space->table_pages);
+	zero_rows(printer, io, ARRAY_SIZE(io));
+	page_row(printer, "CommitLimit", space->commit_limit_pages);
+	page_row(printer, "Committed_AS", space->committed_pages);
+	row(printer, "VmallocTotal", VMALLOC_TOTAL_KIB);
+	zero_rows(printer, kernel, ARRAY_SIZE(kernel));
+	print_huge(printer);
+	row(printer, "DirectMap4k", snapshot->direct_map.small_bytes >> 10);
+	row(printer, "DirectMap2M", snapshot->direct_map.large_bytes >> 10);
+	row(printer, "DirectMap1G", snapshot->direct_map.huge_bytes >> 10);
+}
+
+void print_buddyinfo(struct printer *printer, const struct snapshot *snapshot)
+{
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		const struct tmm_zone_info *zone = &snapshot->zone[z].info;
+
+		if (!snapshot->zone[z].populated)
+			continue;
+		print(printer, "Node %u, zone %8s ", zone->node, zone->name);
+		for (unsigned order = 0; order < TMM_NR_ORDERS; order++)
+			print(printer, "%6lu ", zone->free_area[order]);
+		print(printer, "\n");
+	}
+}

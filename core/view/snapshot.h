@@ -1,0 +1,67 @@
+/*
+ * snapshot.h - the numbers of one moment, from which the views print
+ *
+ * snapshot_take() asks every storey once; the printers below read nothing else,
+ * so that the sums of one file agree, and a test can print a machine that never
+ * was.
+ */
+#ifndef TUXMM_VIEW_SNAPSHOT_H
+#define TUXMM_VIEW_SNAPSHOT_H
+
+#include <tuxmm/machine.h>
+
+#include "base/print.h"
+
+struct zone_shot {
+	struct tmm_zone_info info;
+	bool populated;
+};
+
+/* RAM in the direct map, by the size of the largest page that could map it. */
+struct direct_map {
+	uint64_t small_bytes, large_bytes, huge_bytes; /* 4 KiB, 2 MiB, 1 GiB */
+};
+
+struct snapshot {
+	struct zone_shot zone[TMM_NR_ZONES];
+	struct tmm_page_events events;
+	struct tmm_space_totals space;
+	struct direct_map direct_map;
+	uint64_t slab_reclaimable_pages, slab_unreclaimable_pages;
+	uint64_t cache_pages, cache_dirty_pages;
+	uint64_t cache_read_pages, cache_written_pages;
+};
+
+void snapshot_take(struct tmm_machine *machine, struct snapshot *out);
+
+void print_meminfo(struct printer *printer, const struct snapshot *snapshot);
+void print_buddyinfo(struct printer *printer, const struct snapshot *snapshot);
+void print_vmstat(struct printer *printer, const struct snapshot *snapshot);
+
+/* zoneinfo, zone by zone: between head and tail comes a group for each CPU. */
+void print_zone_head(struct printer *printer, const struct snapshot *snapshot,
+                     enum tmm_zone_id zone);
+void print_zone_stack(struct printer *printer, unsigned cpu,
+                      const struct tmm_stack_info *stack);
+void print_zone_tail(struct printer *printer, const struct snapshot *snapshot,
+                     enum tmm_zone_id zone);
+
+/* The zone of movable memory that every Linux lists and no machine of ours has. */
+void print_zone_movable(struct printer *printer, uint32_t node);
+
+/* Counters of vmstat that are per zone or per node, as zoneinfo repeats them. */
+void print_zone_stats(struct printer *printer, const struct tmm_zone_info *zone);
+void print_node_stats(struct printer *printer, const struct snapshot *snapshot);
+
+void print_slabinfo_head(struct printer *printer);
+void print_slabinfo_cache(struct printer *printer, const struct tmm_cache_info *cache);
+
+void print_maps_area(struct printer *printer, const struct tmm_area *area);
+void print_smaps_area(struct printer *printer, const struct tmm_area *area);
+
+static inline uint64_t pages_to_kib(uint64_t pages)
+{
+	return pages << (TMM_PAGE_SHIFT - 10);
+}
+
+#endif

@@ -1,0 +1,308 @@
+/*
+ * stats.c - the counters of /proc/vmstat, some of which zoneinfo repeats
+ *
+ * Each table holds rows in Linux's order: a name, and where its value is in the
+ * struct that the table is read from.  Rows of things that the machine does not
+ * have point to `none`, which is always 0.  Rows that only a Linux with NUMA has
+ * are left out.
+ */
+#include "view/snapshot.h"
+
+struct zone_values {
+	uint64_t none;
+	uint64_t free, free_blocks;
+};
+
+struct node_values {
+	uint64_t none;
+	uint64_t slab_reclaimable, slab_unreclaimable;
+	uint64_t anon, mapped, file, dirty, written, tables;
+};
+
+struct event_values {
+	uint64_t none;
+	uint64_t read_kib, written_kib;
+	uint64_t allocated[TMM_NR_ZONES], stalls[TMM_NR_ZONES], freed;
+	uint64_t faults, major_faults, oom_kills;
+};
+
+struct stat_row {
+	const char *name;
+	size_t offset; /* into the struct of values */
+};
+
+/* clang-format off */
+#define ZONE(name, field)  {name, offsetof(struct zone_values, field)}
+#define NODE(name, field)  {name, offsetof(struct node_values, field)}
+#define EVENT(name, field) {name, offsetof(struct event_values, field)}
+#define NONE(name)         {name, 0}
+/* clang-format on */
+
+static const struct stat_row zone_rows[] = {
+	ZONE("nr_free_pages", free),
+	ZONE("nr_free_pages_blocks", free_blocks),
+	NONE("nr_zone_inactive_anon"),
+	NONE("nr_zone_active_anon"),
+	NONE("nr_zone_inactive_file"),
+	NONE("nr_zone_active_file"),
+	NONE("nr_zone_unevictable"),
+	NONE("nr_zone_write_pending"),
+	NONE("nr_mlock"),
+	NONE("nr_zspages"),
+	NONE("nr_free_cma"),
+};
+
+static const struct stat_row node_rows[] = {
+	NONE("nr_inactive_anon"),
+	NONE("nr_active_anon"),
+	NONE("nr_inactive_file"),
+	NONE("nr_active_file"),
+	NONE("nr_unevictable"),
+	NODE("nr_slab_reclaimable", slab_reclaimable),
+	NODE("nr_slab_unreclaimable", slab_unreclaimable),
+	NONE("nr_isolated_anon"),
+	NONE("nr_isolated_file"),
+	NONE("workingset_nodes"),
+	NONE("workingset_refault_anon"),
+	NONE("workingset_refault_file"),
+	NONE("workingset_activate_anon"),
+	NONE("workingset_activate_file"),
+	NONE("workingset_restore_anon"),
+	NONE("workingset_restore_file"),
+	NONE("workingset_nodereclaim"),
+	NODE("nr_anon_pages", anon),
+	NODE("nr_mapped", mapped),
+	NODE("nr_file_pages", file),
+	NODE("nr_dirty", dirty),
+	NONE("nr_writeback"),
+	NONE("nr_shmem"),
+	NONE("nr_shmem_hugepages"),
+	NONE("nr_shmem_pmdmapped"),
+	NONE("nr_file_hugepages"),
+	NONE("nr_file_pmdmapped"),
+	NONE("nr_anon_transparent_hugepages"),
+	NONE("nr_vmscan_write"),
+	NONE("nr_vmscan_immediate_reclaim"),
+	NONE("nr_dirtied"),
+	NODE("nr_written", written),
+	NONE("nr_throttled_written"),
+	NONE("nr_kernel_misc_reclaimable"),
+	NONE("nr_foll_pin_acquired"),
+	NONE("nr_foll_pin_released"),
+	NONE("nr_kernel_stack"),
+	NODE("nr_page_table_pages", tables),
+	NONE("nr_sec_page_table_pages"),
+	NONE("nr_iommu_pages"),
+	NONE("nr_swapcached"),
+	NONE("pgdemote_kswapd"),
+	NONE("pgdemote_direct"),
+	NONE("pgdemote_khugepaged"),
+	NONE("pgdemote_proactive"),
+	NONE("nr_hugetlb"),
+	NONE("nr_balloon_pages"),
+	NONE("nr_kernel_file_pages"),
+};
+
+static const struct stat_row event_rows[] = {
+	NONE("nr_dirty_threshold"),
+	NONE("nr_dirty_background_threshold"),
+	EVENT("pgpgin", read_kib),
+	EVENT("pgpgout", written_kib),
+	NONE("pswpin"),
+	NONE("pswpout"),
+	EVENT("pgalloc_dma", allocated[TMM_ZONE_DMA]),
+	EVENT("pgalloc_dma32", allocated[TMM_ZONE_DMA32]),
+	EVENT("pgalloc_normal", allocated[TMM_ZONE_NORMAL]),
+	NONE("pgalloc_movable"),
+	EVENT("allocstall_dma", stalls[TMM_ZONE_DMA]),
+	EVENT("allocstall_dma32", stalls[TMM_ZONE_DMA32]),
+	EVENT("allocstall_normal", stalls[TMM_ZONE_NORMAL]),
+	NONE("allocstall_movable"),
+	NONE("pgskip_dma"),
+	NONE("pgskip_dma32"),
+	NONE("pgskip_normal"),
+	NONE("pgskip_movable"),
+	EVENT("pgfree", freed),
+	NONE("pgactivate"),
+	NONE("pgdeactivate"),
+	NONE("pglazyfree"),
+	EVENT("pgfault", faults),
+	EVENT("pgmajfault", major_faults),
+	NONE("pglazyfreed"),
+	NONE("pgrefill"),
+	NONE("pgreuse"),
+	NONE("pgsteal_kswapd"),
+	NONE("pgsteal_direct"),
+	NONE("pgsteal_khugepaged"),
+	NONE("pgsteal_proactive"),
+	NONE("pgscan_kswapd"),
+	NONE("pgscan_direct"),
+	NONE("pgscan_khugepaged"),
+	NONE("pgscan_proactive"),
+	NONE("pgscan_direct_throttle"),
+	NONE("pgscan_anon"),
+	NONE("pgscan_file"),
+	NONE("pgsteal_anon"),
+	NONE("pgsteal_file"),
+	NONE("pginodesteal"),
+	NONE("slabs_scanned"),
+	NONE("kswapd_inodesteal"),
+	NONE("kswapd_low_wmark_hit_quickly"),
+	NONE("kswapd_high_wmark_hit_quickly"),
+	NONE("pageoutrun"),
+	NONE("pgrotated"),
+	NONE("drop_pagecache"),
+	NONE("drop_slab"),
+	EVENT("oom_kill", oom_kills),
+	NONE("pgmigrate_success"),
+	NONE("pgmigrate_fail"),
+	NONE("thp_migration_success"),
+	NONE("thp_migration_fail"),
+	NONE("thp_migration_split"),
+	NONE("compact_migrate_scanned"),
+	NONE("compact_free_scanned"),
+	NONE("compact_isolated"),
+	NONE("compact_stall"),
+	NONE("compact_fail"),
+	NONE("compact_success"),
+	NONE("compact_daemon_wake"),
+	NONE("compact_daemon_migrate_scanned"),
+	NONE("compact_daemon_free_scanned"),
+	NONE("htlb_buddy_alloc_success"),
+	NONE("htlb_buddy_alloc_fail"),
+	NONE("unevictable_pgs_culled"),
+	NONE("unevictable_pgs_scanned"),
+	NONE("unevictable_pgs_rescued"),
+	NONE("unevictable_pgs_mlocked"),
+	NONE("unevictable_pgs_munlocked"),
+	NONE("unevictable_pgs_cleared"),
+	NONE("unevictable_pgs_stranded"),
+	NONE("thp_fault_alloc"),
+	NONE("thp_fault_fallback"),
+	NONE("thp_fault_fallback_charge"),
+	NONE("thp_collapse_alloc"),
+	NONE("thp_collapse_alloc_failed"),
+	NONE("thp_file_alloc"),
+	NONE("thp_file_fallback"),
+	NONE("thp_file_fallback_charge"),
+	NONE("thp_file_mapped"),
+	NONE("thp_split_page"),
+	NONE("thp_split_page_failed"),
+	NONE("thp_deferred_split_page"),
+	NONE("thp_underused_split_page"),
+	NONE("thp_split_pmd"),
+	NONE("thp_scan_exceed_none_pte"),
+	NONE("thp_scan_exceed_swap_pte"),
+	NONE("thp_scan_exceed_share_pte"),
+	NONE("thp_split_pud"),
+	NONE("thp_zero_page_alloc"),
+	NONE("thp_zero_page_alloc_failed"),
+	NONE("thp_swpout"),
+	NONE("thp_swpout_fallback"),
+	NONE("balloon_inflate"),
+	NONE("balloon_deflate"),
+	NONE("balloon_migrate"),
+	NONE("swap_ra"),
+	NONE("swap_ra_hit"),
+	NONE("swpin_zero"),
+	NONE("swpout_zero"),
+	NONE("ksm_swpin_copy"),
+	NONE("cow_ksm"),
+	NONE("zswpin"),
+	NONE("zswpout"),
+	NONE("zswpwb"),
+	NONE("direct_map_level2_splits"),
+	NONE("direct_map_level3_splits"),
+	NONE("direct_map_level2_collapses"),
+	NONE("direct_map_level3_collapses"),
+	NONE("nr_unstable"),
+};
+
+static void print_rows(struct printer *printer, bool nested, const struct stat_row *rows,
+                       size_t nr, const void *values)
+{
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t value;
+
+		memcpy(&value, (const char *)values + rows[i].offset, sizeof(value));
+		if (nested)
+			print(printer, "      %-12s %lu\n", rows[i].name, value);
+		else
+			print(printer, "%s %lu\n", rows[i].name, value);
+	}
+}
+
+/* Free frames in runs of a whole 2 MiB block and more. */
+static uint64_t free_in_blocks(const struct tmm_zone_info *zone)
+{
+	uint64_t pages = 0;
+
+	for (unsigned order = 9; order < TMM_NR_ORDERS; order++)
+		pages += zone->free_area[order] << order;
+	return pages;
+}
+
+void print_zone_stats(struct printer *printer, const struct tmm_zone_info *zone)
+{
+	struct zone_values values = {.free = zone->free_pages,
+	                             .free_blocks = free_in_blocks(zone)};
+
+	print_rows(printer, true, zone_rows, ARRAY_SIZE(zone_rows), &values);
+}
+
+static void node_values(const struct snapshot *snapshot, struct node_values *out)
+{
+	*out = (struct node_values){
+		.slab_reclaimable = snapshot->slab_reclaimable_pages,
+		.slab_unreclaimable = snapshot->slab_unreclaimable_pages,
+		.anon = snapshot->space.anon_pages,
+		.mapped = snapshot->space.mapped_pages,
+		.file = snapshot->cache_pages,
+		.dirty = snapshot->cache_dirty_pages,
+		.written = snapshot->cache_written_pages,
+		.tables = snapshot->space.table_pages,
+	};
+}
+
+void print_node_stats(struct printer *printer, const struct snapshot *snapshot)
+{
+	struct node_values values;
+
+	node_values(snapshot, &values);
+	print_rows(printer, true, node_rows, ARRAY_SIZE(node_rows), &values);
+}
+
+static void event_values(const struct snapshot *snapshot, struct event_values *out)
+{
+	const struct tmm_space_totals *space = &snapshot->space;
+
+	*out = (struct event_values){
+		.read_kib = pages_to_kib(snapshot->cache_read_pages),
+		.written_kib = pages_to_kib(snapshot->cache_written_pages),
+		.freed = snapshot->events.freed_pages,
+		.faults = space->minor_faults + space->major_faults,
+		.major_faults = space->major_faults,
+		.oom_kills = space->oom_faults,
+	};
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		out->allocated[z] = snapshot->events.allocated_pages[z];
+		out->stalls[z] = snapshot->events.stalls[z];
+	}
+}
+
+void print_vmstat(struct printer *printer, const struct snapshot *snapshot)
+{
+	struct zone_values zones = {.none = 0};
+	struct node_values node;
+	struct event_values events;
+
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		zones.free += snapshot->zone[z].info.free_pages;
+		zones.free_blocks += free_in_blocks(&snapshot->zone[z].info);
+	}
+	node_values(snapshot, &node);
+	event_values(snapshot, &events);
+	print_rows(printer, false, zone_rows, ARRAY_SIZE(zone_rows), &zones);
+	print_rows(printer, false, node_rows, ARRAY_SIZE(node_rows), &node);
+	print_rows(printer, false, event_rows, ARRAY_SIZE(event_rows), &events);
+}
