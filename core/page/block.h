@@ -1,0 +1,97 @@
+/*
+ * block.h - 2 MiB of frames as one cache line of bits
+ *
+ * A set bit is a frame that lies free in its zone.  Buddies merge in the bits:
+ * a free run of 2^k frames is an aligned group of 2^k set bits, and nothing else
+ * records it.
+ */
+#ifndef TUXMM_PAGE_BLOCK_H
+#define TUXMM_PAGE_BLOCK_H
+
+#include <tuxmm/page_alloc.h>
+
+#include "base/base.h"
+
+#define BLOCK_ORDER  9u
+#define BLOCK_FRAMES (1u << BLOCK_ORDER)
+#define BLOCK_WORDS  (BLOCK_FRAMES / 64)
+#define WORD_ORDER   6u /* longest run inside one word */
+#define ALL_WORDS    ((1u << BLOCK_WORDS) - 1)
+
+struct block_bits {
+	uint64_t word[BLOCK_WORDS];
+} __attribute__((aligned(64)));
+
+/* home: where a block's frames belong. */
+#define HOME_ZONE   0x03u
+#define HOME_MIXED  0x40u /* the zone manages some of its frames only */
+#define HOME_NO_RAM 0x80u /* some frame of it is not memory */
+
+/* (c) constant after init  (z) the zone's lock */
+struct block_info {
+	uint16_t nr_free; /* (z) set bits */
+	uint16_t fresh;   /* (z) frames of the block from here on were never lent */
+	uint8_t longest;  /* (z) 1 + order of the longest free run or more, 0: none */
+	uint8_t home;     /* (c) */
+};
+
+#define LONGEST_WHOLE (BLOCK_ORDER + 1)
+
+/* Where runs of an order may start in a word. */
+static ALWAYS_INLINE uint64_t run_starts(unsigned order)
+{
+	static const uint64_t starts[WORD_ORDER + 1] = {
+		UINT64_MAX,
+		UINT64_C(0x5555555555555555),
+		UINT64_C(0x1111111111111111),
+		UINT64_C(0x0101010101010101),
+		UINT64_C(0x0001000100010001),
+		UINT64_C(0x0000000100000001),
+		1,
+	};
+
+	return starts[order];
+}
+
+/* The bits of one run at the bottom of a word; order <= WORD_ORDER. */
+static ALWAYS_INLINE uint64_t run_mask(unsigned order)
+{
+	return UINT64_MAX >> (64 - (1u << order));
+}
+
+/* The first bit of each aligned free run of 2^order; order <= WORD_ORDER. */
+static ALWAYS_INLINE uint64_t runs_in_word(uint64_t word, unsigned order)
+{
+	for (unsigned o = 0; o < order; o++)
+		word &= word >> (1u << o);
+	return word & run_starts(order);
+}
+
+/* One bit for each word that is free as a whole. */
+static inline unsigned whole_words(const struct block_bits *bits)
+{
+	unsigned whole = 0;
+
+	for (unsigned w = 0; w < BLOCK_WORDS; w++)
+		whole |= (unsigned)(bits->word[w] == UINT64_MAX) << w;
+	return whole;
+}
+
+/* Runs longer than a word, as first words; WORD_ORDER <= order <= BLOCK_ORDER. */
+static inline unsigned runs_of_words(unsigned whole, unsigned order)
+{
+	return (unsigned)runs_in_word(whole, order - WORD_ORDER);
+}
+
+static inline unsigned count_ones(uint64_t x)
+{
+	x -= (x >> 1) & UINT64_C(0x5555555555555555);
+	x = (x & UINT64_C(0x3333333333333333)) + ((x >> 2) & UINT64_C(0x3333333333333333));
+	x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return (unsigned)((x * UINT64_C(0x0101010101010101)) >> 56);
+}
+
+/* 1 + order of the longest free run, exactly; 0 for none. */
+unsigned block_longest(const struct block_bits *bits);
+
+#endif

@@ -1,0 +1,150 @@
+/*
+ * page_check.c - the invariants of the page allocator
+ *
+ *   I1  a set bit is a frame that memblock handed over
+ *   I2  block_info.nr_free is the number of the block's set bits; a zone's is
+ *       the sum of its blocks'
+ *   I3  a block with set bits is in by_longest[longest] of its zone and in no
+ *       other set; one without is in none
+ *   I4  no free run is longer than `longest` says, and it says "whole" of whole
+ *       blocks alone
+ *   I5  longest_mask names the sets that are not empty
+ *   I6  frames at or above `fresh` were never lent: they are free or unmanaged
+ *   I7  a run on a stack is aligned, managed, in the stack's zone, not free in
+ *       the zone and on no other stack; above a stack's top is ENTRY_EMPTY
+ *   I8  the descriptor of a free frame that was lent once has kind PAGE_NONE
+ *   I9  no frame is both free and more than there are: free + stacks <= managed
+ */
+#include "page/zone.h"
+
+static void check_kinds(const struct tmm_pages *pages, uint64_t first, uint64_t free_bits,
+                        unsigned nr_lent_once)
+{
+	for (unsigned i = 0; i < nr_lent_once; i++) {
+		bool free_frame_has_no_kind = !(free_bits >> i & 1) ||
+		                              page_of(pages, (tmm_pfn){first + i})->kind ==
+		                                      PAGE_NONE;
+
+		TMM_ASSERT(free_frame_has_no_kind); /* I8 */
+	}
+}
+
+/* Frames of a mixed block, one by one; others are handed over as a whole. */
+static void check_owned(const struct tmm_pages *pages, uint64_t block, unsigned w)
+{
+	const struct block_info *info = &pages->info[block];
+	uint64_t word = pages->bits[block].word[w];
+	uint64_t first = ((pages->first_block + block) << BLOCK_ORDER) + w * 64;
+
+	for (unsigned i = 0; i < 64; i++) {
+		bool is_free = word >> i & 1;
+		bool managed = !(info->home & HOME_MIXED) ||
+		               run_is_managed(pages, first + i, 1);
+		bool free_frame_is_managed = !is_free || managed;
+		bool fresh_frame_is_free = !managed || is_free || w * 64 + i < info->fresh;
+
+		TMM_ASSERT(free_frame_is_managed); /* I1 */
+		TMM_ASSERT(fresh_frame_is_free);   /* I6 */
+	}
+}
+
+static uint64_t check_block(const struct tmm_pages *pages, const struct zone *zone,
+                            uint64_t block)
+{
+	const struct block_bits *bits = &pages->bits[block];
+	const struct block_info *info = &pages->info[block];
+	uint64_t first = (pages->first_block + block) << BLOCK_ORDER;
+	unsigned ones = 0;
+	unsigned exact = block_longest(bits);
+
+	for (unsigned w = 0; w < BLOCK_WORDS; w++) {
+		ones += count_ones(bits->word[w]);
+		check_owned(pages, block, w);
+		if (info->fresh > w * 64)
+			check_kinds(pages, first + w * 64, bits->word[w],
+			            (unsigned)min_u64(64, info->fresh - w * 64));
+	}
+	TMM_ASSERT(info->nr_free == ones);                                        /* I2 */
+	TMM_ASSERT((info->longest == 0) == (info->nr_free == 0));                 /* I3 */
+	TMM_ASSERT(info->longest >= exact);                                       /* I4 */
+	TMM_ASSERT((info->longest == LONGEST_WHOLE) == (exact == LONGEST_WHOLE)); /* I4 */
+	for (unsigned l = 1; l < NR_LONGEST; l++)
+		TMM_ASSERT(block_set_has(&zone->by_longest[l], block) ==
+		           (l == info->longest)); /* I3 */
+	return ones;
+}
+
+static void check_zone(struct tmm_pages *pages, struct zone *zone) TMM_REQUIRES(zone->lock)
+{
+	uint64_t nr_free = 0;
+
+	for (uint64_t block = 0; block < pages->nr_blocks; block++)
+		if ((pages->info[block].home & HOME_ZONE) == zone->id)
+			nr_free += check_block(pages, zone, block);
+	TMM_ASSERT(zone->nr_free == nr_free); /* I2 */
+	for (unsigned l = 1; l < NR_LONGEST; l++)
+		TMM_ASSERT(block_set_empty(&zone->by_longest[l]) ==
+		           !(zone->longest_mask >> l & 1)); /* I5 */
+}
+
+/*
+ * Two frames of stacks are the same when the second finds the first one's bits:
+ * set them, and take them away again.
+ */
+static void mark_run(struct tmm_pages *pages, uint64_t pfn, unsigned order, bool set)
+{
+	uint64_t words = order <= WORD_ORDER ? 1 : UINT64_C(1) << (order - WORD_ORDER);
+	uint64_t mask = order <= WORD_ORDER ? run_mask(order) << (pfn % 64) : UINT64_MAX;
+
+	for (uint64_t w = 0; w < words; w++, pfn += 64) {
+		uint64_t *word = &pages->bits[(pfn >> BLOCK_ORDER) - pages->first_block]
+		                          .word[pfn / 64 % BLOCK_WORDS];
+		bool run_is_free_in_one_place = (*word & mask) == (set ? 0 : mask);
+
+		TMM_ASSERT(run_is_free_in_one_place); /* I7 */
+		*word = set ? *word | mask : *word & ~mask;
+	}
+}
+
+static void check_stack(struct tmm_pages *pages, const struct cpu_zone *cz, unsigned id,
+                        enum tmm_zone_id zone, bool set)
+{
+	const struct frame_stack *stack = &cz->stack[id];
+	unsigned order = id == STACK_BLOCK ? BLOCK_ORDER : id;
+	unsigned end = id + 1 < NR_STACKS ? cz->stack[id + 1].base : NR_STACK_ENTRIES;
+
+	TMM_ASSERT(stack->nr <= stack->limit); /* I7 */
+	for (unsigned i = stack->base + stack->nr; i < end; i++)
+		TMM_ASSERT(cz->entry[i] == ENTRY_EMPTY); /* I7 */
+	for (unsigned i = stack->base; i < stack->base + stack->nr; i++) {
+		uint64_t pfn = cz->entry[i] & ENTRY_PFN;
+
+		TMM_ASSERT(zone_of_pfn(pfn) == zone);                         /* I7 */
+		TMM_ASSERT((pfn & ((UINT64_C(1) << order) - 1)) == 0);        /* I7 */
+		TMM_ASSERT(run_is_managed(pages, pfn, UINT64_C(1) << order)); /* I7 */
+		mark_run(pages, pfn, order, set);
+	}
+}
+
+static void check_stacks(struct tmm_pages *pages, bool set)
+{
+	for (uint32_t c = 0; c < pages->cpus->nr; c++)
+		for (unsigned z = 0; z < TMM_NR_ZONES; z++)
+			for (unsigned s = 0; s < STACK_NONE; s++)
+				check_stack(pages, &pages->cpu[c].zone[z], s,
+				            (enum tmm_zone_id)z, set);
+}
+
+void tmm_pages_check(struct tmm_pages *pages)
+{
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		struct zone *zone = &pages->zone[z];
+		tmm_irq irq = lock_take_irqsave(&zone->lock);
+
+		check_zone(pages, zone);
+		lock_drop_irqrestore(&zone->lock, irq);
+	}
+	check_stacks(pages, true);
+	check_stacks(pages, false);
+	TMM_ASSERT(tmm_pages_free_count(pages) <= pages->managed); /* I9 */
+}

@@ -1,0 +1,307 @@
+/*
+ * page_init.c - from memblock to zones
+ *
+ * The allocator's arrays come from memblock, which hands over the rest:
+ *
+ *   bits, info   per 2 MiB block: 64 + 6 bytes
+ *   block sets   per zone, 10 bits a block
+ *   cpu          per CPU
+ *   mem_map      32 bytes a frame, from the first block with RAM to the last
+ *
+ * A block without RAM has no bits set and home HOME_MIXED | HOME_NO_RAM, which
+ * sends every question about its frames to memblock's lists.
+ */
+#include "page/zone.h"
+
+/* Linux's default of vm.watermark_scale_factor, in 1/10000. */
+#define WATERMARK_SCALE_FACTOR 10
+
+#define MIN_FREE_KBYTES_LEAST  128
+#define MIN_FREE_KBYTES_MOST   262144
+
+static tmm_err take_array(struct tmm_pages *pages, struct tmm_memblock *memblock,
+                          uint64_t size_bytes, void **out)
+{
+	struct tmm_memblock_request request = {
+
+		.size_bytes = align_up(size_bytes, TMM_PAGE_SIZE),
+		.align_bytes = TMM_PAGE_SIZE,
+		.node = TMM_NODE_ANY};
+	void *clear = memblock->ram;
+	tmm_paddr start;
+	tmm_err err;
+
+	/* It reads as zeroes already; clearing would make the host back all of mem_map. */
+	memblock->ram = NULL;
+	err = tmm_memblock_alloc(memblock, &request, &start);
+	memblock->ram = clear;
+	if (err == TMM_OK)
+		*out = (char *)pages->ram + start.v;
+	return err;
+}
+
+static tmm_err take_sets(struct tmm_pages *pages, struct tmm_memblock *memblock)
+{
+	uint64_t words = block_set_words(pages->nr_blocks);
+	void *array;
+	uint64_t *next;
+	tmm_err err = take_array(pages, memblock,
+	                         words * TMM_NR_ZONES * NR_LONGEST * sizeof(*next), &array);
+
+	if (err != TMM_OK)
+		return err;
+	next = array;
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		for (unsigned longest = 0; longest < NR_LONGEST; longest++) {
+			block_set_init(&pages->zone[z].by_longest[longest], next,
+			               pages->nr_blocks);
+			next += words;
+		}
+	}
+	return TMM_OK;
+}
+
+static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *memblock)
+{
+	uint64_t blocks = pages->nr_blocks;
+	void *array[4];
+	const uint64_t size[4] = {
+		blocks * sizeof(*pages->bits),
+		blocks * sizeof(*pages->info),
+		blocks * BLOCK_FRAMES * sizeof(*pages->mem_map),
+		pages->cpus->nr * sizeof(*pages->cpu),
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(array); i++) {
+		tmm_err err = take_array(pages, memblock, size[i], &array[i]);
+
+		if (err != TMM_OK)
+			return err;
+	}
+	pages->bits = array[0];
+	pages->info = array[1];
+	pages->mem_map = array[2];
+	pages->cpu = array[3];
+	return take_sets(pages, memblock);
+}
+
+static bool region_to_frames(const struct tmm_region *region, uint64_t *start, uint64_t *end)
+{
+	*start = align_up(region->start, TMM_PAGE_SIZE) >> TMM_PAGE_SHIFT;
+	*end = region->end >> TMM_PAGE_SHIFT;
+	return *start < *end;
+}
+
+static void carve_zones(struct tmm_pages *pages)
+{
+	const struct tmm_region_list *memory = &pages->memblock->memory;
+
+	for (uint32_t i = 0; i < memory->nr; i++) {
+		uint64_t pfn, end;
+
+		if (!region_to_frames(&memory->region[i], &pfn, &end))
+			continue;
+		while (pfn < end) {
+			enum tmm_zone_id id = zone_of_pfn(pfn);
+			struct zone *zone = &pages->zone[id];
+			uint64_t stop = end;
+
+			while (zone_of_pfn(stop - 1) != id)
+				stop = id == TMM_ZONE_DMA ? UINT64_C(4096) : UINT64_C(1) << 20;
+			if (zone->present == 0)
+				zone->start = pfn;
+			zone->end = stop;
+			zone->present += stop - pfn;
+			pfn = stop;
+		}
+	}
+}
+
+/* Is [start, end) in one region, or clear of all?  Lists are sorted, so stop early. */
+static bool inside_one(const struct tmm_region_list *list, uint64_t start, uint64_t end)
+{
+	for (uint32_t i = 0; i < list->nr && list->region[i].start <= start; i++)
+		if (end <= list->region[i].end)
+			return true;
+	return false;
+}
+
+static bool clear_of_all(const struct tmm_region_list *list, uint64_t start, uint64_t end)
+{
+	for (uint32_t i = 0; i < list->nr && list->region[i].start < end; i++)
+		if (start < list->region[i].end)
+			return false;
+	return true;
+}
+
+bool run_is_ram(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
+{
+	for (uint64_t p = pfn; p < pfn + nr; p++)
+		if (!inside_one(&pages->memblock->memory, p << TMM_PAGE_SHIFT,
+		                (p + 1) << TMM_PAGE_SHIFT))
+			return false;
+	return true;
+}
+
+bool run_is_managed(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
+{
+	return run_is_ram(pages, pfn, nr) &&
+	       clear_of_all(&pages->memblock->reserved, pfn << TMM_PAGE_SHIFT,
+	                    (pfn + nr) << TMM_PAGE_SHIFT);
+}
+
+static void set_homes(struct tmm_pages *pages)
+{
+	for (uint64_t block = 0; block < pages->nr_blocks; block++) {
+		uint64_t pfn = (pages->first_block + block) << BLOCK_ORDER;
+		uint64_t start = pfn << TMM_PAGE_SHIFT;
+		uint64_t end = (pfn + BLOCK_FRAMES) << TMM_PAGE_SHIFT;
+		unsigned home = zone_of_pfn(pfn);
+
+		if (!inside_one(&pages->memblock->memory, start, end))
+			home |= HOME_MIXED | HOME_NO_RAM;
+		else if (!clear_of_all(&pages->memblock->reserved, start, end))
+			home |= HOME_MIXED;
+		pages->info[block].home = (uint8_t)home;
+	}
+}
+
+/* Largest aligned runs first, as they come: at most 20 for each end of a region. */
+static void hand_over(struct tmm_pages *pages, uint64_t pfn, uint64_t end)
+{
+	while (pfn < end) {
+		struct zone *zone = &pages->zone[zone_of_pfn(pfn)];
+		unsigned order = log2_floor(end - pfn);
+
+		if (pfn)
+			order = (unsigned)min_u64(order, (unsigned)__builtin_ctzll(pfn));
+		order = (unsigned)min_u64(order, BLOCK_ORDER);
+		lock_take(&zone->lock);
+		zone_give(pages, zone, pfn, order);
+		lock_drop(&zone->lock);
+		zone->managed += UINT64_C(1) << order;
+		pages->managed += UINT64_C(1) << order;
+		pfn += UINT64_C(1) << order;
+	}
+}
+
+static uint64_t square_root(uint64_t x)
+{
+	uint64_t root = 0;
+
+	for (uint64_t bit = UINT64_C(1) << 31; bit; bit >>= 1)
+		if ((root | bit) * (root | bit) <= x)
+			root |= bit;
+	return root;
+}
+
+static void set_watermarks(struct tmm_pages *pages, uint64_t min_free_kbytes)
+{
+	static const uint64_t lowmem_reserve_ratio[TMM_NR_ZONES] = {256, 256, 32};
+	const unsigned kbytes_shift = TMM_PAGE_SHIFT - 10;
+
+	if (!min_free_kbytes) {
+		min_free_kbytes = square_root((pages->managed << kbytes_shift) * 16);
+		min_free_kbytes = max_u64(min_free_kbytes, MIN_FREE_KBYTES_LEAST);
+		min_free_kbytes = min_u64(min_free_kbytes, MIN_FREE_KBYTES_MOST);
+	}
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		struct zone *zone = &pages->zone[z];
+		uint64_t min = (min_free_kbytes >> kbytes_shift) * zone->managed /
+		               max_u64(pages->managed, 1);
+		uint64_t step = max_u64(min / 4,
+		                        zone->managed * WATERMARK_SCALE_FACTOR / 10000);
+		uint64_t above = 0;
+
+		zone->mark[MARK_MIN] = min;
+		zone->mark[MARK_LOW] = min + step;
+		zone->mark[MARK_HIGH] = min + 2 * step;
+		for (unsigned up = z + 1; zone->managed && up < TMM_NR_ZONES; up++) {
+			above += pages->zone[up].managed;
+			zone->reserve[up] = above / lowmem_reserve_ratio[z];
+		}
+	}
+}
+
+/* A CPU keeps at most 1/32 of its share of a zone in runs of one order. */
+static void set_stacks(struct tmm_pages *pages)
+{
+	static const uint16_t most[NR_STACKS] = {STACK_MAX, 128, 64, 64, 8, 0};
+	static const uint8_t order[NR_STACKS] = {0, 1, 2, 3, BLOCK_ORDER, 0};
+
+	for (uint32_t c = 0; c < pages->cpus->nr; c++) {
+		for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+			struct cpu_zone *cz = &pages->cpu[c].zone[z];
+			uint64_t share = pages->zone[z].managed / 32 / pages->cpus->nr;
+			unsigned base = 0;
+
+			for (unsigned s = 0; s < NR_STACKS; s++) {
+				struct frame_stack *stack = &cz->stack[s];
+
+				stack->base = (uint16_t)base;
+				stack->limit = (uint16_t)min_u64(most[s], share >> order[s]);
+				stack->batch = (uint16_t)max_u64(1,
+				                                 min_u64(stack->limit / 2, 64));
+				base += most[s];
+			}
+			memset(cz->entry, 0xff, sizeof(cz->entry)); /* ENTRY_EMPTY */
+		}
+	}
+}
+
+static void set_top_zones(struct tmm_pages *pages)
+{
+	unsigned top = 0;
+
+	/* Where even the lowest zone is empty, zone 0 says so itself. */
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		if (pages->zone[z].managed)
+			top = z;
+		pages->top_zone[z] = (uint8_t)top;
+	}
+}
+
+tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock, void *ram,
+                   struct cpu_set *cpus, uint64_t min_free_kbytes)
+{
+	const uint64_t pair = UINT64_C(2) << (BLOCK_ORDER + TMM_PAGE_SHIFT);
+	uint64_t end = tmm_memblock_end(memblock), cursor = 0;
+	struct tmm_region region;
+	tmm_err err;
+
+	if (end == 0 || end >> TMM_PAGE_SHIFT > MAX_PFN)
+		return TMM_E_INVAL;
+	*pages = (struct tmm_pages){.ram = ram, .cpus = cpus, .memblock = memblock};
+	/* Even, so that the index of a block tells which one is its buddy. */
+	pages->first_block = align_down(tmm_memblock_start(memblock), pair) >>
+	                     (BLOCK_ORDER + TMM_PAGE_SHIFT);
+	pages->nr_blocks = (align_up(end, pair) >> (BLOCK_ORDER + TMM_PAGE_SHIFT)) -
+	                   pages->first_block;
+	err = take_arrays(pages, memblock);
+	if (err != TMM_OK)
+		return err;
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		lock_init(&pages->zone[z].lock, RANK_ZONE);
+		pages->zone[z].id = (enum tmm_zone_id)z;
+	}
+	carve_zones(pages);
+	set_homes(pages);
+	while (tmm_memblock_next_free(memblock, &cursor, &region)) {
+		uint64_t pfn, stop;
+
+		if (region_to_frames(&region, &pfn, &stop))
+			hand_over(pages, pfn, stop);
+	}
+	set_watermarks(pages, min_free_kbytes);
+	set_stacks(pages);
+	set_top_zones(pages);
+	return TMM_OK;
+}
+
+void pages_fini(struct tmm_pages *pages)
+{
+	bool every_frame_is_back = tmm_pages_free_count(pages) == pages->managed;
+
+	TMM_ASSERT(every_frame_is_back);
+	*pages = (struct tmm_pages){0};
+}

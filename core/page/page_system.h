@@ -1,0 +1,138 @@
+/*
+ * page_system.h - the page allocator's own state, and struct page by number
+ *
+ * Storeys above use page_of(), page_pfn(), pfn_valid(), count_vm_event() and the
+ * pair pages_init(), pages_fini(); the fields are for core/page alone.
+ */
+#ifndef TUXMM_PAGE_PAGE_SYSTEM_H
+#define TUXMM_PAGE_PAGE_SYSTEM_H
+
+#include <tuxmm/memblock.h>
+
+#include "base/cpu.h"
+#include "page/block.h"
+#include "page/block_set.h"
+#include "page/page.h"
+#include "page/vmstat.h"
+
+/* Orders that CPUs keep on stacks; the last takes all others and holds nothing. */
+enum stack_id { STACK_0, STACK_1, STACK_2, STACK_3, STACK_BLOCK, STACK_NONE, NR_STACKS };
+
+#define STACK_MAX        512u /* entries of the stack of single frames */
+#define NR_STACK_ENTRIES (STACK_MAX + 128 + 64 + 64 + 8)
+#define WHERE_SLOTS      1024u
+
+/* An entry is the run's first frame, and whether it was never lent since boot. */
+#define ENTRY_FRESH (UINT32_C(1) << 31)
+#define ENTRY_PFN   (ENTRY_FRESH - 1)
+#define ENTRY_EMPTY UINT32_MAX
+#define MAX_PFN     UINT64_C(0x7ffffffe) /* RAM ends at 8 TiB */
+
+/* Guarded, with all per-CPU fields, by being that CPU; (a) read by others, relaxed. */
+struct frame_stack {
+	uint16_t nr;    /* (a) */
+	uint16_t limit; /* (c) */
+	uint16_t batch; /* (c) runs taken from the zone at a time */
+	uint16_t base;  /* (c) first index into entry[] */
+};
+
+/*
+ * where[] remembers for a free frame at which index it was put; slots are shared
+ * by frames that are WHERE_SLOTS apart, and the entry there says whose it is.
+ */
+struct cpu_zone {
+	struct frame_stack stack[NR_STACKS];
+	uint16_t where[WHERE_SLOTS];
+	uint32_t entry[NR_STACK_ENTRIES]; /* ENTRY_EMPTY above a stack's top */
+};
+
+struct page_cpu {
+	uint64_t event[NR_VM_EVENTS]; /* (a) */
+	struct cpu_zone zone[TMM_NR_ZONES];
+} __attribute__((aligned(64)));
+
+#define NR_LONGEST (LONGEST_WHOLE + 1)
+
+enum watermark { MARK_MIN, MARK_LOW, MARK_HIGH, NR_MARKS };
+
+/* (c) constant after init  (z) lock  (a) readable without it, relaxed */
+struct zone {
+	struct lock lock;
+	enum tmm_zone_id id;            /* (c) */
+	uint64_t start, end;            /* (c) frames from the first RAM to the last */
+	uint64_t present, managed;      /* (c) frames */
+	uint64_t nr_free;               /* (z, a) set bits */
+	uint64_t mark[NR_MARKS];        /* (c) frames */
+	uint64_t reserve[TMM_NR_ZONES]; /* (c) kept from requests that may use zone i */
+	unsigned longest_mask;          /* (z) bit i: by_longest[i] is not empty */
+	struct block_set
+		by_longest[NR_LONGEST]; /* (z) blocks by block_info.longest; [0] unused */
+};
+
+/* (c) constant after init */
+struct tmm_pages {
+	void *ram;                           /* (c) where frame 0 is, or would be */
+	uint64_t first_block;                /* (c) even; indexes below count from here */
+	uint64_t nr_blocks;                  /* (c) */
+	struct block_bits *bits;             /* (c) the array; contents: the zone's lock */
+	struct block_info *info;             /* (c) likewise */
+	struct page *mem_map;                /* (c) [nr_blocks * BLOCK_FRAMES] */
+	struct page_cpu *cpu;                /* (c) [cpus->nr] */
+	struct cpu_set *cpus;                /* (c) */
+	const struct tmm_memblock *memblock; /* (c) what is RAM, and what was handed over */
+	uint64_t managed;                    /* (c) frames of all zones */
+	uint8_t top_zone[TMM_NR_ZONES];      /* (c) highest zone with memory, not above i */
+	const struct tmm_reclaim_ops *reclaim_ops;
+	void *reclaim_arg;
+	struct zone zone[TMM_NR_ZONES];
+};
+
+/*
+ * Take all of memblock's free memory.  ram is where physical address 0 is; it
+ * must read as zeroes except where memblock lends it, and memblock must stay as
+ * it is until pages_fini().  The allocator's own arrays come from memblock.
+ * min_free_kbytes 0: Linux's formula.
+ *   TMM_E_INVAL  no memory, or memory beyond 8 TiB
+ *   TMM_E_NOMEM  memblock cannot give the arrays
+ */
+TMM_MUST_CHECK tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
+                                  void *ram, struct cpu_set *cpus, uint64_t min_free_kbytes);
+
+/* Every frame must be back (asserted).  The arrays' memory stays reserved. */
+void pages_fini(struct tmm_pages *pages);
+
+/* Has the frame a descriptor?  It may still be in a hole. */
+static inline bool pfn_valid(const struct tmm_pages *pages, tmm_pfn pfn)
+{
+	return (pfn.v >> BLOCK_ORDER) - pages->first_block < pages->nr_blocks;
+}
+
+static inline struct page *page_of(const struct tmm_pages *pages, tmm_pfn pfn)
+{
+	TMM_ASSERT(pfn_valid(pages, pfn));
+	return pages->mem_map + (pfn.v - (pages->first_block << BLOCK_ORDER));
+}
+
+static inline tmm_pfn page_pfn(const struct tmm_pages *pages, const struct page *page)
+{
+	return (tmm_pfn){(uint64_t)(page - pages->mem_map) +
+	                 (pages->first_block << BLOCK_ORDER)};
+}
+
+static ALWAYS_INLINE struct page_cpu *page_cpu_self(const struct tmm_pages *pages)
+{
+	return &pages->cpu[cpu_self(pages->cpus)->id];
+}
+
+/* relaxed: a counter of this CPU's alone, which others only add up */
+static ALWAYS_INLINE void page_cpu_count(struct page_cpu *cpu, unsigned event, uint64_t nr)
+{
+	__atomic_store_n(&cpu->event[event], cpu->event[event] + nr, __ATOMIC_RELAXED);
+}
+
+static inline void count_vm_event(const struct tmm_pages *pages, enum vm_event event)
+{
+	page_cpu_count(page_cpu_self(pages), event, 1);
+}
+
+#endif
