@@ -7,7 +7,8 @@
  * Entries that lose rights, or whose accessed or dirty bit is cleared, must be
  * forgotten by whoever caches them: tmm_mmu_ops.flush is called by the entry
  * primitives below, in batches, before the frame behind the entry can be used
- * again.  Nothing else in the core flushes.
+ * again.  Nothing else in the core flushes.  Leaves that were absent or only gain
+ * rights are never flushed.
  *
  * Units    tmm_vaddr bytes; ranges are page aligned
  * Owning   the caller owns the frames that leaves point to; tables are ours
@@ -76,9 +77,22 @@ tmm_pte tmm_pte_get(const struct tmm_pgtable *pt, tmm_vaddr va);
 
 /*
  * Write a leaf where there was none (asserted), making tables as needed.
- *   TMM_E_NOMEM  no frame for a table; nothing has changed but empty tables
+ *   TMM_E_NOMEM  no frame for a table; nothing has changed
  */
 TMM_MUST_CHECK tmm_err tmm_pte_set(struct tmm_pgtable *pt, tmm_vaddr va, tmm_pte pte);
+
+/*
+ * The same for nr pages from va on, all within the 2 MiB that one leaf table
+ * maps: pfn[i] with the same bits each.  All of them or, with TMM_E_NOMEM, none.
+ */
+TMM_MUST_CHECK tmm_err tmm_pte_set_run(struct tmm_pgtable *pt, tmm_vaddr va, size_t nr,
+                                       const tmm_pfn *pfn, uint64_t bits);
+
+/*
+ * Shrink [*start, *end) to the pages round va that have no leaf, va among them
+ * (asserted), and to the 2 MiB of va's leaf table.
+ */
+void tmm_pte_hole(const struct tmm_pgtable *pt, tmm_vaddr va, tmm_vaddr *start, tmm_vaddr *end);
 
 /*
  * Exchange a present leaf for another (copy-on-write, mkwrite); returns the old
