@@ -15,8 +15,8 @@
 enum page_kind {
 	PAGE_NONE,  /* free, or lent to somebody outside the core */
 	PAGE_TABLE, /* a page table; index: present entries */
-	PAGE_SLAB,  /* owner: the cache */
-	PAGE_LARGE, /* kmalloc straight from pages; index: its order */
+	PAGE_SLAB,  /* owner: the cache; refcount: objects lent */
+	PAGE_LARGE, /* kmalloc straight from pages; owner: the slab system, index: its order */
 	PAGE_ANON,  /* a task's private page; owner: its mm */
 	PAGE_FILE,  /* in the page cache; owner: the mapping, index: place in the file */
 	PAGE_ZERO   /* the machine's page of zeroes */
@@ -35,10 +35,15 @@ struct page {
 	uint8_t spare;     /* zero */
 	uint16_t flags;    /* PG_* */
 	uint32_t refcount; /* (m, c) one for each leaf, cache or pin that keeps the frame */
-	uint32_t mapcount; /* (m, c) leaves that point here */
-	uint32_t index;    /* by kind */
-	void *owner;       /* by kind */
-	uint32_t next;     /* links by frame number, for the owner's lists */
+	union {
+		struct {
+			uint32_t mapcount; /* (m, c) leaves that point here */
+			uint32_t index;    /* by kind */
+		};
+		uint64_t lent; /* (s) PAGE_SLAB: a bit for each object, where 64 do */
+	};
+	void *owner;   /* by kind */
+	uint32_t next; /* links by frame number, for the owner's lists */
 	uint32_t prev;
 };
 

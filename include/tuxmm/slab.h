@@ -48,7 +48,8 @@ TMM_MUST_CHECK tmm_err tmm_cache_destroy(struct tmm_cache *cache);
 
 /*
  * An object, or NULL when memory is short.  TMM_GFP_ZERO clears it (not for
- * caches with a constructor: panics).
+ * caches with a constructor: panics).  A cache is of no zone: TMM_GFP_DMA and
+ * TMM_GFP_DMA32 panic.
  */
 void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp);
 
@@ -65,7 +66,14 @@ uint64_t tmm_cache_shrink(struct tmm_cache *cache);
  */
 void *tmm_kmalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp);
 void *tmm_kzalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp);
+
+/*
+ * Memory of the new size with the old contents, as far as both reach; it may be
+ * the same address.  NULL leaves the object as it was.
+ */
 void *tmm_krealloc(struct tmm_slab_system *slabs, void *object, size_t size_bytes, tmm_gfp gfp);
+
+/* NULL is ignored.  An address that kmalloc did not lend: panics. */
 void tmm_kfree(struct tmm_slab_system *slabs, void *object);
 
 /* Bytes usable at an address kmalloc returned. */
