@@ -12,7 +12,7 @@
 
 #define FRAME_NONE UINT32_MAX /* end of a list linked by frame number */
 
-/* (c) constant after init  (l) lock */
+/* (c) constant after init  (l) lock; counts are read without it, relaxed */
 struct tmm_cache_system {
 	struct lock lock;
 	struct tmm_pages *pages;         /* (c) */
@@ -24,6 +24,8 @@ struct tmm_cache_system {
 	uint64_t nr_pages;               /* (l) in all trees */
 	uint64_t nr_dirty;               /* (l) of them, to be written back */
 	uint64_t nr_mapped;              /* (l) of them, that some leaf points to */
+
+	uint64_t nr_read, nr_written; /* (l) pages, since boot */
 
 	/* Clean pages that only the cache holds, by struct page.next and .prev. */
 	uint32_t idle_oldest; /* (l) FRAME_NONE: none */

@@ -24,6 +24,7 @@ struct tmm_mapping {
 	struct list link;                  /* (l) in cache->mappings */
 	uint64_t refs;                     /* (l) */
 	uint64_t nr_pages;                 /* (l) in the tree */
+	uint64_t nr_refreshes;             /* (l) a read that was begun before one is void */
 	struct tree tree;                  /* (l) index -> frame; marked: dirty */
 };
 

@@ -28,6 +28,7 @@ enum page_kind {
 #define PG_LOCKED     (1u << 3)
 #define PG_HEAD       (1u << 4) /* first frame of a run of several */
 #define PG_TAIL       (1u << 5) /* owner: struct page of the head */
+#define PG_IDLE       (1u << 6) /* on the page cache's list of idle pages */
 
 /* Guarded by the lock of whoever owns the frame: (m) mm, (c) cache, (s) slab cache. */
 struct page {
