@@ -247,7 +247,6 @@ static bool resume(struct cpu *cpu)
 	struct control *control = &cpu->room->control;
 	uint32_t failed;
 
-	cpu->stats.runs++;
 	for (int attempt = 0;; attempt++) {
 		control->count = cpu->nr_commands;
 		control->failed = 0;
@@ -339,6 +338,7 @@ static bool page_fault(struct cpu *cpu, const struct stop *stop, const struct cp
 		return true;
 	}
 	cpu->stats.refills++;
+	cpu->stats.runs++;
 	if (cpu->nr_same < NR_SAME_FAULTS)
 		return false;
 	host_dead(cpu, "the host faults at %#llx, which the page tables allow",
@@ -380,7 +380,10 @@ static bool stopped(struct cpu *cpu, struct cpu_regs *regs, struct cpu_exit *exi
 	struct stop stop = stop_read(cpu);
 
 	regs_read(cpu, regs);
-	if (stop.signal == HOST_KICK || stop.code <= 0) /* sent by some process */
+	if (stop.signal == HOST_TICK)
+		host_link_tick(cpu);
+	if (stop.signal == HOST_TICK || stop.signal == HOST_KICK ||
+	    stop.code <= 0) /* sent by some process */
 		return take_kick(cpu, exit);
 	if (stop.signal == SIGSYS) {
 		system_call(cpu, &stop, regs, exit);
@@ -438,6 +441,7 @@ static void host_run(struct cpu *cpu, struct cpu_regs *regs, struct cpu_exit *ex
 	atomic_store(&cpu->in_user, true);
 	if (!take_kick(cpu, exit)) {
 		prepare(cpu, regs);
+		cpu->stats.runs++;
 		while (go(cpu) && !stopped(cpu, regs, exit))
 			continue;
 	}
@@ -485,6 +489,7 @@ static void host_kick(struct cpu *cpu)
 	atomic_store(&cpu->kicked, true);
 	if (atomic_load(&cpu->in_user) && pid > 0)
 		syscall(SYS_tgkill, pid, pid, HOST_KICK);
+	host_link_kick(cpu);
 }
 
 static void host_stats(const struct cpu *cpu, struct cpu_stats *out)

@@ -33,6 +33,7 @@
 #include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,13 +61,15 @@ struct setup {
 	struct kernel_sigaction action;
 	struct kernel_stack stack;
 	struct rlimit no_core;
+	struct itimerval tick;
 	uint64_t mask;
 	char name[16];
 	struct sock_filter filter[24];
 	struct sock_fprog program;
 };
 
-static const int handled[] = {SIGSYS, SIGSEGV, SIGBUS, SIGTRAP, SIGILL, SIGFPE, HOST_KICK};
+static const int handled[] = {SIGSYS, SIGSEGV, SIGBUS,    SIGTRAP,
+                              SIGILL, SIGFPE,  HOST_KICK, HOST_TICK};
 #define NR_HANDLED (sizeof handled / sizeof *handled)
 
 uint64_t host_child_sigmask(void)
@@ -102,36 +105,37 @@ static struct command *call(struct cpu *cpu, uint32_t nr, uint64_t a, uint64_t b
 }
 
 /*
- * The filter, for the instruction pointer first: most calls are the program's and
- * leave after three comparisons.
+ * The filter asks for the instruction pointer first: most calls are the program's and
+ * leave after one or two comparisons.
  */
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define LOAD_HIGH(field)                                                                       \
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field) + 4)
+#define UNLESS(value, at) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, AT_TRAP - (at)-1)
+#define IF(value, at)     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, AT_ALLOW - (at)-1, 0)
+
 static void write_filter(const struct cpu *cpu, struct setup *setup, uint64_t setup_at)
 {
-	const uint32_t high = offsetof(struct seccomp_data, instruction_pointer) + 4;
-	const uint32_t low = offsetof(struct seccomp_data, instruction_pointer);
-	const uint32_t map_flags = offsetof(struct seccomp_data, args[3]);
-	const uint32_t map_fd = offsetof(struct seccomp_data, args[4]);
+	enum { AT_TRAP = 16, AT_ALLOW = 17 };
 	const struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, high),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(cpu->base >> 32), 0, 16),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low),
+		LOAD_HIGH(instruction_pointer),
+		UNLESS((uint32_t)(cpu->base >> 32), 1),
+		LOAD(instruction_pointer),
 		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ~(ROOM_CONTROL - 1u)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)cpu->base, 0, 13),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 11),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_futex, 10, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigreturn, 9, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_munmap, 8, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_arch_prctl, 7, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 5),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, map_flags),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, HOST_MAP_FLAGS, 0, 3),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, map_fd),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARENA_FD, 2, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP), /* never reached */
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		UNLESS((uint32_t)cpu->base, 4),
+		LOAD(arch),
+		UNLESS(AUDIT_ARCH_X86_64, 6),
+		LOAD(nr),
+		IF(SYS_rt_sigreturn, 8),
+		IF(SYS_futex, 9),
+		IF(SYS_munmap, 10),
+		IF(SYS_arch_prctl, 11),
+		UNLESS(SYS_mmap, 12),
+		LOAD(args[4]), /* the descriptor */
+		UNLESS(ARENA_FD, 14),
+		BPF_STMT(BPF_JMP | BPF_JA, AT_ALLOW - 15 - 1),
+		[AT_TRAP] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+		[AT_ALLOW] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 
 	_Static_assert(sizeof filter <= sizeof setup->filter, "room for the filter");
@@ -156,7 +160,11 @@ static void unregister_rseq(struct cpu *cpu, uint64_t bytes)
 static void list_setup(struct cpu *cpu)
 {
 	struct setup *setup = (struct setup *)(void *)cpu->room->stack;
+	struct control *control = &cpu->room->control;
 	uint64_t at = cpu->base + ROOM_STACK, room_end = cpu->base + ROOM_BYTES;
+	uint64_t robust = cpu->base + ROOM_CONTROL + offsetof(struct control, robust_head);
+	uint64_t entry = cpu->base + ROOM_CONTROL + offsetof(struct control, robust_entry);
+	uint64_t stopped = cpu->base + ROOM_CONTROL + offsetof(struct control, stopped);
 
 	*setup = (struct setup){
 		.action = {.handler = cpu->base, /* the stub begins with its handler */
@@ -166,9 +174,13 @@ static void list_setup(struct cpu *cpu)
 		.stack = {.base = at,
 	                  .flags = KERNEL_AUTODISARM,
 	                  .bytes = ROOM_BYTES - ROOM_STACK},
+		.tick = {{0, HOST_TICK_MS * 1000}, {0, HOST_TICK_MS * 1000}},
 		.mask = host_child_sigmask(),
 		.name = "tuxmm-task",
 	};
+	control->robust_entry = robust;
+	control->robust_head[0] = entry;
+	control->robust_head[1] = stopped - entry;
 	write_filter(cpu, setup, at);
 
 	unregister_rseq(cpu, 32); /* glibc's has this length, or its own number */
@@ -180,6 +192,8 @@ static void list_setup(struct cpu *cpu)
 	call(cpu, SYS_close_range, ARENA_FD + 1, UINT32_MAX, 0, 0, 0);
 	call(cpu, SYS_prlimit64, 0, RLIMIT_CORE, at + offsetof(struct setup, no_core), 0, 0);
 	call(cpu, SYS_prctl, PR_SET_NAME, at + offsetof(struct setup, name), 0, 0, 0);
+	call(cpu, SYS_setitimer, ITIMER_VIRTUAL, at + offsetof(struct setup, tick), 0, 0, 0);
+	call(cpu, SYS_set_robust_list, robust, sizeof control->robust_head, 0, 0, 0);
 	call(cpu, SYS_sigaltstack, at + offsetof(struct setup, stack), 0, 0, 0, 0);
 	for (size_t i = 0; i < NR_HANDLED; i++)
 		call(cpu, SYS_rt_sigaction, (uint64_t)handled[i],
@@ -244,7 +258,6 @@ int host_child_start(struct cpu *cpu)
 	control = &cpu->room->control;
 	list_setup(cpu);
 	control->count = cpu->nr_commands;
-	atomic_store(&control->go, 1);
 	err = make_process(cpu);
 	if (err) {
 		host_dead(cpu, "cannot make a host process: %s", strerror(-err));

@@ -23,6 +23,8 @@
 #define HOST_PAGE      4096u
 #define HOST_TASK_END  UINT64_C(0x7ffffffff000) /* of Linux with four-level tables */
 #define HOST_KICK      SIGUSR1
+#define HOST_TICK      SIGVTALRM
+#define HOST_TICK_MS   50
 #define HOST_MAP_FLAGS (MAP_SHARED | MAP_FIXED | MAP_POPULATE)
 
 #define NR_EXTENTS     16u /* asked of one walk */
@@ -94,6 +96,10 @@ bool host_link_cross(struct cpu *cpu);
 /* Wait until it stops.  False: it died. */
 bool host_link_wait(struct cpu *cpu);
 
+/* After a kick: have a look, whatever has become of the host process. */
+void host_link_kick(struct cpu *cpu);
+/* The program has used its CPU for another HOST_TICK_MS. */
+void host_link_tick(struct cpu *cpu);
 void host_link_begin(struct cpu *cpu);
 void host_link_end(struct cpu *cpu);
 

@@ -10,8 +10,8 @@
  *
  *   together   every REPLACE_MS both are free for one hand-over; the scheduler moves
  *              whom it likes and they are pinned again where tuxmm then wakes up
- *   apart      the program computed WAIT_MS without a trap: both free, until traps
- *              come often again
+ *   apart      the program used HOST_TICK_MS of its CPU with hardly a trap: both free,
+ *              until traps come often again
  *
  * The pinning is the thread's, so that is where it is remembered.
  */
@@ -24,10 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_MS    20u
+#define BOOT_MS    20u
 #define REPLACE_MS 100u
 #define COUNT_MS   4u
-#define OFTEN      8u /* traps in COUNT_MS that make it worth sharing a CPU */
+#define OFTEN      8u /* traps in COUNT_MS, or in a tick, that make it worth sharing a CPU */
 #define NOT_PINNED (-1)
 
 static _Thread_local struct {
@@ -125,19 +125,23 @@ static void choose_place(struct cpu *cpu)
 
 bool host_link_wait(struct cpu *cpu)
 {
-	struct control *control = &cpu->room->control;
-	const struct timespec limit = {.tv_nsec = WAIT_MS * 1000000L};
+	_Atomic uint32_t *stopped = &cpu->room->control.stopped;
+	uint32_t word = atomic_load(stopped);
 
-	while (!atomic_load_explicit(&control->stopped, memory_order_acquire)) {
-		if (!futex(&control->stopped, FUTEX_WAIT, 0, &limit) || errno != ETIMEDOUT)
-			continue;
-		if (host_child_gone(cpu))
+	while (word != WORD_SET) {
+		/* before the id is in the word, nobody wakes us for a death */
+		const struct timespec limit = {.tv_nsec = BOOT_MS * 1000000L};
+		const struct timespec *wait = word & FUTEX_TID_MASK ? NULL : &limit;
+
+		if (word & WORD_DIED)
 			return false;
-		if (cpu->place.together) {
-			part(cpu);
-			cpu->place.counted = coarse_ms();
-			cpu->place.nr_traps = 0;
-		}
+		if (!atomic_compare_exchange_weak(stopped, &word, word | WORD_SLEEPER))
+			continue;
+		futex(stopped, FUTEX_WAIT, word | WORD_SLEEPER, wait);
+		word = atomic_load(stopped);
+		/* a signal, the limit, a kick: all seldom, so have a look */
+		if (word & WORD_SLEEPER && host_child_gone(cpu))
+			return false;
 	}
 	return true;
 }
@@ -147,11 +151,26 @@ bool host_link_cross(struct cpu *cpu)
 	struct control *control = &cpu->room->control;
 
 	choose_place(cpu);
-	atomic_store_explicit(&control->stopped, 0, memory_order_relaxed);
-	/* release: the host process sees the frame and the commands once it sees `go` */
-	atomic_store_explicit(&control->go, 1, memory_order_release);
-	futex(&control->go, FUTEX_WAKE, 1, NULL);
+	atomic_store(&control->stopped, (uint32_t)atomic_load(&cpu->pid));
+	/* the host process sees the frame and the commands once it sees `go` */
+	if (atomic_exchange(&control->go, WORD_SET) == WORD_SLEEPER)
+		futex(&control->go, FUTEX_WAKE, 1, NULL);
 	return host_link_wait(cpu);
+}
+
+void host_link_kick(struct cpu *cpu)
+{
+	futex(&cpu->room->control.stopped, FUTEX_WAKE, 1, NULL);
+}
+
+void host_link_tick(struct cpu *cpu)
+{
+	struct place *place = &cpu->place;
+
+	if (place->together && place->nr_traps < OFTEN)
+		part(cpu);
+	place->counted = coarse_ms();
+	place->nr_traps = 0;
 }
 
 void host_link_begin(struct cpu *cpu)

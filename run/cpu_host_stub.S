@@ -48,21 +48,26 @@ cpu_host_stub:
 	rdgsbase %rax
 	mov %rax, CTL(GS)
 
-/* Stopped: wake tuxmm, sleep until it has written `go`. */
+/* Stopped: say so, wake tuxmm if it sleeps, sleep until it has said `go`. */
 .Lstop:
-	movl $0, CTL(GO)
-	movl $1, CTL(STOPPED)
+	movl $WORD_CLEAR, CTL(GO)
+	mov $WORD_SET, %eax
+	xchg %eax, CTL(STOPPED)
+	test $WORD_SLEEPER, %eax
+	jz .Lwait
 	lea CTL(STOPPED), %rdi
 	mov $FUTEX_WAKE, %esi
 	mov $1, %edx
 	mov $__NR_futex, %eax
 	syscall
 .Lwait:
-	cmpl $0, CTL(GO)
-	jne .Lgo
+	mov $WORD_CLEAR, %eax
+	mov $WORD_SLEEPER, %edx
+	lock cmpxchg %edx, CTL(GO)
+	cmp $WORD_SET, %eax
+	je .Lgo
 	lea CTL(GO), %rdi
 	mov $FUTEX_WAIT, %esi
-	xor %edx, %edx
 	xor %r10d, %r10d
 	mov $__NR_futex, %eax
 	syscall

@@ -18,6 +18,16 @@
 #define ROOM_STACK   0x3000
 #define ROOM_BYTES   0x10000
 
+/*
+ * What the words `stopped` and `go` say.  A clear `stopped` also holds the host
+ * process's id, and is on its robust list: should it die, the kernel marks the word
+ * and wakes the sleeper.
+ */
+#define WORD_CLEAR   0
+#define WORD_SET     1
+#define WORD_DIED    0x40000000 /* FUTEX_OWNER_DIED */
+#define WORD_SLEEPER 0x80000000 /* FUTEX_WAITERS: who waits for it sleeps in futex(2) */
+
 /* Offsets in struct control and struct command, as the assembler needs them. */
 #define CONTROL_STOPPED  0
 #define CONTROL_GO       64
@@ -30,7 +40,7 @@
 #define CONTROL_CONTEXT  144
 #define CONTROL_FS       152
 #define CONTROL_GS       160
-#define CONTROL_COMMANDS 192
+#define CONTROL_COMMANDS 256
 #define COMMAND_NR       0
 #define COMMAND_OPTIONAL 4
 #define COMMAND_ARG      8
@@ -53,10 +63,10 @@ struct command {
 #define NR_COMMANDS 96u
 
 struct control {
-	/* written by the stub last, waited for by tuxmm: 1 when stopped */
+	/* set by the stub last, waited for by tuxmm */
 	_Alignas(64) _Atomic uint32_t stopped;
 
-	/* written by tuxmm, `go` last; the stub waits for it */
+	/* written by tuxmm, `go` set last; the stub waits for it */
 	_Alignas(64) _Atomic uint32_t go;
 	uint32_t count;    /* commands to execute */
 	uint32_t failed;   /* 1 + index of the command that failed, by the stub */
@@ -69,6 +79,10 @@ struct control {
 	uint64_t context;
 	uint64_t fs_base;
 	uint64_t gs_base;
+
+	/* as set_robust_list wants it: a list of one entry, the word lies behind it */
+	uint64_t robust_head[3];
+	uint64_t robust_entry;
 
 	_Alignas(64) struct command command[NR_COMMANDS];
 };
