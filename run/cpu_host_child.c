@@ -156,15 +156,31 @@ static void unregister_rseq(struct cpu *cpu, uint64_t bytes)
 		->optional = 1;
 }
 
+/* head -> alive -> stopped -> head; every word lies as far from its link. */
+static uint64_t link_robust(struct cpu *cpu)
+{
+	struct control *control = &cpu->room->control;
+	uint64_t at = cpu->base + ROOM_CONTROL;
+	uint64_t head = at + offsetof(struct control, robust_head);
+
+	_Static_assert(offsetof(struct control, alive) -
+	                               offsetof(struct control, robust_alive) ==
+	                       offsetof(struct control, stopped) -
+	                               offsetof(struct control, robust_stopped),
+	               "one offset for both");
+	control->robust_head[0] = at + offsetof(struct control, robust_alive);
+	control->robust_head[1] = offsetof(struct control, stopped) -
+	                          offsetof(struct control, robust_stopped);
+	control->robust_alive = at + offsetof(struct control, robust_stopped);
+	control->robust_stopped = head;
+	return head;
+}
+
 /* The calls that make a fork of tuxmm a bare host process, in order. */
 static void list_setup(struct cpu *cpu)
 {
 	struct setup *setup = (struct setup *)(void *)cpu->room->stack;
-	struct control *control = &cpu->room->control;
 	uint64_t at = cpu->base + ROOM_STACK, room_end = cpu->base + ROOM_BYTES;
-	uint64_t robust = cpu->base + ROOM_CONTROL + offsetof(struct control, robust_head);
-	uint64_t entry = cpu->base + ROOM_CONTROL + offsetof(struct control, robust_entry);
-	uint64_t stopped = cpu->base + ROOM_CONTROL + offsetof(struct control, stopped);
 
 	*setup = (struct setup){
 		.action = {.handler = cpu->base, /* the stub begins with its handler */
@@ -178,9 +194,6 @@ static void list_setup(struct cpu *cpu)
 		.mask = host_child_sigmask(),
 		.name = "tuxmm-task",
 	};
-	control->robust_entry = robust;
-	control->robust_head[0] = entry;
-	control->robust_head[1] = stopped - entry;
 	write_filter(cpu, setup, at);
 
 	unregister_rseq(cpu, 32); /* glibc's has this length, or its own number */
@@ -193,7 +206,7 @@ static void list_setup(struct cpu *cpu)
 	call(cpu, SYS_prlimit64, 0, RLIMIT_CORE, at + offsetof(struct setup, no_core), 0, 0);
 	call(cpu, SYS_prctl, PR_SET_NAME, at + offsetof(struct setup, name), 0, 0, 0);
 	call(cpu, SYS_setitimer, ITIMER_VIRTUAL, at + offsetof(struct setup, tick), 0, 0, 0);
-	call(cpu, SYS_set_robust_list, robust, sizeof control->robust_head, 0, 0, 0);
+	call(cpu, SYS_set_robust_list, link_robust(cpu), 3 * sizeof(uint64_t), 0, 0, 0);
 	call(cpu, SYS_sigaltstack, at + offsetof(struct setup, stack), 0, 0, 0, 0);
 	for (size_t i = 0; i < NR_HANDLED; i++)
 		call(cpu, SYS_rt_sigaction, (uint64_t)handled[i],
@@ -241,8 +254,10 @@ static int make_process(struct cpu *cpu)
 		boot(&cpu->room->control, cpu->base, cpu->room_fd);
 	err = pid < 0 ? -errno : 0;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!err)
+	if (!err) {
 		atomic_store(&cpu->pid, (pid_t)pid);
+		atomic_store(&cpu->room->control.alive, (uint32_t)pid);
+	}
 	return err;
 }
 

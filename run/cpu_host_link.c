@@ -152,6 +152,9 @@ bool host_link_cross(struct cpu *cpu)
 
 	choose_place(cpu);
 	atomic_store(&control->stopped, (uint32_t)atomic_load(&cpu->pid));
+	/* a death before this is seen here, a later one finds its id in `stopped` */
+	if (atomic_load(&control->alive) & WORD_DIED)
+		return false;
 	/* the host process sees the frame and the commands once it sees `go` */
 	if (atomic_exchange(&control->go, WORD_SET) == WORD_SLEEPER)
 		futex(&control->go, FUTEX_WAKE, 1, NULL);

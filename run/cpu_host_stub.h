@@ -19,9 +19,9 @@
 #define ROOM_BYTES   0x10000
 
 /*
- * What the words `stopped` and `go` say.  A clear `stopped` also holds the host
- * process's id, and is on its robust list: should it die, the kernel marks the word
- * and wakes the sleeper.
+ * What the words `stopped` and `go` say.  While it is clear, `stopped` holds the host
+ * process's id; `alive` always does.  Both are on its robust list, `alive` first: should
+ * it die, the kernel marks those that hold the id and wakes who sleeps there.
  */
 #define WORD_CLEAR   0
 #define WORD_SET     1
@@ -65,6 +65,8 @@ struct command {
 struct control {
 	/* set by the stub last, waited for by tuxmm */
 	_Alignas(64) _Atomic uint32_t stopped;
+	uint32_t unused;
+	_Atomic uint32_t alive; /* never set: tells of a death while stopped */
 
 	/* written by tuxmm, `go` set last; the stub waits for it */
 	_Alignas(64) _Atomic uint32_t go;
@@ -80,9 +82,10 @@ struct control {
 	uint64_t fs_base;
 	uint64_t gs_base;
 
-	/* as set_robust_list wants it: a list of one entry, the word lies behind it */
+	/* for set_robust_list: head, then what links `stopped` and `alive` */
 	uint64_t robust_head[3];
-	uint64_t robust_entry;
+	uint64_t robust_stopped;
+	uint64_t robust_alive;
 
 	_Alignas(64) struct command command[NR_COMMANDS];
 };

@@ -677,16 +677,34 @@ TEST(the_stub_is_one_page_at_most)
 	CHECK(cpu_host_stub_end - cpu_host_stub <= ROOM_CONTROL);
 }
 
+static void *kill_later(void *arg)
+{
+	struct timespec pause = {.tv_nsec = 10000000};
+	struct cpu *cpu = arg;
+
+	nanosleep(&pause, NULL);
+	kill(cpu->pid, SIGKILL);
+	return NULL;
+}
+
 TEST(a_killed_host_process_is_noticed)
 {
-	struct machine *machine = machine_open();
+	for (int i = 0; i < 20; i++) {
+		struct machine *machine = machine_open();
+		pthread_t thread;
 
-	LOAD(machine, loop);
-	CHECK(!kill(machine->cpu->pid, SIGKILL));
-	CHECK(run(machine) == CPU_DEAD);
-	CHECK(strstr(cpu_host_ops.why(machine->cpu), "died"));
-	CHECK(run(machine) == CPU_DEAD);
-	machine_close(machine);
+		LOAD(machine, loop);
+		if (i % 2) /* while it is stopped, or is being killed already */
+			CHECK(!kill(machine->cpu->pid, SIGKILL));
+		else
+			CHECK(!pthread_create(&thread, NULL, kill_later, machine->cpu));
+		CHECK(run(machine) == CPU_DEAD);
+		if (i % 2 == 0)
+			CHECK(!pthread_join(thread, NULL));
+		CHECK(strstr(cpu_host_ops.why(machine->cpu), "died"));
+		CHECK(run(machine) == CPU_DEAD);
+		machine_close(machine);
+	}
 }
 
 TEST(nothing_is_left_after_close)
