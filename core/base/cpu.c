@@ -57,6 +57,16 @@ struct tmm_cpu *cpu_attach(struct cpu_set *set)
 	}
 }
 
+void cpu_set_fini(struct cpu_set *set)
+{
+	struct tmm_cpu *cpu = tmm_port_cpu();
+
+	if (cpu && cpu->set == set)
+		tmm_cpu_exit(cpu);
+	for (uint32_t id = 0; id < set->nr; id++)
+		TMM_ASSERT(!set->cpu[id].taken && "every thread has left the machine");
+}
+
 tmm_err cpu_enter(struct cpu_set *set, uint32_t id)
 {
 	if (id >= set->nr)

@@ -30,6 +30,9 @@ struct cpu_set {
 
 void cpu_set_init(struct cpu_set *set, uint32_t nr_cpus);
 
+/* The caller leaves its CPU; no other thread may be on one (asserted). */
+void cpu_set_fini(struct cpu_set *set);
+
 /* The slow half of cpu_self(): leave the other machine's CPU, take a free one here. */
 struct tmm_cpu *cpu_attach(struct cpu_set *set);
 

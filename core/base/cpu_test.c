@@ -45,3 +45,21 @@ TEST(two_machines_do_not_share_a_cpu)
 	tmm_cpu_exit(&one.cpu[0]);
 	CHECK(tmm_port_cpu() == NULL);
 }
+
+static void fini_one(void *arg)
+{
+	(void)arg;
+	cpu_set_fini(&one);
+}
+
+TEST(a_machine_ends_when_no_other_thread_is_on_it)
+{
+	cpu_set_init(&one, 2);
+	CHECK(cpu_self(&one)->id == 0);
+	one.cpu[1].taken = true; /* as another thread would have it */
+	CHECK(test_panics(fini_one, NULL));
+	one.cpu[1].taken = false;
+	CHECK(cpu_self(&one)->id == 0);
+	cpu_set_fini(&one);
+	CHECK(tmm_port_cpu() == NULL);
+}

@@ -148,3 +148,16 @@ void tmm_pages_check(struct tmm_pages *pages)
 	check_stacks(pages, false);
 	TMM_ASSERT(tmm_pages_free_count(pages) <= pages->managed); /* I9 */
 }
+
+void pages_for_each(const struct tmm_pages *pages, page_visit visit, void *arg)
+{
+	for (uint64_t block = 0; block < pages->nr_blocks; block++) {
+		uint64_t first = (pages->first_block + block) << BLOCK_ORDER;
+
+		for (unsigned i = 0; i < pages->info[block].fresh; i++) {
+			tmm_pfn pfn = {first + i};
+
+			visit(arg, pfn, page_of(pages, pfn));
+		}
+	}
+}

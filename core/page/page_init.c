@@ -85,6 +85,17 @@ static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *membloc
 	return take_sets(pages, memblock);
 }
 
+uint64_t pages_array_bytes(uint32_t nr_cpus, uint64_t span_bytes)
+{
+	/* Both ends may cut a pair of blocks; each array may cut a page. */
+	uint64_t blocks = 2 * (span_bytes >> (BLOCK_ORDER + 1 + TMM_PAGE_SHIFT)) + 4;
+	uint64_t sets = block_set_words(blocks) * TMM_NR_ZONES * NR_LONGEST;
+
+	return blocks * (sizeof(struct block_bits) + sizeof(struct block_info) +
+	                 BLOCK_FRAMES * sizeof(struct page)) +
+	       sets * sizeof(uint64_t) + nr_cpus * sizeof(struct page_cpu) + 5 * TMM_PAGE_SIZE;
+}
+
 static bool region_to_frames(const struct tmm_region *region, uint64_t *start, uint64_t *end)
 {
 	*start = align_up(region->start, TMM_PAGE_SIZE) >> TMM_PAGE_SHIFT;

@@ -98,6 +98,17 @@ struct tmm_pages {
 TMM_MUST_CHECK tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
                                   void *ram, struct cpu_set *cpus, uint64_t min_free_kbytes);
 
+/* What the arrays take at most when all RAM lies within span_bytes. */
+uint64_t pages_array_bytes(uint32_t nr_cpus, uint64_t span_bytes);
+
+/*
+ * Show the descriptor of every frame that was ever lent; no CPU may be
+ * allocating.  Others were never written and stay so: a sparse machine's are not
+ * backed by its host.
+ */
+typedef void (*page_visit)(void *arg, tmm_pfn pfn, const struct page *page);
+void pages_for_each(const struct tmm_pages *pages, page_visit visit, void *arg);
+
 /* Every frame must be back (asserted).  The arrays' memory stays reserved. */
 void pages_fini(struct tmm_pages *pages);
 

@@ -1,0 +1,55 @@
+/*
+ * check.c - what must hold between the storeys
+ *
+ * Each storey checks itself; here their accounts of the frames are compared.
+ * What a frame is, its descriptor says (page/page.h).
+ *   I1  a frame is free and of no kind, or lent and of at most one kind
+ *   I2  slab frames are as many as all caches count, large runs likewise
+ *   I3  a slab frame's cache is of this machine, a large run's system too
+ */
+#include "machine/machine.h"
+
+#define NR_KINDS (PAGE_ZERO + 1)
+
+struct census {
+	struct tmm_machine *machine;
+	uint64_t nr[NR_KINDS];   /* frames of each kind */
+	uint64_t nr_reclaimable; /* of PAGE_SLAB */
+};
+
+static void count_page(void *arg, tmm_pfn pfn, const struct page *page)
+{
+	struct census *census = arg;
+	const struct page *head = page->flags & PG_TAIL ? page->owner : page;
+	const struct tmm_cache *cache = head->owner;
+
+	(void)pfn;
+	TMM_ASSERT(page->kind < NR_KINDS);
+	census->nr[page->kind]++;
+	if (page->kind == PAGE_SLAB) {
+		TMM_ASSERT(head->kind == PAGE_SLAB && cache->slabs == &census->machine->slabs);
+		census->nr_reclaimable += (cache->page_gfp & TMM_GFP_RECLAIMABLE) != 0;
+	}
+	if (page->kind == PAGE_LARGE)
+		TMM_ASSERT(head->kind == PAGE_LARGE &&
+		           head->owner == &census->machine->slabs); /* I3 */
+}
+
+void tmm_check(struct tmm_machine *machine)
+{
+	struct census census = {.machine = machine};
+	struct tmm_pages *pages = &machine->pages;
+	uint64_t of_a_kind = 0;
+
+	tmm_memblock_check(&machine->memblock);
+	tmm_pages_check(pages);
+	tmm_slab_check(&machine->slabs);
+	pages_for_each(pages, count_page, &census);
+	for (unsigned kind = PAGE_NONE + 1; kind < NR_KINDS; kind++)
+		of_a_kind += census.nr[kind];
+	/* I1: free frames have no kind, says tmm_pages_check(); so these are lent. */
+	TMM_ASSERT(of_a_kind + tmm_pages_free_count(pages) <= tmm_pages_managed_count(pages));
+	TMM_ASSERT(census.nr_reclaimable == tmm_slab_pages(&machine->slabs, true)); /* I2 */
+	TMM_ASSERT(census.nr[PAGE_SLAB] + census.nr[PAGE_LARGE] - census.nr_reclaimable ==
+	           tmm_slab_pages(&machine->slabs, false)); /* I2 */
+}

@@ -1,0 +1,260 @@
+/*
+ * machine.c - boot, and its reverse
+ *
+ *   firmware map -> memblock -> kernel's image and frame 0 reserved
+ *                -> zones and page allocator -> slab -> page cache -> address spaces
+ *
+ * Everything that can be wrong with a shape is found before the first storey
+ * starts.  A storey that fails to start leaves nothing behind, those before it
+ * are stopped in reverse order.
+ */
+#include "machine/machine.h"
+
+#include "base/print.h"
+
+#define MIB UINT64_C(0x100000)
+
+/* Where Linux for x86-64 is loaded. */
+#define KERNEL_START (16 * MIB)
+
+/*
+ * What a small static program takes beside the machine's own arrays: its text and
+ * data, page tables, a first slab for each cache, and the pages that the least
+ * watermark keeps.
+ */
+#define SMALL_PROGRAM_BYTES (2 * MIB)
+
+/* RAM that a PC's firmware keeps: the first page, and 640 KiB .. 1 MiB. */
+#define FIRMWARE_BYTES UINT64_C(0x61000)
+
+/* Frame numbers end there. */
+#define MOST_BYTES (UINT64_C(8) << 40)
+
+size_t tmm_machine_bytes(void)
+{
+	return align_up(sizeof(struct tmm_machine), 64);
+}
+
+/* ---- what is asked for ---- */
+
+static const char *map_fault(const struct tmm_shape *shape)
+{
+	for (size_t i = 0; i < shape->nr_ranges; i++) {
+		const struct tmm_firmware_range *range = &shape->firmware_map[i];
+
+		if (range->type < TMM_FW_USABLE || range->type > TMM_FW_UNUSABLE)
+			return "the firmware map has a range of an unknown type";
+		if (range->start.v + range->size_bytes < range->start.v)
+			return "the firmware map has a range that ends behind the address "
+			       "space";
+		if (range->type == TMM_FW_USABLE && range->node != 0)
+			return "the firmware map names a node other than 0: there is one";
+	}
+	return NULL;
+}
+
+static bool around_is_valid(uint32_t bytes)
+{
+	return !bytes || (is_power_of_two(bytes) && bytes >= TMM_PAGE_SIZE);
+}
+
+/* What is wrong with the shape, or NULL. */
+static const char *shape_fault(const struct tmm_shape *shape)
+{
+	if (!shape->firmware_map || !shape->nr_ranges)
+		return "the firmware map is empty";
+	if (shape->nr_cpus < 1 || shape->nr_cpus > TMM_MAX_CPUS)
+		return "the number of CPUs is not between 1 and 256";
+	if (shape->kernel_bytes > MOST_BYTES || shape->min_free_kbytes > MOST_BYTES >> 10)
+		return "kernel_bytes or min_free_kbytes is more than 8 TiB";
+	if (shape->overcommit_memory > 2)
+		return "overcommit_memory is not 0, 1 or 2";
+	if (!around_is_valid(shape->fault_around_bytes))
+		return "fault_around_bytes is neither 0 nor a power of two of at least 4096";
+	if (!around_is_valid(shape->anon_around_bytes))
+		return "anon_around_bytes is neither 0 nor a power of two of at least 4096";
+	return map_fault(shape);
+}
+
+/* Bytes from the lowest usable address to the highest. */
+static uint64_t usable_span(const struct tmm_shape *shape)
+{
+	uint64_t start = UINT64_MAX, end = 0;
+
+	for (size_t i = 0; i < shape->nr_ranges; i++) {
+		const struct tmm_firmware_range *range = &shape->firmware_map[i];
+
+		if (range->type != TMM_FW_USABLE || !range->size_bytes)
+			continue;
+		start = min_u64(start, range->start.v);
+		end = max_u64(end, range->start.v + range->size_bytes);
+	}
+	return start < end ? end - start : 0;
+}
+
+/* Usable memory that a machine needs whose frames lie within span_bytes. */
+static uint64_t usable_needed(const struct tmm_shape *shape, uint64_t span_bytes)
+{
+	return shape->kernel_bytes + SMALL_PROGRAM_BYTES +
+	       pages_array_bytes(shape->nr_cpus, span_bytes) +
+	       2 * (shape->min_free_kbytes << 10);
+}
+
+uint64_t tmm_machine_least_bytes(const struct tmm_shape *shape)
+{
+	uint64_t bytes = usable_needed(shape, usable_span(shape));
+
+	/* Room for the descriptors of what the descriptors take, and so on. */
+	bytes = max_u64(bytes, usable_needed(shape, bytes + bytes / 64));
+	return align_up(bytes + FIRMWARE_BYTES, MIB);
+}
+
+/* ---- boot ---- */
+
+static bool is_memory(const struct tmm_memblock *mb, uint64_t start, uint64_t end)
+{
+	for (uint32_t i = 0; i < mb->memory.nr; i++) {
+		if (mb->memory.region[i].start <= start && end <= mb->memory.region[i].end)
+			return true;
+	}
+	return false;
+}
+
+/* The kernel's image: where Linux is loaded, else as low as it fits. */
+static tmm_err reserve_kernel(struct tmm_memblock *mb, uint64_t bytes)
+{
+	const struct tmm_memblock_request request = {
+		.size_bytes = bytes, .align_bytes = TMM_PAGE_SIZE, .node = TMM_NODE_ANY};
+	tmm_paddr start;
+	tmm_err err;
+
+	if (!bytes)
+		return TMM_OK;
+	if (is_memory(mb, KERNEL_START, KERNEL_START + bytes))
+		return tmm_memblock_reserve(mb, (tmm_paddr){KERNEL_START}, bytes);
+	mb->bottom_up = true;
+	err = tmm_memblock_alloc(mb, &request, &start);
+	mb->bottom_up = false;
+	return err;
+}
+
+static bool is_large_enough(const struct tmm_memblock *mb, const struct tmm_shape *shape)
+{
+	uint64_t span = tmm_memblock_end(mb) - tmm_memblock_start(mb);
+
+	return tmm_memblock_memory_bytes(mb) >= usable_needed(shape, span);
+}
+
+static tmm_err boot_memblock(struct tmm_machine *machine, const struct tmm_shape *shape)
+{
+	struct tmm_memblock *mb = &machine->memblock;
+	uint64_t kernel_bytes = align_up(shape->kernel_bytes, TMM_PAGE_SIZE);
+	tmm_err err;
+
+	/* RAM reads as zeroes already: clearing it would only make the host back it. */
+	tmm_memblock_init(mb, NULL);
+	err = tmm_memblock_from_firmware(mb, shape->firmware_map, shape->nr_ranges,
+	                                 shape->mem_limit_bytes);
+	if (err)
+		return err;
+	if (!is_large_enough(mb, shape))
+		return TMM_E_NOMEM;
+	/* Frame 0 is the real-mode interrupt table, and where a stray 0 points to. */
+	err = tmm_memblock_reserve(mb, (tmm_paddr){0}, TMM_PAGE_SIZE);
+	return err ? err : reserve_kernel(mb, kernel_bytes);
+}
+
+static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape *shape,
+                            void *ram)
+{
+	tmm_err err = pages_init(&machine->pages, &machine->memblock, ram, &machine->cpus,
+	                         shape->min_free_kbytes);
+
+	if (err)
+		return err;
+	slab_init(&machine->slabs, &machine->pages);
+	return TMM_OK;
+}
+
+struct text {
+	char *at, *end;
+};
+
+static void text_write(void *arg, const char *piece, size_t bytes)
+{
+	struct text *text = arg;
+
+	bytes = min_u64(bytes, (uint64_t)(text->end - text->at));
+	memcpy(text->at, piece, bytes);
+	text->at += bytes;
+}
+
+/* Say why a boot failed for which the shape alone is not to blame. */
+static const char *explain(struct tmm_machine *machine, const struct tmm_shape *shape,
+                           tmm_err err)
+{
+	struct text text = {machine->why, machine->why + sizeof(machine->why) - 1};
+	const struct tmm_sink sink = {.write = text_write, .arg = &text};
+	unsigned long long least = tmm_machine_least_bytes(shape) / MIB;
+	struct printer printer;
+
+	if (err == TMM_E_NOSPC)
+		return "the firmware map has more holes than memblock can list";
+	if (err != TMM_E_NOMEM)
+		return "RAM ends behind the last address that frames can have";
+	if (is_large_enough(&machine->memblock, shape))
+		return "RAM has no room for the kernel's image or the page descriptors "
+		       "in one piece";
+	print_begin(&printer, &sink);
+	print(&printer, "RAM is too small: this machine needs at least %llu MiB", least);
+	print_end(&printer);
+	*text.at = '\0';
+	return machine->why;
+}
+
+tmm_err tmm_machine_init(struct tmm_machine *machine, const struct tmm_shape *shape, void *ram,
+                         const char **why)
+{
+	tmm_err err;
+
+	*why = shape_fault(shape);
+	if (*why)
+		return TMM_E_INVAL;
+	cpu_set_init(&machine->cpus, shape->nr_cpus);
+	err = boot_memblock(machine, shape);
+	if (!err)
+		err = boot_storeys(machine, shape, ram);
+	if (!err)
+		return TMM_OK;
+	cpu_set_fini(&machine->cpus);
+	*why = explain(machine, shape, err);
+	return err == TMM_E_NOMEM ? TMM_E_NOMEM : TMM_E_INVAL;
+}
+
+void tmm_machine_fini(struct tmm_machine *machine)
+{
+	slab_fini(&machine->slabs);
+	pages_fini(&machine->pages);
+	tmm_memblock_init(&machine->memblock, NULL);
+	cpu_set_fini(&machine->cpus);
+}
+
+tmm_err tmm_cpu_enter(struct tmm_machine *machine, unsigned id)
+{
+	return cpu_enter(&machine->cpus, id);
+}
+
+struct tmm_pages *tmm_machine_pages(struct tmm_machine *machine)
+{
+	return &machine->pages;
+}
+
+struct tmm_slab_system *tmm_machine_slabs(struct tmm_machine *machine)
+{
+	return &machine->slabs;
+}
+
+const struct tmm_memblock *tmm_machine_memblock(const struct tmm_machine *machine)
+{
+	return &machine->memblock;
+}

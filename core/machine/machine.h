@@ -1,0 +1,22 @@
+/*
+ * machine.h - one struct for each storey
+ */
+#ifndef TUXMM_MACHINE_MACHINE_H
+#define TUXMM_MACHINE_MACHINE_H
+
+#include <tuxmm/machine.h>
+
+#include "base/cpu.h"
+#include "page/page_system.h"
+#include "slab/slab_system.h"
+
+/* In the order of boot; each guards itself. */
+struct tmm_machine {
+	struct cpu_set cpus;
+	struct tmm_memblock memblock; /* constant after boot */
+	struct tmm_pages pages;
+	struct tmm_slab_system slabs;
+	char why[160]; /* what tmm_machine_init() had to say */
+};
+
+#endif

@@ -1,0 +1,330 @@
+#include "machine/machine.h"
+
+#include <sys/mman.h>
+
+#include "inject.h"
+#include "panic.h"
+#include "test.h"
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+static struct tmm_machine one, two;
+
+static struct tmm_shape shape_of(const struct tmm_firmware_range *map, size_t nr_ranges)
+{
+	return (struct tmm_shape){.firmware_map = map, .nr_ranges = nr_ranges, .nr_cpus = 1};
+}
+
+/* Is `part` somewhere in `text`? */
+static bool says(const char *text, const char *part)
+{
+	size_t length = __builtin_strlen(part);
+
+	for (; *text; text++) {
+		if (__builtin_strncmp(text, part, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Lend some of everything, give it back. */
+static void use(struct tmm_machine *machine)
+{
+	struct tmm_slab_system *slabs = tmm_machine_slabs(machine);
+	struct tmm_pages *pages = tmm_machine_pages(machine);
+	const struct tmm_cache_spec spec = {.name = "used", .size_bytes = 700};
+	struct tmm_cache *cache;
+	void *small[64], *large;
+	tmm_pfn pfn;
+
+	CHECK(tmm_cache_create(slabs, &spec, &cache) == TMM_OK);
+	for (int i = 0; i < 64; i++)
+		CHECK((small[i] = tmm_cache_alloc(cache, TMM_GFP_KERNEL)) != NULL);
+	CHECK((large = tmm_kzalloc(slabs, 30000, TMM_GFP_KERNEL)) != NULL);
+	CHECK(tmm_pages_alloc(pages, TMM_GFP_USER, 3, &pfn) == TMM_OK);
+	tmm_check(machine);
+	tmm_pages_free(pages, pfn, 3);
+	tmm_kfree(slabs, large);
+	for (int i = 0; i < 64; i++)
+		tmm_cache_free(cache, small[i]);
+	CHECK(tmm_cache_destroy(cache) == TMM_OK);
+	tmm_check(machine);
+}
+
+/* Boot, use, stop; the usable bytes of the machine. */
+static uint64_t lives(const struct tmm_shape *shape, void *ram)
+{
+	const char *why = NULL;
+	uint64_t bytes, managed, kept;
+
+	CHECK(tmm_machine_init(&one, shape, ram, &why) == TMM_OK);
+	bytes = tmm_memblock_memory_bytes(tmm_machine_memblock(&one));
+	managed = tmm_pages_managed_count(tmm_machine_pages(&one)) * TMM_PAGE_SIZE;
+	kept = shape->kernel_bytes + 2 * TMM_PAGE_SIZE +
+	       pages_array_bytes(shape->nr_cpus, tmm_memblock_end(&one.memblock) -
+	                                                 tmm_memblock_start(&one.memblock));
+	CHECK(managed < bytes && managed + kept >= bytes);
+	use(&one);
+	tmm_machine_fini(&one);
+	return bytes;
+}
+
+TEST(machines_of_all_sizes_live)
+{
+	static const uint64_t sizes[] = {
+		4 * MIB, 5 * MIB + 12 * KIB, 16 * MIB, 64 * MIB, 128 * MIB, GIB, 3 * GIB,
+		4 * GIB, 4 * GIB + 4 * KIB,  128 * GIB};
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+		struct tmm_shape shape = shape_of(map, tmm_firmware_pc(sizes[i], map));
+
+		shape.kernel_bytes = sizes[i] < 16 * MIB ? 0 : 4 * MIB;
+		CHECK(lives(&shape, test_ram(sizes[i] + GIB)) == sizes[i] - 388 * KIB);
+	}
+}
+
+/*
+ *   RAM    ......|####|..|##|......|##|##|      from above 0, with holes
+ *   MiB         3072  +8 +9 +11  3200
+ */
+TEST(ram_may_start_anywhere_and_have_holes)
+{
+	const struct tmm_firmware_range map[] = {
+		{{3200 * MIB}, 32 * MIB + 100, TMM_FW_USABLE, 0},
+		{{3 * GIB}, 8 * MIB, TMM_FW_USABLE, 0},
+		{{3 * GIB + 9 * MIB}, 2 * MIB, TMM_FW_USABLE, 0},
+		{{3216 * MIB + 1}, 1, TMM_FW_ACPI, 0},
+	};
+	struct tmm_shape shape = shape_of(map, ARRAY_SIZE(map));
+
+	CHECK(lives(&shape, test_ram(4 * GIB)) == 42 * MIB - 4 * KIB);
+}
+
+/* The kernel's image: at 16 MiB, or at the start of RAM. */
+TEST(the_kernel_has_its_place)
+{
+	struct tmm_firmware_range map[] = {
+		{{64 * MIB}, 64 * MIB, TMM_FW_USABLE, 0},
+		{{0}, 20 * MIB, TMM_FW_USABLE, 0},
+	};
+	struct tmm_shape shape = shape_of(map, 2);
+	const struct tmm_region *reserved = one.memblock.reserved.region;
+	void *ram = test_ram(128 * MIB);
+	const char *why;
+
+	shape.kernel_bytes = 3 * MIB + 1;
+	CHECK(tmm_machine_init(&one, &shape, ram, &why) == TMM_OK);
+	CHECK(reserved[0].start == 0 && reserved[0].end == 4 * KIB); /* frame 0 */
+	CHECK(reserved[1].start == 16 * MIB && reserved[1].end == 19 * MIB + 4 * KIB);
+	tmm_machine_fini(&one);
+	shape.nr_ranges = 1;
+	memset(ram, 0, 128 * MIB);
+	CHECK(tmm_machine_init(&one, &shape, ram, &why) == TMM_OK);
+	CHECK(reserved[1].start == 64 * MIB && reserved[1].end == 67 * MIB + 4 * KIB);
+	tmm_machine_fini(&one);
+}
+
+/* What tmm_machine_least_bytes() says does work, and clearly less is refused. */
+TEST(the_least_ram_works_and_less_is_refused)
+{
+	void *ram = test_ram(128 * MIB);
+
+	for (unsigned i = 0; i < 5; i++) {
+		struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+		struct tmm_shape shape = shape_of(map, tmm_firmware_pc(MIB, map));
+		const char *why = NULL;
+		uint64_t least;
+
+		shape.kernel_bytes = (const uint64_t[]){0, 0, MIB, 20 * MIB, 0}[i];
+		shape.nr_cpus = (const uint32_t[]){1, 256, 1, 4, 1}[i];
+		shape.min_free_kbytes = i == 4 ? 4096 : 0;
+		least = tmm_machine_least_bytes(&shape);
+		CHECK(least < 48 * MIB);
+		for (uint64_t bytes = 0; bytes < least - MIB; bytes += 256 * KIB) {
+			shape.nr_ranges = tmm_firmware_pc(bytes, map);
+			CHECK(tmm_machine_init(&one, &shape, ram, &why) == TMM_E_NOMEM);
+			CHECK(says(why, "RAM is too small: this machine needs at least "));
+			CHECK(tmm_machine_least_bytes(&shape) == least);
+		}
+		shape.nr_ranges = tmm_firmware_pc(least, map);
+		CHECK(tmm_machine_least_bytes(&shape) == least);
+		memset(ram, 0, 128 * MIB);
+		lives(&shape, ram);
+		memset(ram, 0, 128 * MIB);
+	}
+}
+
+TEST(contradictions_are_refused_with_a_sentence)
+{
+	static struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	struct tmm_shape good = shape_of(map, tmm_firmware_pc(64 * MIB, map)), bad;
+	static const struct tmm_firmware_range wraps = {{UINT64_MAX}, 5, TMM_FW_USABLE, 0};
+	static const struct tmm_firmware_range typeless = {{0}, 64 * MIB, 0, 0};
+	static const struct tmm_firmware_range far = {
+		{UINT64_C(9) << 40}, 64 * MIB, TMM_FW_USABLE, 0};
+	static const struct tmm_firmware_range noded = {{0}, 64 * MIB, TMM_FW_USABLE, 1};
+	void *ram = test_ram(64 * MIB);
+	const char *why;
+
+#define REFUSED(change, sentence)                                                              \
+	bad = good;                                                                            \
+	change;                                                                                \
+	why = NULL;                                                                            \
+	CHECK(tmm_machine_init(&one, &bad, ram, &why) == TMM_E_INVAL);                         \
+	CHECK(why &&says(why, sentence))
+
+	REFUSED(bad.firmware_map = NULL, "map is empty");
+	REFUSED(bad.nr_ranges = 0, "map is empty");
+	REFUSED(bad.nr_cpus = 0, "CPUs");
+	REFUSED(bad.nr_cpus = TMM_MAX_CPUS + 1, "CPUs");
+	REFUSED(bad.overcommit_memory = 3, "overcommit_memory");
+	REFUSED(bad.fault_around_bytes = 5000, "fault_around_bytes");
+	REFUSED(bad.anon_around_bytes = 2048, "anon_around_bytes");
+	REFUSED(bad.kernel_bytes = UINT64_MAX, "kernel_bytes");
+	REFUSED(bad.min_free_kbytes = UINT64_MAX, "min_free_kbytes");
+	REFUSED((bad.firmware_map = &wraps, bad.nr_ranges = 1), "ends behind");
+	REFUSED((bad.firmware_map = &typeless, bad.nr_ranges = 1), "unknown type");
+	REFUSED((bad.firmware_map = &noded, bad.nr_ranges = 1), "node");
+	REFUSED((bad.firmware_map = &far, bad.nr_ranges = 1), "RAM ends behind");
+#undef REFUSED
+	lives(&good, ram);
+}
+
+TEST(a_map_of_too_many_holes_is_refused)
+{
+	static struct tmm_firmware_range map[2 * TMM_MEMBLOCK_MAX_REGIONS];
+	struct tmm_shape shape = shape_of(map, ARRAY_SIZE(map));
+	const char *why = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++)
+		map[i] = (struct tmm_firmware_range){{i * MIB}, 512 * KIB, TMM_FW_USABLE, 0};
+	CHECK(tmm_machine_init(&one, &shape, test_ram(512 * MIB), &why) == TMM_E_INVAL);
+	CHECK(says(why, "more holes"));
+	shape.nr_ranges = 128;
+	CHECK(tmm_machine_init(&one, &shape, test_ram(512 * MIB), &why) == TMM_E_NOMEM);
+	CHECK(says(why, "in one piece"));
+	map[127].size_bytes = 4 * MIB; /* room for the descriptors */
+	lives(&shape, test_ram(512 * MIB));
+}
+
+TEST(mem_limits_the_machine)
+{
+	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	struct tmm_shape shape = shape_of(map, tmm_firmware_pc(4 * GIB, map));
+	const char *why;
+
+	shape.mem_limit_bytes = 40 * MIB;
+	CHECK(lives(&shape, test_ram(5 * GIB)) == 40 * MIB);
+	shape.mem_limit_bytes = MIB;
+	CHECK(tmm_machine_init(&one, &shape, test_ram(5 * GIB), &why) == TMM_E_NOMEM);
+}
+
+TEST(two_machines_live_side_by_side)
+{
+	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	struct tmm_shape shape = shape_of(map, tmm_firmware_pc(16 * MIB, map));
+	const char *why;
+	void *a, *b;
+
+	CHECK(tmm_machine_init(&one, &shape, test_ram(16 * MIB), &why) == TMM_OK);
+	CHECK(tmm_machine_init(&two, &shape, test_ram(16 * MIB), &why) == TMM_OK);
+	a = tmm_kmalloc(tmm_machine_slabs(&one), 100, TMM_GFP_KERNEL);
+	b = tmm_kmalloc(tmm_machine_slabs(&two), 100, TMM_GFP_KERNEL);
+	CHECK(a && b && a != b);
+	use(&one);
+	use(&two);
+	tmm_kfree(tmm_machine_slabs(&one), a);
+	tmm_machine_fini(&one);
+	tmm_check(&two);
+	tmm_kfree(tmm_machine_slabs(&two), b);
+	tmm_machine_fini(&two);
+	CHECK(tmm_port_cpu() == NULL);
+}
+
+TEST(a_thread_chooses_its_cpu)
+{
+	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	struct tmm_shape shape = shape_of(map, tmm_firmware_pc(16 * MIB, map));
+	const char *why;
+
+	shape.nr_cpus = 3;
+	CHECK(tmm_machine_init(&one, &shape, test_ram(16 * MIB), &why) == TMM_OK);
+	CHECK(tmm_cpu_enter(&one, 2) == TMM_OK);
+	use(&one);
+	CHECK(tmm_cpu_enter(&one, 3) == TMM_E_INVAL);
+	CHECK(tmm_cpu_enter(&one, 0) == TMM_OK);
+	use(&one);
+	tmm_machine_fini(&one);
+}
+
+/* Nothing is lent outside of the machine's struct and its RAM: failing leaves no trace. */
+TEST(every_failure_during_boot_is_survived)
+{
+	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	struct tmm_shape shape = shape_of(map, tmm_firmware_pc(64 * MIB, map));
+	void *ram = test_ram(64 * MIB);
+
+	shape.kernel_bytes = 4 * MIB;
+	for (int forever = 0; forever <= 1; forever++) {
+		bool failed = true;
+		uint64_t n;
+
+		for (n = 1; failed; n++) {
+			const char *why = NULL;
+			tmm_err err;
+
+			CHECK(madvise(ram, 64 * MIB, MADV_DONTNEED) == 0);
+			tmm_inject_nth(n, forever);
+			err = tmm_machine_init(&one, &shape, ram, &why);
+			failed = tmm_inject_stop();
+			CHECK(err == (failed ? TMM_E_NOMEM : TMM_OK));
+			CHECK(!failed == !why);
+			CHECK(n < 1000);
+			if (!err) {
+				use(&one);
+				tmm_machine_fini(&one);
+			}
+		}
+		test_note("%llu failure points", (unsigned long long)n - 2);
+	}
+}
+
+/* ---- what the checker finds ---- */
+
+static void check_one(void *arg)
+{
+	(void)arg;
+	tmm_check(&one);
+}
+
+TEST(the_checker_finds_a_frame_in_two_places)
+{
+	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	struct tmm_shape shape = shape_of(map, tmm_firmware_pc(16 * MIB, map));
+	struct tmm_cpu *cpu;
+	const char *why;
+	struct page *page;
+	tmm_pfn pfn;
+
+	CHECK(tmm_machine_init(&one, &shape, test_ram(16 * MIB), &why) == TMM_OK);
+	CHECK(tmm_pages_alloc(&one.pages, TMM_GFP_KERNEL, 0, &pfn) == TMM_OK);
+	page = page_of(&one.pages, pfn);
+	cpu = tmm_port_cpu();
+	for (unsigned kind = PAGE_NONE; kind < PAGE_ZERO + 2; kind++) {
+		bool wrong = kind == PAGE_SLAB || kind == PAGE_LARGE || kind > PAGE_ZERO;
+
+		page->kind = (uint8_t)kind;
+		page->owner = kind == PAGE_SLAB ? (void *)one.slabs.kmalloc : &one.slabs;
+		CHECK((test_panics(check_one, NULL) != NULL) == wrong);
+		tmm_port_forget_locks();
+		tmm_port_cpu_set(cpu);
+	}
+	page->kind = PAGE_NONE;
+	tmm_check(&one);
+	tmm_pages_free(&one.pages, pfn, 0);
+	page->kind = PAGE_TABLE; /* free, and a table */
+	CHECK(test_panics(check_one, NULL));
+}
