@@ -95,11 +95,13 @@ struct cpu_env {
 	uint64_t user_end;    /* task addresses end here; above it the back end may live */
 
 	/*
-	 * Walk the tables of `space` for an access to va.  Returns how many
-	 * extents were written to out (at most max; 0: not present or not
-	 * allowed).  One of them holds va; the others are present pages near it,
-	 * sorted by address.  Sets the accessed bit of what it returns, and the
-	 * dirty bit of va's page when access has CPU_WRITE.
+	 * Walk the tables of `space` for an access to va, one of CPU_READ,
+	 * CPU_WRITE, CPU_EXEC.  Returns how many extents were written to out (at
+	 * most max; 0: not present or not allowed).  One of them holds va; the
+	 * others are present pages near it, sorted by address.  Sets the accessed
+	 * bit of what it returns, and the dirty bit of va's page when access is
+	 * CPU_WRITE.  Also asked for a read after a write or fetch was refused:
+	 * that tells CPU_PF_PRESENT.
 	 */
 	size_t (*walk)(void *space, uint64_t va, unsigned access, struct cpu_extent *out,
 	               size_t max);
@@ -107,7 +109,7 @@ struct cpu_env {
 
 struct cpu; /* fields: the back end's own */
 
-/* Counters a back end keeps; they grow from 0 at open. */
+/* Counters a back end keeps: 0 at open, the same in equal runs. */
 struct cpu_stats {
 	uint64_t runs;     /* times user code was entered */
 	uint64_t syscalls; /* exits of each kind */
@@ -127,8 +129,8 @@ struct cpu_ops {
 
 	/*
 	 * Make an execution context for one address space; `space` is handed to
-	 * env->walk.  env must outlive it; -EINVAL when env->user_end is
-	 * beyond what this back end leaves to a task.
+	 * env->walk.  env must outlive it, and so must the calling thread; -EINVAL
+	 * when env->user_end is beyond what this back end leaves to a task.
 	 */
 	int (*open)(const struct cpu_env *env, void *space, struct cpu **out);
 
@@ -163,7 +165,7 @@ struct cpu_ops {
 
 	void (*stats)(const struct cpu *cpu, struct cpu_stats *out);
 
-	/* Why the last open failed or the last run said CPU_DEAD: one line. */
+	/* Why the last run said CPU_DEAD; of NULL: why this thread's last open failed. */
 	const char *(*why)(const struct cpu *cpu);
 
 	/* End it: its host process is gone when this returns. */

@@ -15,6 +15,10 @@
  *                   does the commands     <---  "go", sleeps
  *   goes on   <---  rt_sigreturn
  *
+ * The environment, for tests and debugging; results must be the same:
+ *   TUXMM_CPU_HOST_DROP=1    drop every mapping at each exit
+ *   TUXMM_CPU_HOST_MAPS=N    hold at most about N mappings, not what the host allows
+ *
  * Invariants
  *   I1  between runs the host process is stopped in its handler, or dead is set
  *   I2  a host mapping grants at most what the page tables grant, except for what

@@ -1,192 +1,17 @@
 /*
- * cpu_host_test.c - what the host CPU back end promises, on a machine of 64 pages
- *
- *	VA      page i of the program's window        RAM     frame i, if pte[i] says so
- *	        page 0 holds the code, at CODE
- *
- * The "page tables" are an array; walk() obeys it as the core's would.  Programs are
- * a few instructions between two labels, copied to the frame of page 0.
+ * cpu_host_test.c - the host CPU back end does what cpu.h promises
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cpu_host_impl.h"
+#include "cpu_test.h"
 #include "test.h"
 
-#define NR_PAGES 64u
-#define CODE     UINT64_C(0x400000)
-#define VA(i)    (CODE + (uint64_t)(i)*HOST_PAGE)
-#define FLAGS    UINT64_C(0x202)
-
-/* A program: `text` in assembler, found again as code_<name>. */
-#define PROGRAM(name, text)                                                                    \
-	extern const unsigned char code_##name[], code_end_##name[];                           \
-	__asm__(".pushsection .rodata\n"                                                       \
-	        "code_" #name ":\n" text "\ncode_end_" #name ":\n"                             \
-	        ".popsection\n")
-
-#define LOAD(machine, name) load(machine, code_##name, (size_t)(code_end_##name - code_##name))
-
-struct pte {
-	bool present, write, exec, dirty, accessed;
-	unsigned pfn;
-};
-
-struct machine {
-	struct cpu_env env;
-	struct cpu *cpu;
-	struct cpu_regs regs;
-	struct cpu_exit exit;
-	struct pte pte[NR_PAGES];
-	unsigned char *ram;
-	bool alone; /* walk shows no neighbours */
-	unsigned nr_walks;
-};
-
-static struct machine test_machine; /* closed by the next test when one failed */
-
-/* The tables as the contract wants them walked. */
-
-static bool allowed(const struct pte *pte, unsigned access)
-{
-	if (!pte->present)
-		return false;
-	return access == CPU_WRITE ? pte->write : access == CPU_EXEC ? pte->exec : true;
-}
-
-static unsigned rights(const struct pte *pte)
-{
-	return CPU_READ | (pte->write && pte->dirty ? CPU_WRITE : 0) |
-	       (pte->exec ? CPU_EXEC : 0);
-}
-
-static size_t walk(void *space, uint64_t va, unsigned access, struct cpu_extent *out,
-                   size_t max)
-{
-	struct machine *machine = space;
-	uint64_t page = (va - CODE) / HOST_PAGE;
-	uint64_t first = page / 16 * 16, end = first + 16;
-	struct cpu_extent *last = NULL;
-	size_t nr = 0;
-
-	machine->nr_walks++;
-	if (va < CODE || page >= NR_PAGES || !allowed(&machine->pte[page], access))
-		return 0;
-	if (access & CPU_WRITE)
-		machine->pte[page].dirty = true;
-	if (machine->alone || max < 16) {
-		first = page;
-		end = page + 1;
-	}
-	for (uint64_t i = first; i < end; i++) {
-		struct pte *pte = &machine->pte[i];
-
-		if (!pte->present)
-			continue;
-		pte->accessed = true;
-		if (last && last->va + last->nr_pages * HOST_PAGE == VA(i) &&
-		    last->pfn + last->nr_pages == pte->pfn && last->rights == rights(pte)) {
-			last->nr_pages++;
-			continue;
-		}
-		last = &out[nr++];
-		*last = (struct cpu_extent){VA(i), pte->pfn, 1, rights(pte)};
-	}
-	return nr;
-}
-
-/* The machine */
-
-static void machine_close(struct machine *machine)
-{
-	if (machine->cpu)
-		cpu_host_ops.close(machine->cpu);
-	if (machine->ram) {
-		munmap(machine->ram, machine->env.arena_bytes);
-		close(machine->env.arena_fd);
-	}
-	*machine = (struct machine){0};
-}
-
-static struct machine *machine_open(void)
-{
-	struct machine *machine = &test_machine;
-	void *ram;
-
-	machine_close(machine);
-	machine->env.arena_bytes = NR_PAGES * HOST_PAGE;
-	machine->env.user_end = CPU_HOST_USER_END;
-	machine->env.walk = walk;
-	machine->env.arena_fd = memfd_create("test", MFD_CLOEXEC);
-	CHECK(machine->env.arena_fd >= 0);
-	CHECK(!ftruncate(machine->env.arena_fd, (off_t)machine->env.arena_bytes));
-	ram = mmap(NULL, machine->env.arena_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-	           machine->env.arena_fd, 0);
-	CHECK(ram != MAP_FAILED);
-	machine->ram = ram;
-	machine->pte[0] = (struct pte){.present = true, .exec = true};
-	machine->regs = (struct cpu_regs){.rip = CODE, .rflags = FLAGS};
-	CHECK(!cpu_host_ops.open(&machine->env, machine, &machine->cpu));
-	return machine;
-}
-
-static void load(struct machine *machine, const unsigned char *code, size_t bytes)
-{
-	memcpy(machine->ram + machine->pte[0].pfn * HOST_PAGE, code, bytes);
-	machine->regs.rip = CODE;
-}
-
-static void map(struct machine *machine, unsigned page, unsigned pfn, bool write)
-{
-	machine->pte[page] = (struct pte){.present = true, .write = write, .pfn = pfn};
-}
-
-static uint64_t *word(struct machine *machine, unsigned pfn)
-{
-	return (uint64_t *)(void *)(machine->ram + pfn * HOST_PAGE);
-}
-
-static enum cpu_exit_kind run(struct machine *machine)
-{
-	cpu_host_ops.run(machine->cpu, &machine->regs, &machine->exit);
-	return machine->exit.kind;
-}
-
-static enum cpu_exit_kind run_at(struct machine *machine, uint64_t rip)
-{
-	machine->regs.rip = rip;
-	return run(machine);
-}
-
-static struct cpu_stats stats(const struct machine *machine)
-{
-	struct cpu_stats stats;
-
-	cpu_host_ops.stats(machine->cpu, &stats);
-	return stats;
-}
-
-static bool is_fault(const struct machine *machine, uint64_t address, uint32_t error)
-{
-	return machine->exit.kind == CPU_FAULT && machine->exit.address == address &&
-	       machine->exit.error == error;
-}
-
 /* System calls and registers */
-
-PROGRAM(call, "syscall\n syscall\n");
 
 TEST(a_system_call_keeps_every_register_but_rcx_and_r11)
 {
@@ -229,13 +54,6 @@ TEST(other_ways_into_the_host_kernel_are_closed)
 }
 
 /* Faults */
-
-PROGRAM(access, "mov (%rdi), %rax\n syscall\n"
-                "mov %rax, (%rdi)\n syscall\n"
-                "jmp *%rdi\n");
-#define AT_READ  CODE
-#define AT_WRITE (CODE + 5)
-#define AT_JUMP  (CODE + 10)
 
 /*
  *	page    1 absent    2 read-only    3 read and write
@@ -346,7 +164,7 @@ TEST(a_flush_takes_effect_before_the_next_instruction)
 	run_at(machine, AT_WRITE);
 	CHECK(is_fault(machine, VA(1), CPU_PF_USER | CPU_PF_WRITE | CPU_PF_PRESENT));
 	map(machine, 1, 2, false); /* another frame */
-	cpu_host_ops.tlb_flush(machine->cpu, 0, CPU_HOST_USER_END / HOST_PAGE);
+	cpu_host_ops.tlb_flush(machine->cpu, 0, CPU_HOST_USER_END / PAGE_BYTES);
 	CHECK(run_at(machine, AT_READ) == CPU_SYSCALL && machine->regs.gpr[CPU_RAX] == 22);
 	machine->pte[1].present = false;
 	cpu_host_ops.tlb_flush(machine->cpu, VA(1), UINT64_MAX); /* cut at the end */
@@ -375,33 +193,6 @@ TEST(many_flushes_at_once_are_all_done)
 		CHECK(run_at(machine, AT_READ) ==
 		      (machine->pte[i].present ? CPU_SYSCALL : CPU_FAULT));
 	}
-	machine_close(machine);
-}
-
-/* Refilled by drops only: the machine has more extents than the host may have. */
-TEST(too_many_host_mappings_are_dropped_and_refilled)
-{
-	struct machine *machine;
-
-	setenv("TUXMM_CPU_HOST_MAPS", "20", 1);
-	machine = machine_open();
-	unsetenv("TUXMM_CPU_HOST_MAPS");
-	LOAD(machine, access);
-	machine->alone = true;
-	for (unsigned i = 1; i < NR_PAGES; i++) {
-		map(machine, i, NR_PAGES - i, true);
-		*word(machine, NR_PAGES - i) = i;
-	}
-	for (unsigned round = 0; round < 3; round++) {
-		for (unsigned i = 1; i < NR_PAGES; i++) {
-			machine->regs.gpr[CPU_RDI] = VA(i);
-			CHECK(run_at(machine, AT_READ) == CPU_SYSCALL);
-			CHECK(machine->regs.gpr[CPU_RAX] == i + round);
-			machine->regs.gpr[CPU_RAX]++;
-			CHECK(run_at(machine, AT_WRITE) == CPU_SYSCALL);
-		}
-	}
-	CHECK(stats(machine).overflows > 3);
 	machine_close(machine);
 }
 
@@ -449,8 +240,6 @@ TEST(exceptions_come_with_their_vector)
 }
 
 /* Kicks */
-
-PROGRAM(loop, "1: inc %rax\n jmp 1b\n");
 
 static void *kick_later(void *arg)
 {
@@ -617,228 +406,10 @@ TEST(extended_state_goes_out_and_in)
 	machine_close(machine);
 }
 
-/* The host process */
-
-static void read_maps(pid_t pid, void (*each)(const char *line, void *arg), void *arg)
-{
-	char path[64], line[512];
-	FILE *file;
-
-	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
-	file = fopen(path, "re");
-	CHECK(file);
-	while (fgets(line, sizeof line, file))
-		each(line, arg);
-	fclose(file);
-}
-
-static void lowest(const char *line, void *arg)
-{
-	uint64_t *low = arg, start = strtoull(line, NULL, 16);
-
-	if (start < *low)
-		*low = start;
-}
-
-TEST(nothing_of_the_host_is_mapped_below_user_end)
-{
-	struct machine *machine = machine_open();
-	uint64_t low = UINT64_MAX;
-
-	read_maps(machine->cpu->pid, lowest, &low);
-	CHECK(low >= CPU_HOST_USER_END && low != UINT64_MAX);
-	machine_close(machine);
-}
-
-TEST(the_host_process_has_no_descriptor_but_the_arena)
-{
-	struct machine *machine = machine_open();
-	struct stat open_file, arena;
-	struct dirent *entry;
-	unsigned nr = 0;
-	char path[64];
-	DIR *dir;
-
-	snprintf(path, sizeof path, "/proc/%d/fd", (int)machine->cpu->pid);
-	dir = opendir(path);
-	CHECK(dir);
-	while ((entry = readdir(dir)))
-		nr += entry->d_name[0] != '.';
-	closedir(dir);
-	CHECK(nr == 1);
-	strcat(path, "/0");
-	CHECK(!stat(path, &open_file) && !fstat(machine->env.arena_fd, &arena));
-	CHECK(open_file.st_ino == arena.st_ino && open_file.st_dev == arena.st_dev);
-	machine_close(machine);
-}
-
-TEST(the_stub_is_one_page_at_most)
-{
-	CHECK(cpu_host_stub_end - cpu_host_stub <= ROOM_CONTROL);
-}
-
-static void *kill_later(void *arg)
-{
-	struct timespec pause = {.tv_nsec = 10000000};
-	struct cpu *cpu = arg;
-
-	nanosleep(&pause, NULL);
-	kill(cpu->pid, SIGKILL);
-	return NULL;
-}
-
-TEST(a_killed_host_process_is_noticed)
-{
-	for (int i = 0; i < 20; i++) {
-		struct machine *machine = machine_open();
-		pthread_t thread;
-
-		LOAD(machine, loop);
-		if (i % 2) /* while it is stopped, or is being killed already */
-			CHECK(!kill(machine->cpu->pid, SIGKILL));
-		else
-			CHECK(!pthread_create(&thread, NULL, kill_later, machine->cpu));
-		CHECK(run(machine) == CPU_DEAD);
-		if (i % 2 == 0)
-			CHECK(!pthread_join(thread, NULL));
-		CHECK(strstr(cpu_host_ops.why(machine->cpu), "died"));
-		CHECK(run(machine) == CPU_DEAD);
-		machine_close(machine);
-	}
-}
-
-TEST(nothing_is_left_after_close)
-{
-	struct machine *machine = machine_open();
-	pid_t pid = machine->cpu->pid;
-
-	machine_close(machine);
-	CHECK(kill(pid, 0) && errno == ESRCH);
-	CHECK(waitpid(-1, NULL, WNOHANG | __WALL) == -1 && errno == ECHILD);
-}
-
-/* Is the process gone, but perhaps for somebody to wait for it? */
-static bool gone(pid_t pid)
-{
-	char path[64], text[256] = "";
-	FILE *file;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	file = fopen(path, "re");
-	if (!file)
-		return true;
-	if (!fgets(text, sizeof text, file))
-		text[0] = 0;
-	fclose(file);
-	return !text[0] || strstr(text, ") Z ");
-}
-
-TEST(the_host_process_dies_with_its_maker)
-{
-	struct timespec pause = {.tv_nsec = 1000000};
-	int ends[2], status;
-	pid_t maker, task = 0;
-
-	CHECK(!pipe(ends));
-	maker = fork();
-	CHECK(maker >= 0);
-	if (!maker) {
-		struct machine *machine = &test_machine;
-
-		*machine = (struct machine){0};
-		machine = machine_open();
-		LOAD(machine, loop);
-		task = machine->cpu->pid;
-		if (write(ends[1], &task, sizeof task) == sizeof task)
-			run(machine);
-		_exit(1);
-	}
-	CHECK(read(ends[0], &task, sizeof task) == sizeof task);
-	close(ends[0]);
-	close(ends[1]);
-	CHECK(!gone(task));
-	CHECK(!kill(maker, SIGKILL) && waitpid(maker, &status, 0) == maker);
-	for (int ms = 0; ms < 5000 && !gone(task); ms++)
-		nanosleep(&pause, NULL);
-	CHECK(gone(task));
-}
-
-TEST(a_space_that_reaches_too_far_is_refused)
-{
-	struct cpu_env env = {.user_end = CPU_HOST_USER_END + HOST_PAGE, .walk = walk};
-	struct cpu *cpu = NULL;
-
-	CHECK(cpu_host_ops.open(&env, NULL, &cpu) == -EINVAL && !cpu);
-}
-
-TEST(the_probe_likes_this_host)
-{
-	char why[128] = "";
-	int err = cpu_host_ops.probe(why, sizeof why);
-
-	if (err)
-		test_note("%s", why);
-	CHECK(!err && !why[0]);
-}
-
-/*
- * Random changes of the tables, each flushed when it takes something away, against
- * random loads and stores: the value and the fault are what the array says.
- */
-static void random_steps(struct machine *machine, unsigned nr)
-{
-	uint64_t seed = test_seed(), value[NR_PAGES] = {0};
-
-	LOAD(machine, access);
-	while (nr--) {
-		uint64_t r = test_random(&seed);
-		unsigned page = 1 + (unsigned)(r >> 8) % (NR_PAGES - 1);
-		unsigned pfn = 1 + (unsigned)(r >> 24) % (NR_PAGES - 1);
-		struct pte *pte = &machine->pte[page];
-		bool write = r >> 40 & 1;
-
-		if (r % 4 == 0) {
-			bool had = pte->present;
-
-			*pte = (struct pte){.present = r >> 41 & 3, .write = write, .pfn = pfn};
-			if (had)
-				cpu_host_ops.tlb_flush(machine->cpu, VA(page), 1);
-			continue;
-		}
-		machine->regs.gpr[CPU_RDI] = VA(page);
-		machine->regs.gpr[CPU_RAX] = r;
-		run_at(machine, write ? AT_WRITE : AT_READ);
-		if (!allowed(pte, write ? CPU_WRITE : CPU_READ)) {
-			CHECK(is_fault(machine, VA(page),
-			               CPU_PF_USER | (write ? CPU_PF_WRITE : 0) |
-			                       (pte->present ? CPU_PF_PRESENT : 0)));
-			continue;
-		}
-		CHECK(machine->exit.kind == CPU_SYSCALL);
-		if (write)
-			value[pte->pfn] = r;
-		CHECK(machine->regs.gpr[CPU_RAX] == value[pte->pfn]);
-		CHECK(*word(machine, pte->pfn) == value[pte->pfn]);
-		CHECK(pte->accessed && (!write || pte->dirty));
-	}
-}
-
 TEST(random_accesses_see_what_the_tables_say)
 {
 	struct machine *machine = machine_open();
 
 	random_steps(machine, 20000);
-	machine_close(machine);
-}
-
-TEST(dropping_every_mapping_changes_nothing)
-{
-	struct machine *machine;
-
-	setenv("TUXMM_CPU_HOST_DROP", "1", 1);
-	machine = machine_open();
-	unsetenv("TUXMM_CPU_HOST_DROP");
-	random_steps(machine, 5000);
-	CHECK(stats(machine).refills > 3000);
 	machine_close(machine);
 }
