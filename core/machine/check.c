@@ -5,7 +5,8 @@
  * What a frame is, its descriptor says (page/page.h).
  *   I1  a frame is free and of no kind, or lent and of at most one kind
  *   I2  slab frames are as many as all caches count, large runs likewise
- *   I3  a slab frame's cache is of this machine, a large run's system too
+ *   I3  pages that belong to a file are as many as the page cache counts
+ *   I4  a slab frame's cache is of this machine, a large run's system too
  */
 #include "machine/machine.h"
 
@@ -14,6 +15,7 @@
 struct census {
 	struct tmm_machine *machine;
 	uint64_t nr[NR_KINDS];   /* frames of each kind */
+	uint64_t nr_cut;         /* of PAGE_FILE, cut out of their file and still referenced */
 	uint64_t nr_reclaimable; /* of PAGE_SLAB */
 };
 
@@ -26,13 +28,15 @@ static void count_page(void *arg, tmm_pfn pfn, const struct page *page)
 	(void)pfn;
 	TMM_ASSERT(page->kind < NR_KINDS);
 	census->nr[page->kind]++;
+	census->nr_cut += page->kind == PAGE_FILE && !page->owner;
 	if (page->kind == PAGE_SLAB) {
-		TMM_ASSERT(head->kind == PAGE_SLAB && cache->slabs == &census->machine->slabs);
+		TMM_ASSERT(head->kind == PAGE_SLAB &&
+		           cache->slabs == &census->machine->slabs); /* I4 */
 		census->nr_reclaimable += (cache->page_gfp & TMM_GFP_RECLAIMABLE) != 0;
 	}
 	if (page->kind == PAGE_LARGE)
 		TMM_ASSERT(head->kind == PAGE_LARGE &&
-		           head->owner == &census->machine->slabs); /* I3 */
+		           head->owner == &census->machine->slabs); /* I4 */
 }
 
 void tmm_check(struct tmm_machine *machine)
@@ -44,6 +48,7 @@ void tmm_check(struct tmm_machine *machine)
 	tmm_memblock_check(&machine->memblock);
 	tmm_pages_check(pages);
 	tmm_slab_check(&machine->slabs);
+	tmm_cache_check(&machine->cache);
 	pages_for_each(pages, count_page, &census);
 	for (unsigned kind = PAGE_NONE + 1; kind < NR_KINDS; kind++)
 		of_a_kind += census.nr[kind];
@@ -52,4 +57,6 @@ void tmm_check(struct tmm_machine *machine)
 	TMM_ASSERT(census.nr_reclaimable == tmm_slab_pages(&machine->slabs, true)); /* I2 */
 	TMM_ASSERT(census.nr[PAGE_SLAB] + census.nr[PAGE_LARGE] - census.nr_reclaimable ==
 	           tmm_slab_pages(&machine->slabs, false)); /* I2 */
+	TMM_ASSERT(census.nr[PAGE_FILE] - census.nr_cut ==
+	           tmm_cache_pages(&machine->cache)); /* I3 */
 }

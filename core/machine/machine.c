@@ -27,6 +27,9 @@
 /* RAM that a PC's firmware keeps: the first page, and 640 KiB .. 1 MiB. */
 #define FIRMWARE_BYTES UINT64_C(0x61000)
 
+/* Pages reclaimed at a time (Linux: SWAP_CLUSTER_MAX). */
+#define RECLAIM_BATCH UINT64_C(32)
+
 /* Frame numbers end there. */
 #define MOST_BYTES (UINT64_C(8) << 40)
 
@@ -164,6 +167,22 @@ static tmm_err boot_memblock(struct tmm_machine *machine, const struct tmm_shape
 	return err ? err : reserve_kernel(mb, kernel_bytes);
 }
 
+/*
+ * Clean pages that nobody maps are the first to go, then slabs without objects.
+ * More than was asked for, so that the next request need not come here.
+ */
+static uint64_t reclaim(void *arg, tmm_gfp gfp, unsigned order)
+{
+	struct tmm_machine *machine = arg;
+	uint64_t freed = tmm_cache_shrink_pages(&machine->cache,
+	                                        max_u64(RECLAIM_BATCH, UINT64_C(2) << order));
+
+	(void)gfp;
+	return freed ? freed : slab_shrink_all(&machine->slabs);
+}
+
+static const struct tmm_reclaim_ops reclaim_ops = {.reclaim = reclaim};
+
 static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape *shape,
                             void *ram)
 {
@@ -173,7 +192,16 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 	if (err)
 		return err;
 	slab_init(&machine->slabs, &machine->pages);
+	err = cache_system_init(&machine->cache, &machine->pages, &machine->slabs);
+	if (err)
+		goto no_cache;
+	tmm_pages_set_reclaim(&machine->pages, &reclaim_ops, machine);
 	return TMM_OK;
+
+no_cache:
+	slab_fini(&machine->slabs);
+	pages_fini(&machine->pages);
+	return err;
 }
 
 struct text {
@@ -233,6 +261,7 @@ tmm_err tmm_machine_init(struct tmm_machine *machine, const struct tmm_shape *sh
 
 void tmm_machine_fini(struct tmm_machine *machine)
 {
+	cache_system_fini(&machine->cache);
 	slab_fini(&machine->slabs);
 	pages_fini(&machine->pages);
 	tmm_memblock_init(&machine->memblock, NULL);
@@ -252,6 +281,11 @@ struct tmm_pages *tmm_machine_pages(struct tmm_machine *machine)
 struct tmm_slab_system *tmm_machine_slabs(struct tmm_machine *machine)
 {
 	return &machine->slabs;
+}
+
+struct tmm_cache_system *tmm_machine_cache(struct tmm_machine *machine)
+{
+	return &machine->cache;
 }
 
 const struct tmm_memblock *tmm_machine_memblock(const struct tmm_machine *machine)

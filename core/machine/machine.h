@@ -7,6 +7,7 @@
 #include <tuxmm/machine.h>
 
 #include "base/cpu.h"
+#include "cache/cache_system.h"
 #include "page/page_system.h"
 #include "slab/slab_system.h"
 
@@ -16,6 +17,7 @@ struct tmm_machine {
 	struct tmm_memblock memblock; /* constant after boot */
 	struct tmm_pages pages;
 	struct tmm_slab_system slabs;
+	struct tmm_cache_system cache;
 	char why[160]; /* what tmm_machine_init() had to say */
 };
 

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include "cache/mapping.h"
 #include "inject.h"
 #include "panic.h"
 #include "test.h"
@@ -292,6 +293,72 @@ TEST(every_failure_during_boot_is_survived)
 	}
 }
 
+/* ---- pressure ---- */
+
+static tmm_err file_read(void *owner, uint64_t index, size_t nr, void *const *address)
+{
+	(void)owner;
+	for (size_t i = 0; i < nr; i++)
+		memset(address[i], (int)(index + i) & 0xff, TMM_PAGE_SIZE);
+	return TMM_OK;
+}
+
+static uint64_t file_size(void *owner)
+{
+	(void)owner;
+	return 64 * MIB;
+}
+
+static void file_release(void *owner)
+{
+	(void)owner;
+}
+
+/* A file of 64 MiB passes through a machine of 8 MiB, whose pages then all can be had. */
+TEST(unused_file_pages_give_way)
+{
+	static const struct tmm_mapping_ops ops = {
+		.read = file_read, .size = file_size, .release = file_release};
+	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	struct tmm_shape shape = shape_of(map, tmm_firmware_pc(8 * MIB, map));
+	uint32_t chain = UINT32_MAX, nr = 0;
+	struct tmm_mapping *mapping;
+	const char *why;
+	tmm_pfn pfn;
+
+	CHECK(tmm_machine_init(&one, &shape, test_ram(8 * MIB), &why) == TMM_OK);
+	CHECK(tmm_mapping_create(tmm_machine_cache(&one), &ops, NULL, &mapping) == TMM_OK);
+	for (uint64_t index = 0; index < 64 * MIB / TMM_PAGE_SIZE; index += 16) {
+		struct mapping_window window = {.index = index, .first = index, .nr = 16};
+
+		CHECK(mapping_window_get(mapping, &window) == TMM_OK);
+		CHECK(*(uint8_t *)tmm_page_address(&one.pages, window.pfn[0]) ==
+		      (index & 0xff));
+		for (size_t i = 0; i < 16; i++) {
+			if (window.pfn[i].v != TMM_PFN_NONE.v)
+				file_page_put(tmm_machine_cache(&one), window.pfn[i], false,
+				              false);
+		}
+	}
+	CHECK(tmm_cache_pages(tmm_machine_cache(&one)) > 256);
+	tmm_check(&one);
+	while (tmm_pages_alloc(&one.pages, TMM_GFP_KERNEL, 0, &pfn) == TMM_OK) {
+		*(uint32_t *)tmm_page_address(&one.pages, pfn) = chain;
+		chain = (uint32_t)pfn.v;
+		nr++;
+	}
+	CHECK(tmm_cache_pages(tmm_machine_cache(&one)) == 0);
+	CHECK(nr > 4 * MIB / TMM_PAGE_SIZE);
+	tmm_check(&one);
+	while (chain != UINT32_MAX) {
+		pfn.v = chain;
+		chain = *(uint32_t *)tmm_page_address(&one.pages, pfn);
+		tmm_pages_free(&one.pages, pfn, 0);
+	}
+	tmm_mapping_put(mapping);
+	tmm_machine_fini(&one);
+}
+
 /* ---- what the checker finds ---- */
 
 static void check_one(void *arg)
@@ -314,7 +381,8 @@ TEST(the_checker_finds_a_frame_in_two_places)
 	page = page_of(&one.pages, pfn);
 	cpu = tmm_port_cpu();
 	for (unsigned kind = PAGE_NONE; kind < PAGE_ZERO + 2; kind++) {
-		bool wrong = kind == PAGE_SLAB || kind == PAGE_LARGE || kind > PAGE_ZERO;
+		bool wrong = kind == PAGE_SLAB || kind == PAGE_LARGE || kind == PAGE_FILE ||
+		             kind > PAGE_ZERO;
 
 		page->kind = (uint8_t)kind;
 		page->owner = kind == PAGE_SLAB ? (void *)one.slabs.kmalloc : &one.slabs;

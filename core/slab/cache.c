@@ -213,6 +213,17 @@ uint64_t tmm_slab_pages(struct tmm_slab_system *slabs, bool reclaimable)
 	return pages;
 }
 
+uint64_t slab_shrink_all(struct tmm_slab_system *slabs)
+{
+	tmm_irq irq = lock_take_irqsave(&slabs->lock);
+	uint64_t pages = 0;
+
+	list_for_each (node, &slabs->caches)
+		pages += tmm_cache_shrink(list_entry(node, struct tmm_cache, link));
+	lock_drop_irqrestore(&slabs->lock, irq);
+	return pages;
+}
+
 void tmm_slab_check(struct tmm_slab_system *slabs)
 {
 	tmm_irq irq = lock_take_irqsave(&slabs->lock);

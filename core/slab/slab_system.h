@@ -54,6 +54,9 @@ void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages);
 /* Every object and large run must be back (asserted).  Gives every frame back. */
 void slab_fini(struct tmm_slab_system *slabs);
 
+/* Give the empty slabs of all caches back; returns the pages freed. */
+uint64_t slab_shrink_all(struct tmm_slab_system *slabs);
+
 /* cache.c: fill in the fields, for a spec that is valid. */
 void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
                 const struct tmm_cache_spec *spec);
