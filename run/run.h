@@ -26,6 +26,7 @@
 
 struct run_config {
 	struct tmm_machine *machine;
+	const struct tmm_shape *shape; /* as given to tmm_machine_init; NULL: defaults */
 	const struct cpu_ops *cpu;
 	int arena_fd;
 	uint64_t arena_bytes;

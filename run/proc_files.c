@@ -1,0 +1,222 @@
+/*
+ * proc_files.c - files of /proc that speak of memory or of the program itself
+ *
+ * Opening one writes its text as of now into a memfd, which the program then
+ * reads as the file.  What is not listed is the host's.
+ */
+#define _GNU_SOURCE
+#include "syscalls.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <tuxmm/view.h>
+
+typedef void (*writer)(struct task *task, FILE *out);
+
+static void sink_write(void *arg, const char *text, size_t bytes)
+{
+	fwrite(text, 1, bytes, arg);
+}
+
+#define MACHINE_FILE(name)                                                                     \
+	static void write_##name(struct task *task, FILE *out)                                 \
+	{                                                                                      \
+		tmm_view_##name(task->config->machine,                                         \
+		                &(const struct tmm_sink){sink_write, out});                    \
+	}
+MACHINE_FILE(meminfo)
+MACHINE_FILE(buddyinfo)
+MACHINE_FILE(zoneinfo)
+MACHINE_FILE(slabinfo)
+MACHINE_FILE(vmstat)
+
+static void write_maps(struct task *task, FILE *out)
+{
+	tmm_view_maps(task->mm, &(const struct tmm_sink){sink_write, out});
+}
+
+static void write_smaps(struct task *task, FILE *out)
+{
+	tmm_view_smaps(task->mm, &(const struct tmm_sink){sink_write, out});
+}
+
+static void write_status(struct task *task, FILE *out)
+{
+	struct tmm_task_id id;
+
+	task_id(task, &id);
+	tmm_view_status(task->mm, &id, &(const struct tmm_sink){sink_write, out});
+}
+
+static uint64_t resident(const struct tmm_mm_usage *usage)
+{
+	return usage->rss_pages[TMM_RSS_FILE] + usage->rss_pages[TMM_RSS_ANON] +
+	       usage->rss_pages[TMM_RSS_SHMEM];
+}
+
+static void write_statm(struct task *task, FILE *out)
+{
+	struct tmm_mm_usage usage;
+
+	tmm_mm_usage(task->mm, &usage);
+	fprintf(out, "%llu %llu %llu %llu 0 %llu 0\n", (unsigned long long)usage.total_pages,
+	        (unsigned long long)resident(&usage),
+	        (unsigned long long)(usage.rss_pages[TMM_RSS_FILE] +
+	                             usage.rss_pages[TMM_RSS_SHMEM]),
+	        (unsigned long long)usage.exec_pages,
+	        (unsigned long long)(usage.data_pages + usage.stack_pages));
+}
+
+/* The 52 fields of proc(5). */
+static void write_stat(struct task *task, FILE *out)
+{
+	const struct tmm_mm_image *image = tmm_mm_image(task->mm);
+	const uint64_t *stack_limit = task->limits[3];
+	struct tmm_mm_usage usage;
+	struct tmm_task_id id;
+
+	tmm_mm_usage(task->mm, &usage);
+	task_id(task, &id);
+	fprintf(out, "%d (%s) R %d %d %d 0 -1 4194304 %llu 0 %llu 0 %llu 0 0 0 20 0 1 0 0 ",
+	        TASK_PID, task->comm, TASK_PPID, TASK_PID, TASK_PID,
+	        (unsigned long long)usage.minor_faults, (unsigned long long)usage.major_faults,
+	        (unsigned long long)task->user_ns / 10000000);
+	fprintf(out, "%llu %llu %llu %llu %llu %llu 0 0 ",
+	        (unsigned long long)usage.total_pages << TMM_PAGE_SHIFT,
+	        (unsigned long long)resident(&usage), (unsigned long long)stack_limit[1],
+	        (unsigned long long)image->start_code, (unsigned long long)image->end_code,
+	        (unsigned long long)image->start_stack);
+	fprintf(out, "%llu %llu %llu %llu 0 0 0 17 0 0 0 0 0 0 ",
+	        (unsigned long long)id.shd_pending, (unsigned long long)id.sig_blocked,
+	        (unsigned long long)id.sig_ignored, (unsigned long long)id.sig_caught);
+	fprintf(out, "%llu %llu %llu %llu %llu %llu %llu 0\n",
+	        (unsigned long long)image->start_data, (unsigned long long)image->end_data,
+	        (unsigned long long)image->start_brk, (unsigned long long)image->arg_start,
+	        (unsigned long long)image->arg_end, (unsigned long long)image->env_start,
+	        (unsigned long long)image->env_end);
+}
+
+static void write_comm(struct task *task, FILE *out)
+{
+	fprintf(out, "%s\n", task->comm);
+}
+
+static void write_cmdline(struct task *task, FILE *out)
+{
+	fwrite(task->cmdline, 1, task->cmdline_bytes, out);
+}
+
+static void write_auxv(struct task *task, FILE *out)
+{
+	fwrite(task->auxv, 1, task->auxv_bytes, out);
+}
+
+static void write_environ(struct task *task, FILE *out)
+{
+	const struct tmm_mm_image *image = tmm_mm_image(task->mm);
+	char part[1024];
+
+	for (uint64_t at = image->env_start; at < image->env_end; at += sizeof(part)) {
+		uint64_t left = image->env_end - at;
+		size_t bytes = left < sizeof(part) ? left : sizeof(part);
+
+		if (tmm_copy_from_user(task->mm, part, at, bytes))
+			return;
+		fwrite(part, 1, bytes, out);
+	}
+}
+
+/* A number of the machine's shape, or Linux's default. */
+#define SHAPE_FILE(name, normal)                                                               \
+	static void write_##name(struct task *task, FILE *out)                                 \
+	{                                                                                      \
+		const struct tmm_shape *shape = task->config->shape;                           \
+                                                                                               \
+		fprintf(out, "%u\n", shape && shape->name ? shape->name : (normal));           \
+	}
+SHAPE_FILE(overcommit_memory, 0u)
+SHAPE_FILE(overcommit_ratio, 50u)
+SHAPE_FILE(max_map_count, 65530u)
+
+static void write_swaps(struct task *task, FILE *out)
+{
+	(void)task;
+	fprintf(out, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+}
+
+/* What would show tuxmm's own memory. */
+static void refuse(struct task *task, FILE *out)
+{
+	(void)task;
+	(void)out;
+}
+
+static const struct {
+	const char *path;
+	writer write;
+} files[] = {
+	{"/proc/meminfo", write_meminfo},
+	{"/proc/buddyinfo", write_buddyinfo},
+	{"/proc/zoneinfo", write_zoneinfo},
+	{"/proc/slabinfo", write_slabinfo},
+	{"/proc/vmstat", write_vmstat},
+	{"/proc/swaps", write_swaps},
+	{"/proc/sys/vm/overcommit_memory", write_overcommit_memory},
+	{"/proc/sys/vm/overcommit_ratio", write_overcommit_ratio},
+	{"/proc/sys/vm/max_map_count", write_max_map_count},
+	{"/proc/self/maps", write_maps},
+	{"/proc/self/smaps", write_smaps},
+	{"/proc/self/status", write_status},
+	{"/proc/self/stat", write_stat},
+	{"/proc/self/statm", write_statm},
+	{"/proc/self/comm", write_comm},
+	{"/proc/self/cmdline", write_cmdline},
+	{"/proc/self/auxv", write_auxv},
+	{"/proc/self/environ", write_environ},
+	{"/proc/self/mem", refuse},
+	{"/proc/self/pagemap", refuse},
+	{"/proc/self/smaps_rollup", refuse},
+	{"/proc/self/numa_maps", refuse},
+	{"/proc/self/clear_refs", refuse},
+};
+
+static int write_file(struct task *task, const char *name, writer write)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), copy;
+	FILE *out;
+
+	if (fd < 0)
+		return -errno;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	out = copy >= 0 ? fdopen(copy, "w") : NULL;
+	if (!out) {
+		close(copy);
+		close(fd);
+		return -ENOMEM;
+	}
+	write(task, out);
+	if (fclose(out)) {
+		close(fd);
+		return -EIO;
+	}
+	lseek(fd, 0, SEEK_SET);
+	fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+	return fd;
+}
+
+int proc_open(struct task *task, const char *path)
+{
+	if (strncmp(path, "/proc/", 6) != 0)
+		return -ENOENT;
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		if (strcmp(path, files[i].path) != 0)
+			continue;
+		return files[i].write == refuse ? -EACCES
+		                                : write_file(task, path, files[i].write);
+	}
+	return -ENOENT;
+}

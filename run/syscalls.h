@@ -1,0 +1,67 @@
+/*
+ * syscalls.h - the system calls of x86-64 Linux
+ *
+ * syscall_list.h names all of them: CALL(number, name) is served by
+ * sys_name(), NONE(number, name) is answered ENOSYS, counted, and reported.
+ *
+ * A handler gets the six arguments as the program passed them and returns what
+ * Linux would: a value, or a negated errno.  -RESTARTSYS says that a signal
+ * interrupted it, and it begins again unless the signal's handler wants EINTR.
+ */
+#ifndef TUXMM_RUN_SYSCALLS_H
+#define TUXMM_RUN_SYSCALLS_H
+
+#include <errno.h>
+
+#include "signals.h"
+#include "task.h"
+
+#define CALL(number, name) int64_t sys_##name(struct task *task, const uint64_t *arg);
+#define NONE(number, name)
+#include "syscall_list.h"
+#undef CALL
+#undef NONE
+
+/* Serve the call the registers ask for; the answer is in rax. */
+void syscall_do(struct task *task);
+
+/* The name of a call; NULL: Linux has none of that number. */
+const char *syscall_name(uint64_t number);
+
+/* What a host call returned, as the kernel returns it. */
+static inline int64_t host_result(int64_t value)
+{
+	return value < 0 ? -errno : value;
+}
+
+/*
+ * A host call that may wait: made again until it is not interrupted, or a signal
+ * for the task is there.
+ */
+#define HOST_WAIT(task, out, call)                                                             \
+	do {                                                                                   \
+		(out) = host_result(call);                                                     \
+		if ((out) == -EINTR && signal_interrupted(task))                               \
+			(out) = -RESTARTSYS;                                                   \
+	} while ((out) == -EINTR)
+
+/* Timespecs in user memory: 0 or -EFAULT, -EINVAL when not normalised. */
+struct timespec;
+int user_timespec(struct task *task, struct timespec *to, uint64_t from);
+
+/* When a wait of that length from now on ends, for signal_wait_until(). */
+uint64_t deadline_after(const struct timespec *wait);
+
+/* For select, ppoll and the like: replace the mask until a handler was entered. */
+int signal_mask_swap(struct task *task, uint64_t mask_at, uint64_t mask_bytes);
+
+/* Undo it, unless a signal is to be delivered under the new mask: -EINTR then. */
+int64_t signal_mask_back(struct task *task, int64_t answer);
+
+/*
+ * proc_files.c: open a file of /proc that the machine answers, named as
+ * struct path's `asked`: a host descriptor, or -ENOENT: the host's file is meant.
+ */
+int proc_open(struct task *task, const char *path);
+
+#endif
