@@ -46,6 +46,7 @@ struct machine {
 	unsigned char *ram;
 	unsigned group;
 	bool scattered; /* frames fall with the address: one extent a page */
+	bool growing;   /* pages of a group appear one at a time */
 };
 
 static size_t walk(void *space, uint64_t va, unsigned access, struct cpu_extent *out,
@@ -58,6 +59,11 @@ static size_t walk(void *space, uint64_t va, unsigned access, struct cpu_extent 
 	(void)access;
 	if (va < DATA_VA) {
 		*out = (struct cpu_extent){CODE_VA, 0, 1, CPU_READ | CPU_EXEC};
+		return 1;
+	}
+	if (machine->growing) {
+		*out = (struct cpu_extent){DATA_VA + first * PAGE, 1 + first, page - first + 1,
+		                           CPU_READ | CPU_WRITE};
 		return 1;
 	}
 	if (!machine->scattered) {
@@ -161,14 +167,18 @@ static void bench_calls(void)
 }
 
 /* Each sample: forget all, then touch each data page once; refills do not come back here. */
-static void bench_faults(const char *name, unsigned group, bool scattered)
+static void bench_faults(const char *name, unsigned group, bool scattered, bool growing)
 {
 	double sample[NR_SAMPLES];
 	struct machine machine;
+	unsigned pages = group; /* shown by a fault */
 
 	machine_make(&machine, touches, sizeof touches);
 	machine.group = group;
 	machine.scattered = scattered;
+	machine.growing = growing;
+	if (growing)
+		pages = 1;
 	for (int s = -1; s < NR_SAMPLES; s++) {
 		double start;
 
@@ -180,9 +190,9 @@ static void bench_faults(const char *name, unsigned group, bool scattered)
 		start = now_us();
 		run_to_call(&machine);
 		if (s >= 0)
-			sample[s] = (now_us() - start) / (NR_PAGES / group);
+			sample[s] = (now_us() - start) / (NR_PAGES / pages);
 	}
-	print(name, sample, group);
+	print(name, sample, pages);
 	machine_end(&machine);
 }
 
@@ -208,10 +218,11 @@ static void bench_open(void)
 int main(void)
 {
 	bench_calls();
-	bench_faults("fault, 1 page shown", 1, false);
-	bench_faults("fault, 16 pages shown", 16, false);
-	bench_faults("fault, 64 pages shown", 64, false);
-	bench_faults("fault, 16 scattered pages shown", 16, true);
+	bench_faults("fault, 1 page shown", 1, false, false);
+	bench_faults("fault, 16 pages shown", 16, false, false);
+	bench_faults("fault, 64 pages shown", 64, false, false);
+	bench_faults("fault, 16 scattered pages shown", 16, true, false);
+	bench_faults("fault, 1 page, 0..63 shown before", 64, false, true);
 	bench_open();
 	return 0;
 }

@@ -90,6 +90,7 @@ static void command_unmap(struct cpu *cpu, uint64_t va, uint64_t nr_pages)
 	host_command(cpu, SYS_munmap, (const uint64_t[6]){va, nr_pages * HOST_PAGE});
 	cpu->stats.flushes++;
 	cpu->nr_maps++; /* it may have cut one in two */
+	host_shown_forget(cpu, va, nr_pages);
 }
 
 static void command_unmap_all(struct cpu *cpu)
@@ -114,6 +115,7 @@ static void command_map(struct cpu *cpu, const struct cpu_extent *extent)
 	cpu->stats.shows++;
 	cpu->stats.shown += extent->nr_pages;
 	cpu->nr_maps++;
+	host_shown_add(cpu, extent);
 }
 
 /* Everything that was flushed since the last resume. */
@@ -143,8 +145,11 @@ static bool list_shows(struct cpu *cpu, uint64_t va, unsigned access, size_t max
 		cpu->stats.overflows++;
 		command_unmap_all(cpu);
 	}
-	for (size_t i = 0; i < nr; i++)
-		command_map(cpu, &extents[i]);
+	for (size_t i = 0; i < nr; i++) {
+		host_shown_trim(cpu, &extents[i], va);
+		if (extents[i].nr_pages)
+			command_map(cpu, &extents[i]);
+	}
 	return nr;
 }
 
@@ -540,9 +545,11 @@ static int host_open(const struct cpu_env *env, void *space, struct cpu **out)
 
 	if (env->user_end > CPU_HOST_USER_END)
 		return -EINVAL;
-	cpu = calloc(1, sizeof *cpu);
+	cpu = calloc(1, sizeof *cpu + NR_SHOWN * sizeof *cpu->shown);
 	if (!cpu)
 		return -ENOMEM;
+	cpu->shown = (struct shown *)(cpu + 1);
+	cpu->era = 1;
 	cpu->env = env;
 	cpu->space = space;
 	cpu->room_fd = -1;

@@ -4,6 +4,7 @@
  *   cpu_host.c        the operations: run, flush, show, kick
  *   cpu_host_child.c  birth and death of the host process
  *   cpu_host_link.c   the hand-over between the two processes, and on which CPU
+ *   cpu_host_shown.c  a memory of what is mapped, to map less
  *   cpu_host_fpu.c    extended registers in the signal frame
  *   cpu_host_probe.c  does all that work here?
  *   cpu_host_stub.S   the code inside the host process
@@ -27,9 +28,10 @@
 #define HOST_TICK_MS   50
 #define HOST_MAP_FLAGS (MAP_SHARED | MAP_FIXED | MAP_POPULATE)
 
-#define NR_EXTENTS     16u /* asked of one walk */
-#define NR_FLUSHES     16u /* ranges remembered before a flush becomes a whole one */
-#define NR_SAME_FAULTS 4u  /* a fault shown this often and still there will never end */
+#define NR_EXTENTS     16u   /* asked of one walk */
+#define NR_FLUSHES     16u   /* ranges remembered before a flush becomes a whole one */
+#define NR_SHOWN       1024u /* pages remembered as shown */
+#define NR_SAME_FAULTS 4u    /* a fault shown this often and still there will never end */
 
 /* Where a host process and its tuxmm thread run; see cpu_host_link.c. */
 struct place {
@@ -44,6 +46,12 @@ struct place {
 struct flush {
 	uint64_t va;
 	uint64_t nr_pages;
+};
+
+/* A page that was shown, in a table indexed by the low bits of its number. */
+struct shown {
+	uint64_t vpn;
+	uint64_t what; /* era, frame and rights */
 };
 
 /*
@@ -74,6 +82,8 @@ struct cpu {
 	struct flush flushes[NR_FLUSHES]; /* (u) */
 	unsigned nr_flushes;              /* (u) */
 	bool flush_all;                   /* (u) */
+	struct shown *shown;              /* (u) [NR_SHOWN] */
+	uint64_t era;                     /* (u) of the table: entries of another are void */
 	unsigned nr_commands;             /* (u) in the room, for the next resume */
 	bool fault_open;                  /* (u) the caller was told of a fault ... */
 	unsigned fault_access;            /* (u) ... by this access */
@@ -107,6 +117,14 @@ void host_link_end(struct cpu *cpu);
 __attribute__((format(printf, 2, 3))) void host_dead(struct cpu *cpu, const char *format, ...);
 bool host_frame_read(struct cpu *cpu);
 struct command *host_command(struct cpu *cpu, uint32_t nr, const uint64_t arg[6]);
+
+/*
+ * cpu_host_shown.c: what was shown lately.  A hint, wrong in either direction at
+ * times; it may save a show of a neighbour, and nothing else hangs on it.
+ */
+void host_shown_trim(const struct cpu *cpu, struct cpu_extent *extent, uint64_t va);
+void host_shown_add(struct cpu *cpu, const struct cpu_extent *extent);
+void host_shown_forget(struct cpu *cpu, uint64_t va, uint64_t nr_pages);
 
 /* cpu_host_fpu.c */
 bool host_fpu_find(struct cpu *cpu);

@@ -149,6 +149,27 @@ TEST(one_fault_shows_the_present_neighbours)
 	machine_close(machine);
 }
 
+/*
+ *	page    1 2 3 ... 15    present one after the other, as they are touched
+ */
+TEST(what_is_shown_is_not_shown_again)
+{
+	struct machine *machine = machine_open();
+
+	LOAD(machine, access);
+	for (unsigned i = 1; i < 16; i++) {
+		machine->regs.gpr[CPU_RDI] = VA(i);
+		CHECK(run_at(machine, AT_WRITE) == CPU_FAULT);
+		map(machine, i, i, true);
+		CHECK(run(machine) == CPU_SYSCALL);
+	}
+	CHECK(stats(machine).shown == 16 && stats(machine).faults == 15);
+	cpu_host_ops.tlb_flush(machine->cpu, VA(0), 16);
+	CHECK(run_at(machine, AT_READ) == CPU_SYSCALL); /* brings all back at once */
+	CHECK(stats(machine).shown == 32 && stats(machine).refills == 2);
+	machine_close(machine);
+}
+
 TEST(a_flush_takes_effect_before_the_next_instruction)
 {
 	struct machine *machine = machine_open();
