@@ -7,7 +7,6 @@
  *   I7  names differ
  *   I8  every cache is of this slab system
  */
-#include "page/page_system.h"
 #include "slab/slab_system.h"
 
 /*
@@ -85,7 +84,8 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 		.page_gfp = spec->reclaimable ? TMM_GFP_RECLAIMABLE : 0,
 		.partial = {NO_SLAB, 0},
 		.full = {NO_SLAB, 0},
-		.empty = {NO_SLAB, 0},
+		.spare = NO_SLAB,
+		.pages = slabs->pages,
 		.slabs = slabs,
 		.ctor = spec->ctor,
 	};
@@ -170,7 +170,7 @@ static void cache_describe(struct tmm_cache *cache, struct tmm_cache_info *out)
 	*out = (struct tmm_cache_info){
 		.active_objs = cache->nr_lent,
 		.num_objs = cache_slabs(cache) * cache->nr_objs,
-		.active_slabs = (uint64_t)cache->partial.nr + cache->full.nr,
+		.active_slabs = cache_slabs(cache) - (cache->spare != NO_SLAB),
 		.num_slabs = cache_slabs(cache),
 		.size_bytes = cache->size_bytes,
 		.objs_per_slab = cache->nr_objs,

@@ -5,7 +5,6 @@
  * them; larger ones, and those that must lie in a low zone, are runs of frames
  * of their own (PAGE_LARGE).  What an address is, its frame says.
  */
-#include "page/page_system.h"
 #include "slab/slab_system.h"
 
 /* What kmalloc(0) answers: not NULL, and never in RAM's mapping. */
@@ -50,12 +49,12 @@ static void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_g
 	return tmm_page_address(slabs->pages, pfn);
 }
 
-static void large_free(struct tmm_slab_system *slabs, struct page *head, const void *object)
+static void large_free(struct tmm_slab_system *slabs, struct place place)
 {
-	tmm_pfn pfn = page_pfn(slabs->pages, head);
-	unsigned order = head->index;
+	tmm_pfn pfn = page_pfn(slabs->pages, place.head);
+	unsigned order = place.head->index;
 
-	TMM_ASSERT(head->owner == slabs && object == tmm_page_address(slabs->pages, pfn) &&
+	TMM_ASSERT(place.head->owner == slabs && place.offset == 0 &&
 	           "the address is what kmalloc returned");
 	run_unmark(slabs->pages, pfn, order);
 	count_large(slabs, 0, UINT64_C(1) << order);
@@ -95,16 +94,16 @@ void *tmm_kzalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
 void tmm_kfree(struct tmm_slab_system *slabs, void *object)
 {
 	struct tmm_cache *cache;
-	struct page *head;
+	struct place place;
 
 	if (!object || object == ZERO_SIZE_PTR)
 		return;
-	head = run_head(slabs->pages, object);
-	cache = cache_of(slabs, head);
+	place = place_of(slabs->pages, object);
+	cache = cache_of(slabs, place.head);
 	if (likely(cache != NULL))
-		object_free(cache, head, object);
+		object_free(cache, place, object);
 	else
-		large_free(slabs, head, object);
+		large_free(slabs, place);
 }
 
 size_t tmm_ksize(struct tmm_slab_system *slabs, const void *object)
@@ -114,7 +113,7 @@ size_t tmm_ksize(struct tmm_slab_system *slabs, const void *object)
 
 	if (!object || object == ZERO_SIZE_PTR)
 		return 0;
-	head = run_head(slabs->pages, object);
+	head = place_of(slabs->pages, object).head;
 	cache = cache_of(slabs, head);
 	return cache ? cache->size_bytes : TMM_PAGE_SIZE << head->index;
 }

@@ -12,32 +12,22 @@
  * The lowest free object of the slab used last is lent first: neighbours in
  * time are neighbours in memory.
  *
+ * One slab without lent objects is kept, so that a pair of alloc and free at the
+ * edge of a slab does not visit the page allocator each time.  More would be
+ * memory that nobody uses.  It stays where it is on `partial`; a pair moves no
+ * slab between lists.
+ *
  * cache_check() asserts:
- *   I1  a slab on `partial` has some objects lent, on `full` all, on `empty` none
+ *   I1  a slab on `partial` has a free object, on `full` none
  *   I2  the first frame's refcount is the number of lent bits, padding apart
  *   I3  the first frame names the cache, every other one the first frame
  *   I4  nr_lent is the sum over all slabs
- *   I5  at most EMPTY_SLABS_KEPT slabs are empty
+ *   I5  a slab with no object lent is the spare, and the spare is on `partial`
  *   I6  the lists are linked both ways and are as long as they say
  */
-#include "page/page_system.h"
 #include "slab/slab_system.h"
 
-/*
- * A pair of alloc and free that straddles the edge of a slab must not visit the
- * page allocator each time.  One empty slab does that; more would be memory that
- * nobody uses.
- */
-#define EMPTY_SLABS_KEPT 1u
-
 /* ---- runs of frames ---- */
-
-struct page *run_head(const struct tmm_pages *pages, const void *address)
-{
-	struct page *page = page_of(pages, tmm_virt_to_pfn(pages, address));
-
-	return page->flags & PG_TAIL ? page->owner : page;
-}
 
 void run_mark(const struct tmm_pages *pages, tmm_pfn first, unsigned order, enum page_kind kind,
               void *owner)
@@ -62,7 +52,7 @@ void run_unmark(const struct tmm_pages *pages, tmm_pfn first, unsigned order)
 
 static struct page *slab_page(const struct tmm_cache *cache, uint32_t first)
 {
-	return page_of(cache->slabs->pages, (tmm_pfn){first});
+	return page_of(cache->pages, (tmm_pfn){first});
 }
 
 static void slab_list_add(struct tmm_cache *cache, struct slab_list *list, uint32_t first)
@@ -94,7 +84,7 @@ static void slab_list_del(struct tmm_cache *cache, struct slab_list *list, uint3
 
 static char *slab_address(const struct tmm_cache *cache, uint32_t first)
 {
-	return tmm_page_address(cache->slabs->pages, (tmm_pfn){first});
+	return tmm_page_address(cache->pages, (tmm_pfn){first});
 }
 
 static uint64_t *slab_bits(const struct tmm_cache *cache, struct page *head, char *address)
@@ -115,7 +105,7 @@ static uint64_t padding(const struct tmm_cache *cache)
 /* A slab without lent objects, on no list; NO_SLAB when memory is short. */
 static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp)
 {
-	struct tmm_pages *pages = cache->slabs->pages;
+	struct tmm_pages *pages = cache->pages;
 	uint64_t *bits;
 	char *address;
 	tmm_pfn pfn;
@@ -135,7 +125,7 @@ static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp)
 
 static void slab_destroy(struct tmm_cache *cache, uint32_t first)
 {
-	struct tmm_pages *pages = cache->slabs->pages;
+	struct tmm_pages *pages = cache->pages;
 
 	run_unmark(pages, (tmm_pfn){first}, cache->order);
 	tmm_pages_free(pages, (tmm_pfn){first}, cache->order);
@@ -143,23 +133,9 @@ static void slab_destroy(struct tmm_cache *cache, uint32_t first)
 
 /* ---- objects ---- */
 
-/* The slab to lend from, which then is on `partial`; NO_SLAB when there is none. */
-static uint32_t usable_slab(struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
-{
-	uint32_t first = cache->partial.first;
-
-	if (likely(first != NO_SLAB))
-		return first;
-	first = cache->empty.first;
-	if (first != NO_SLAB) {
-		slab_list_del(cache, &cache->empty, first);
-		slab_list_add(cache, &cache->partial, first);
-	}
-	return first;
-}
-
 /* The lowest free object of a slab on `partial`. */
-static void *take_object(struct tmm_cache *cache, uint32_t first) TMM_REQUIRES(cache->lock)
+static ALWAYS_INLINE void *take_object(struct tmm_cache *cache, uint32_t first)
+	TMM_REQUIRES(cache->lock)
 {
 	struct page *head = slab_page(cache, first);
 	char *address = slab_address(cache, first);
@@ -171,7 +147,9 @@ static void *take_object(struct tmm_cache *cache, uint32_t first) TMM_REQUIRES(c
 	index = word * 64 + (uint32_t)__builtin_ctzll(~bits[word]);
 	bits[word] |= bits[word] + 1; /* sets the lowest clear bit */
 	cache->nr_lent++;
-	if (++head->refcount == cache->nr_objs) {
+	if (first == cache->spare)
+		cache->spare = NO_SLAB;
+	if (unlikely(++head->refcount == cache->nr_objs)) {
 		slab_list_del(cache, &cache->partial, first);
 		slab_list_add(cache, &cache->full, first);
 	}
@@ -197,7 +175,7 @@ static NOINLINE void *object_alloc_slow(struct tmm_cache *cache, tmm_gfp gfp)
 void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 {
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
-	uint32_t first = usable_slab(cache);
+	uint32_t first = cache->partial.first;
 	void *object = likely(first != NO_SLAB) ? take_object(cache, first) : NULL;
 
 	lock_drop_irqrestore(&cache->lock, irq);
@@ -208,46 +186,47 @@ void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 	return object;
 }
 
-/* The slab has one object less; the first frame of a slab to give back, or NO_SLAB. */
-static uint32_t settle_slab(struct tmm_cache *cache, struct page *head, uint32_t first)
+/*
+ * The slab has one object less and was full, or has none lent any more.  Returns
+ * the first frame of a slab to give back, or NO_SLAB.
+ */
+static NOINLINE uint32_t settle_slab(struct tmm_cache *cache, struct page *head)
 	TMM_REQUIRES(cache->lock)
 {
-	struct slab_list *from = head->refcount + 1 == cache->nr_objs ? &cache->full
-	                                                              : &cache->partial;
+	uint32_t first = (uint32_t)page_pfn(cache->pages, head).v;
 
-	if (likely(head->refcount > 0)) {
-		if (from == &cache->full) {
-			slab_list_del(cache, &cache->full, first);
-			slab_list_add(cache, &cache->partial, first);
-		}
+	if (head->refcount + 1 == cache->nr_objs) {
+		slab_list_del(cache, &cache->full, first);
+		slab_list_add(cache, &cache->partial, first);
+	}
+	if (head->refcount > 0)
+		return NO_SLAB;
+	if (cache->spare == NO_SLAB) {
+		cache->spare = first;
 		return NO_SLAB;
 	}
-	slab_list_del(cache, from, first);
-	if (cache->empty.nr >= EMPTY_SLABS_KEPT)
-		return first;
-	slab_list_add(cache, &cache->empty, first);
-	return NO_SLAB;
+	slab_list_del(cache, &cache->partial, first);
+	return first;
 }
 
-void object_free(struct tmm_cache *cache, struct page *head, void *object)
+void object_free(struct tmm_cache *cache, struct place place, void *object)
 {
-	uint32_t first = (uint32_t)page_pfn(cache->slabs->pages, head).v;
-	char *address = slab_address(cache, first);
-	uint64_t offset = (uint64_t)((char *)object - address);
-	uint64_t index = (offset * cache->reciprocal) >> 32;
-	uint64_t *bits = slab_bits(cache, head, address) + index / 64;
+	struct page *head = place.head;
+	uint64_t index = (place.offset * cache->reciprocal) >> 32;
+	uint64_t *bits = slab_bits(cache, head, (char *)object - place.offset) + index / 64;
 	uint64_t bit = UINT64_C(1) << index % 64;
-	uint32_t gone;
+	uint32_t gone = NO_SLAB;
 	tmm_irq irq;
 
-	TMM_ASSERT(index < cache->nr_objs && index * cache->size_bytes == offset &&
+	TMM_ASSERT(index < cache->nr_objs && index * cache->size_bytes == place.offset &&
 	           "the address is the start of an object");
 	irq = lock_take_irqsave(&cache->lock);
 	TMM_ASSERT(*bits & bit && "the object is lent: not freed twice");
 	*bits &= ~bit;
 	head->refcount--;
 	cache->nr_lent--;
-	gone = settle_slab(cache, head, first);
+	if (unlikely(head->refcount == 0 || head->refcount + 1 == cache->nr_objs))
+		gone = settle_slab(cache, head);
 	lock_drop_irqrestore(&cache->lock, irq);
 	if (unlikely(gone != NO_SLAB))
 		slab_destroy(cache, gone);
@@ -264,32 +243,29 @@ void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 
 void tmm_cache_free(struct tmm_cache *cache, void *object)
 {
-	struct page *head;
+	struct place place;
 
 	if (!object)
 		return;
-	head = run_head(cache->slabs->pages, object);
-	TMM_ASSERT(head->kind == PAGE_SLAB && head->owner == cache &&
+	place = place_of(cache->pages, object);
+	TMM_ASSERT(place.head->kind == PAGE_SLAB && place.head->owner == cache &&
 	           "the object is of this cache");
-	object_free(cache, head, object);
+	object_free(cache, place, object);
 }
 
 uint64_t tmm_cache_shrink(struct tmm_cache *cache)
 {
-	uint64_t pages = 0;
+	tmm_irq irq = lock_take_irqsave(&cache->lock);
+	uint32_t first = cache->spare;
 
-	for (;;) {
-		tmm_irq irq = lock_take_irqsave(&cache->lock);
-		uint32_t first = cache->empty.first;
-
-		if (first != NO_SLAB)
-			slab_list_del(cache, &cache->empty, first);
-		lock_drop_irqrestore(&cache->lock, irq);
-		if (first == NO_SLAB)
-			return pages;
-		slab_destroy(cache, first);
-		pages += UINT64_C(1) << cache->order;
-	}
+	if (first != NO_SLAB)
+		slab_list_del(cache, &cache->partial, first);
+	cache->spare = NO_SLAB;
+	lock_drop_irqrestore(&cache->lock, irq);
+	if (first == NO_SLAB)
+		return 0;
+	slab_destroy(cache, first);
+	return UINT64_C(1) << cache->order;
 }
 
 /* ---- checks ---- */
@@ -325,6 +301,7 @@ static uint64_t slab_list_check(struct tmm_cache *cache, const struct slab_list 
 		uint32_t lent = slab_check(cache, first);
 
 		TMM_ASSERT(lent >= least && lent <= most);           /* I1 */
+		TMM_ASSERT((lent == 0) == (first == cache->spare));  /* I5 */
 		TMM_ASSERT(slab_page(cache, first)->prev == before); /* I6 */
 		TMM_ASSERT(++nr <= list->nr);                        /* I6 */
 		before = first;
@@ -339,10 +316,10 @@ void cache_check(struct tmm_cache *cache)
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
 	uint64_t lent;
 
-	lent = slab_list_check(cache, &cache->partial, 1, cache->nr_objs - 1);
+	lent = slab_list_check(cache, &cache->partial, 0, cache->nr_objs - 1);
 	lent += slab_list_check(cache, &cache->full, cache->nr_objs, cache->nr_objs);
-	lent += slab_list_check(cache, &cache->empty, 0, 0);
-	TMM_ASSERT(lent == cache->nr_lent);              /* I4 */
-	TMM_ASSERT(cache->empty.nr <= EMPTY_SLABS_KEPT); /* I5 */
+	TMM_ASSERT(lent == cache->nr_lent); /* I4 */
+	TMM_ASSERT(cache->spare == NO_SLAB ||
+	           slab_page(cache, cache->spare)->refcount == 0); /* I5 */
 	lock_drop_irqrestore(&cache->lock, irq);
 }

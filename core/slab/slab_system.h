@@ -10,7 +10,7 @@
 
 #include "base/list.h"
 #include "base/lock.h"
-#include "page/page.h"
+#include "page/page_system.h"
 
 #define NR_KMALLOC_CACHES 13u
 #define NO_SLAB           UINT32_MAX /* ends a chain of slabs */
@@ -31,12 +31,14 @@ struct tmm_cache {
 	uint32_t bits_offset; /* (c) where in a slab its lent bits are; 0: its descriptor */
 	uint32_t nr_words;    /* (c) of 64 lent bits */
 	tmm_gfp page_gfp;     /* (c) added to every request for a slab */
-	struct slab_list partial, full, empty; /* (n) by objects lent: some, all, none */
-	uint64_t nr_lent;                      /* (n) */
-	struct tmm_slab_system *slabs;         /* (c) */
-	void (*ctor)(void *object);            /* (c) */
-	struct list link;                      /* (s) in caches */
-	char name[32];                         /* (c) */
+	struct slab_list partial, full; /* (n) with a free object, and without */
+	uint32_t spare;          /* (n) the slab on `partial` with none lent, or NO_SLAB */
+	uint64_t nr_lent;        /* (n) */
+	struct tmm_pages *pages; /* (c) */
+	struct tmm_slab_system *slabs; /* (c) */
+	void (*ctor)(void *object);    /* (c) */
+	struct list link;              /* (s) in caches */
+	char name[32];                 /* (c) */
 };
 
 struct tmm_slab_system {
@@ -64,11 +66,24 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 /* slab.c: tmm_cache_alloc() without the failure point. */
 void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp);
 
-/* slab.c: give back an object whose slab starts at frame `head`; checks that it is lent. */
-void object_free(struct tmm_cache *cache, struct page *head, void *object);
+/* An address in a run of frames: the run's first descriptor, and bytes from its start. */
+struct place {
+	struct page *head;
+	uint64_t offset;
+};
 
-/* slab.c: the descriptor of the run that an address is in. */
-struct page *run_head(const struct tmm_pages *pages, const void *address);
+static inline struct place place_of(const struct tmm_pages *pages, const void *address)
+{
+	struct page *page = page_of(pages, tmm_virt_to_pfn(pages, address));
+	struct page *head = page->flags & PG_TAIL ? page->owner : page;
+
+	return (struct place){.head = head,
+	                      .offset = ((uint64_t)(page - head) << TMM_PAGE_SHIFT) +
+	                                ((uintptr_t)address & (TMM_PAGE_SIZE - 1))};
+}
+
+/* slab.c: give back an object of the cache, which is at `place`; checks that it is lent. */
+void object_free(struct tmm_cache *cache, struct place place, void *object);
 
 /* slab.c: mark the 2^order frames as one run, and take that back. */
 void run_mark(const struct tmm_pages *pages, tmm_pfn first, unsigned order, enum page_kind kind,
@@ -80,7 +95,7 @@ void cache_check(struct tmm_cache *cache);
 
 static inline uint64_t cache_slabs(const struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
 {
-	return (uint64_t)cache->partial.nr + cache->full.nr + cache->empty.nr;
+	return (uint64_t)cache->partial.nr + cache->full.nr;
 }
 
 #endif
