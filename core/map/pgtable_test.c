@@ -423,7 +423,7 @@ static void op_move(void)
 {
 	struct span s = random_span();
 	unsigned w = (unsigned)pick(NR_WINDOWS);
-	uint64_t nr = s.end - s.first, to = pick(WINDOW_PAGES), moved;
+	uint64_t nr = s.end - s.first, to = pick(WINDOW_PAGES);
 
 	if (to + nr > WINDOW_PAGES || (w == s.w && to < s.end && s.first < to + nr))
 		return;
@@ -431,11 +431,10 @@ static void op_move(void)
 		if (b.model[w][to + p] != 0)
 			return;
 	}
-	moved = tmm_pte_move_range(&b.pt, (tmm_vaddr){va_of(s.w, s.first)},
-	                           (tmm_vaddr){va_of(w, to)}, nr * TMM_PAGE_SIZE);
-	moved >>= TMM_PAGE_SHIFT;
-	CHECK(moved <= nr);
-	for (uint64_t p = 0; p < moved; p++) {
+	if (tmm_pte_move_range(&b.pt, (tmm_vaddr){va_of(s.w, s.first)},
+	                       (tmm_vaddr){va_of(w, to)}, nr * TMM_PAGE_SIZE) != TMM_OK)
+		return;
+	for (uint64_t p = 0; p < nr; p++) {
 		b.model[w][to + p] = b.model[s.w][s.first + p];
 		b.model[s.w][s.first + p] = 0;
 	}

@@ -145,27 +145,40 @@ static void free_empty_range(struct tmm_pgtable *pt, uint64_t va, uint64_t end)
 	}
 }
 
-uint64_t tmm_pte_move_range(struct tmm_pgtable *pt, tmm_vaddr from, tmm_vaddr to,
-                            uint64_t bytes)
+/* Move the leaves of [va, end); returns the address of the first one left behind, or end. */
+static uint64_t move_leaves(struct tmm_pgtable *pt, uint64_t va, uint64_t end,
+                            uint64_t distance)
 {
-	uint64_t end = from.v + bytes, va = from.v, moved_end = end;
 	struct flush_range flush = {0, 0};
+	uint64_t stop = end;
 	struct leaf_part part;
+
+	while (stop == end && next_leaf_part(pt, &va, end, &part)) {
+		uint64_t part_stop = move_part(pt, &part, distance, &flush);
+
+		if (part_stop < va) /* va is where the part ends */
+			stop = part_stop;
+	}
+	flush_now(pt, &flush);
+	return stop;
+}
+
+tmm_err tmm_pte_move_range(struct tmm_pgtable *pt, tmm_vaddr from, tmm_vaddr to, uint64_t bytes)
+{
+	uint64_t end = from.v + bytes, distance = to.v - from.v, stop, back;
 
 	assert_range(from, (tmm_vaddr){end});
 	assert_range(to, (tmm_vaddr){to.v + bytes});
 	TMM_ASSERT(end <= to.v || to.v + bytes <= from.v);
-	while (next_leaf_part(pt, &va, end, &part)) {
-		uint64_t stop = move_part(pt, &part, to.v - from.v, &flush);
-
-		if (stop < va) { /* va is where the part ends */
-			moved_end = stop;
-			break;
-		}
+	stop = move_leaves(pt, from.v, end, distance);
+	if (stop == end) {
+		free_empty_range(pt, from.v, end);
+		return TMM_OK;
 	}
-	flush_now(pt, &flush);
-	free_empty_range(pt, from.v, moved_end);
-	return moved_end - from.v;
+	back = move_leaves(pt, to.v, stop + distance, -distance);
+	TMM_ASSERT(back == stop + distance); /* the tables they came from are still there */
+	free_empty_range(pt, to.v, stop + distance);
+	return TMM_E_NOMEM;
 }
 
 void tmm_pte_for_each(const struct tmm_pgtable *pt, tmm_vaddr start, tmm_vaddr end,

@@ -117,11 +117,11 @@ void tmm_pte_protect_range(struct tmm_pgtable *pt, tmm_vaddr start, tmm_vaddr en
 
 /*
  * Move the leaves of [from, from + bytes) to `to`, where there are none; the
- * ranges do not overlap.  Stops at the first page for which no table can be had.
- * Returns the bytes moved.
+ * ranges do not overlap.
+ *   TMM_E_NOMEM  no frame for a table; every leaf is where it was
  */
-uint64_t tmm_pte_move_range(struct tmm_pgtable *pt, tmm_vaddr from, tmm_vaddr to,
-                            uint64_t bytes);
+TMM_MUST_CHECK tmm_err tmm_pte_move_range(struct tmm_pgtable *pt, tmm_vaddr from, tmm_vaddr to,
+                                          uint64_t bytes);
 
 /* Walk present leaves of [start, end) upwards; stop when visit says false. */
 typedef bool (*tmm_pte_visit)(void *arg, tmm_vaddr va, tmm_pte pte);
