@@ -94,6 +94,18 @@ static void unref(struct tmm_cache_system *cache, tmm_pfn pfn, bool as_leaf, boo
 	page_unref(cache, page, pfn);
 }
 
+bool mapping_has_page(struct tmm_mapping *mapping, uint64_t index)
+{
+	bool has;
+
+	if (index > TREE_MAX_INDEX)
+		return false;
+	lock_take(&mapping->cache->lock);
+	has = tree_find(&mapping->tree, index) != TREE_NONE;
+	lock_drop(&mapping->cache->lock);
+	return has;
+}
+
 void file_page_get(struct tmm_cache_system *cache, tmm_pfn pfn, bool as_leaf)
 {
 	lock_take(&cache->lock);

@@ -59,6 +59,9 @@ struct mapping_window {
 TMM_MUST_CHECK tmm_err mapping_window_get(struct tmm_mapping *mapping,
                                           struct mapping_window *window);
 
+/* Is the page at index in the cache, whole and read? */
+bool mapping_has_page(struct tmm_mapping *mapping, uint64_t index);
+
 /* One more reference to a page of which the caller has one. */
 void file_page_get(struct tmm_cache_system *cache, tmm_pfn pfn, bool as_leaf);
 

@@ -5,10 +5,11 @@
  * thing behind them.  Areas are sorted in a range tree; neighbours that could be
  * one area are one.
  *
- * Files    mm.c create, put, usage; vma.c split, merge, link; layout.c where a
- *          new area goes; mmap.c, unmap.c, mprotect.c, mremap.c, brk.c,
- *          madvise.c, sync.c the calls; stack.c growth; fault.c, user_copy.c
- *          how pages come; report.c, check.c what is shown and what must hold
+ * Files    mm.c creation and totals; vma.c areas split, join and change; layout.c
+ *          where a new area goes; zap.c pages go; mmap.c, munmap.c, mprotect.c,
+ *          mremap.c, brk.c, madvise.c, sync.c the calls; stack.c growth;
+ *          shared_anon.c memory shared without a file; fault.c, user_copy.c how
+ *          pages come; report.c, check.c what is shown and what must hold
  * Locks    mm->lock guards all of it; functions here are called with it held
  */
 #ifndef TUXMM_SPACE_MM_H
@@ -77,6 +78,8 @@ struct tmm_mm {
 	struct list link;                /* (l) in spaces->mms */
 	struct tmm_pgtable pt;           /* (m) */
 	struct range_tree areas;         /* (m) */
+	struct vma *spare_vmas;          /* (m) for insertions to come, by range.next */
+	uint32_t nr_spare_vmas;          /* (m) */
 	struct tmm_mm_layout layout;     /* (c) */
 	struct tmm_mm_limits limits;     /* (m) */
 	struct tmm_mm_image image;       /* (m) */
@@ -88,6 +91,7 @@ struct tmm_mm {
 	uint64_t data_pages;  /* (m) private and writable */
 	uint64_t stack_pages; /* (m) growing down */
 	uint64_t exec_pages;  /* (m) executable, not writable */
+	uint64_t locked_pages;
 	uint64_t peak_total_pages;
 	uint64_t peak_table_pages;
 

@@ -36,6 +36,8 @@ struct tmm_space_system {
 	struct tmm_cache *node_cache;   /* (c) nodes of range trees */
 	tmm_pfn zero_pfn;               /* (c) reads as zeroes; PAGE_ZERO */
 	struct space_config config;     /* (c) zeroes resolved */
+	uint64_t admin_reserve_pages;   /* (c) kept from everyone in mode 2 */
+	uint64_t user_reserve_pages;    /* (c) kept from one large mm in mode 2 */
 	struct list mms;                /* (l) by tmm_mm.link */
 	uint64_t nr_mms;                /* (l) */
 	int64_t committed_pages;        /* (a) promised by accounted areas (Committed_AS) */
@@ -54,10 +56,6 @@ TMM_MUST_CHECK tmm_err space_system_init(struct tmm_space_system *spaces,
 /* Every mm must be gone (asserted). */
 void space_system_fini(struct tmm_space_system *spaces);
 
-/* Pages promised in all, and how many mode 2 would promise (Linux: CommitLimit). */
-uint64_t space_committed_pages(const struct tmm_space_system *spaces);
-uint64_t space_commit_limit(const struct tmm_space_system *spaces);
-
 /*
  * Promise pages to an mm of mm_total_pages (a big one may not fill the machine to
  * the last); the overcommit mode decides.  uncommit takes a promise back.
@@ -65,5 +63,8 @@ uint64_t space_commit_limit(const struct tmm_space_system *spaces);
 TMM_MUST_CHECK bool space_commit(struct tmm_space_system *spaces, uint64_t mm_total_pages,
                                  uint64_t pages);
 void space_uncommit(struct tmm_space_system *spaces, uint64_t pages);
+
+/* Promise without asking, to keep a promise that is about to be taken back. */
+void space_keep(struct tmm_space_system *spaces, uint64_t pages);
 
 #endif
