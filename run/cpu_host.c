@@ -42,13 +42,12 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define VECTOR_DIVIDE 0u
-#define VECTOR_GP     13u
-#define VECTOR_PAGE   14u
-#define USER_CS_SS    UINT64_C(0x002b000000000033) /* ss, fs, gs, cs: the gregs word */
-#define VSYSCALL      UINT64_C(0xffffffffff600000) /* a page that only the host has */
-#define VSYSCALL_END  UINT64_C(0xffffffffff601000)
-#define INT80_ERROR   (0x80u * 8 + 2) /* a gate that is not there */
+#define VECTOR_GP    13u
+#define VECTOR_PAGE  14u
+#define USER_CS_SS   UINT64_C(0x002b000000000033) /* ss, fs, gs, cs: the gregs word */
+#define VSYSCALL     UINT64_C(0xffffffffff600000) /* a page that only the host has */
+#define VSYSCALL_END UINT64_C(0xffffffffff601000)
+#define INT80_ERROR  (0x80u * 8 + 2) /* a gate that is not there */
 
 static _Thread_local char open_why[sizeof((struct cpu *)0)->why];
 
@@ -278,7 +277,7 @@ static bool resume(struct cpu *cpu)
 	}
 }
 
-/* Was the host process stopped where the contract wants it, after `resume`? */
+/* Let the program go on until it stops again.  False: it never will, dead is set. */
 static bool go(struct cpu *cpu)
 {
 	if (!resume(cpu))

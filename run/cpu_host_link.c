@@ -110,8 +110,10 @@ static void choose_place(struct cpu *cpu)
 		if (now - place->since >= REPLACE_MS) {
 			part(cpu);
 			place->counted = 0; /* join again at the next one */
-		} else if (thread.pinned && place->cpu != thread.cpu) {
-			join(cpu, place->since); /* the thread moved for another program */
+		} else if (place->cpu != NOT_PINNED &&
+		           !(thread.pinned && place->cpu == thread.cpu)) {
+			join(cpu,
+			     place->since); /* another cpu's close or move took the thread */
 		}
 		return;
 	}

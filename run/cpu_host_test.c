@@ -48,6 +48,7 @@ TEST(other_ways_into_the_host_kernel_are_closed)
 	map(machine, 1, 1, true);
 	CHECK(run_at(machine, UINT64_C(0xffffffffff600000)) == CPU_FAULT);
 	CHECK(machine->regs.rip == UINT64_C(0xffffffffff600000));
+	CHECK(machine->regs.gpr[CPU_RSP] == VA(1));
 	CHECK(machine->exit.error & CPU_PF_FETCH);
 	CHECK(run_at(machine, machine->cpu->base) == CPU_FAULT);
 	machine_close(machine);
