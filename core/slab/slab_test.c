@@ -1,64 +1,4 @@
-#include "slab/slab_system.h"
-
-#include "inject.h"
-#include "page/page_system.h"
-#include "panic.h"
-#include "test.h"
-
-#define MB UINT64_C(0x100000)
-
-/* A machine that ends at the slab storey. */
-static struct {
-	struct cpu_set cpus;
-	struct tmm_memblock memblock;
-	struct tmm_pages pages;
-	struct tmm_slab_system slabs;
-	uint64_t free_pages; /* before the first slab */
-} m;
-
-static void boot_on(void *ram, uint64_t ram_bytes)
-{
-	cpu_set_init(&m.cpus, 1);
-	tmm_memblock_init(&m.memblock, ram);
-	CHECK(tmm_memblock_add(&m.memblock, (tmm_paddr){0}, ram_bytes, 0) == TMM_OK);
-	CHECK(pages_init(&m.pages, &m.memblock, ram, &m.cpus, 0) == TMM_OK);
-	m.free_pages = tmm_pages_free_count(&m.pages);
-	slab_init(&m.slabs, &m.pages);
-}
-
-static void boot(uint64_t ram_bytes)
-{
-	boot_on(test_ram(ram_bytes), ram_bytes);
-}
-
-static void halt(void)
-{
-	tmm_slab_check(&m.slabs);
-	slab_fini(&m.slabs);
-	CHECK(tmm_pages_free_count(&m.pages) == m.free_pages);
-	pages_fini(&m.pages);
-	tmm_cpu_exit(cpu_self(&m.cpus));
-}
-
-static struct tmm_cache *cache_of_size(const char *name, size_t size_bytes)
-{
-	const struct tmm_cache_spec spec = {.name = name, .size_bytes = size_bytes};
-	struct tmm_cache *cache = NULL;
-
-	CHECK(tmm_cache_create(&m.slabs, &spec, &cache) == TMM_OK);
-	return cache;
-}
-
-static struct tmm_cache_info info_of(const char *name)
-{
-	struct tmm_cache_info info = {.num_objs = 0};
-
-	for (size_t i = 0; tmm_cache_info(&m.slabs, i, &info); i++) {
-		if (memcmp(info.name, name, __builtin_strlen(name) + 1) == 0)
-			return info;
-	}
-	test_fail(__FILE__, __LINE__, name);
-}
+#include "slab/rig_test.h"
 
 TEST(specs_out_of_range_are_refused)
 {
@@ -166,6 +106,31 @@ TEST(objects_are_aligned_as_asked)
 		}
 		tmm_slab_check(&m.slabs);
 		for (int k = 0; k < 70; k++)
+			tmm_cache_free(cache, object[k]);
+		CHECK(tmm_cache_destroy(cache) == TMM_OK);
+	}
+	halt();
+}
+
+/* |object 0|object 1|...|last object|bits|: writing every object leaves the bits alone. */
+TEST(objects_do_not_reach_the_bits_of_their_slab)
+{
+	static void *object[513];
+
+	boot(8 * MB);
+	for (size_t size = 8; size <= 64; size += 8) {
+		struct tmm_cache *cache = cache_of_size("small", size);
+		uint32_t nr = cache->nr_objs + 1;
+
+		CHECK(nr <= ARRAY_SIZE(object));
+		for (uint32_t k = 0; k < nr; k++) {
+			object[k] = tmm_cache_alloc(cache, TMM_GFP_KERNEL);
+			CHECK(object[k]);
+			memset(object[k], k & 1 ? 0 : 0xff, size);
+		}
+		CHECK(info_of("small").num_slabs == 2);
+		tmm_slab_check(&m.slabs);
+		for (uint32_t k = 0; k < nr; k++)
 			tmm_cache_free(cache, object[k]);
 		CHECK(tmm_cache_destroy(cache) == TMM_OK);
 	}
@@ -328,15 +293,6 @@ TEST(a_zone_request_is_served_from_that_zone)
 	halt();
 }
 
-static bool all_bytes_are(const unsigned char *object, unsigned char byte, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++) {
-		if (object[i] != byte)
-			return false;
-	}
-	return true;
-}
-
 /* 0 -> 20 -> 90 -> 9000 -> 100000 -> 10 -> 0 */
 TEST(krealloc_keeps_the_contents)
 {
@@ -426,278 +382,5 @@ TEST(two_slab_systems_do_not_meet)
 	tmm_kfree(&m.slabs, mine);
 	tmm_kfree(&other, theirs);
 	slab_fini(&other);
-	halt();
-}
-
-/* ---- broken rules ---- */
-
-static struct tmm_cache *misused;
-static char *misused_object;
-
-static void free_it(void *offset)
-{
-	tmm_cache_free(misused, misused_object + *(int *)offset);
-}
-
-static void kfree_it(void *offset)
-{
-	tmm_kfree(&m.slabs, misused_object + *(int *)offset);
-}
-
-static void alloc_it(void *gfp)
-{
-	(void)!tmm_cache_alloc(misused, *(tmm_gfp *)gfp);
-}
-
-static void destroy_it(void *arg)
-{
-	(void)arg;
-	(void)!tmm_cache_destroy(misused);
-}
-
-static void fini_it(void *arg)
-{
-	(void)arg;
-	slab_fini(&m.slabs);
-}
-
-/* Does freeing at object + offset panic?  Locks that the panic left are forgotten. */
-static bool free_panics(void (*body)(void *arg), int offset)
-{
-	struct tmm_cpu *cpu = cpu_self(&m.cpus);
-	bool panics = test_panics(body, &offset) != NULL;
-
-	tmm_port_forget_locks();
-	tmm_port_cpu_set(cpu); /* we still are on it */
-	lock_init(&misused->lock, RANK_CACHE_NODE);
-	return panics;
-}
-
-TEST(every_wrong_free_of_an_object_panics)
-{
-	static const size_t sizes[] = {8, 24, 64, 200, 1000, 4096};
-
-	boot(8 * MB);
-	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		struct tmm_cache *cache = cache_of_size("misused", sizes[i]), *other;
-		char *object = tmm_cache_alloc(cache, TMM_GFP_KERNEL), *next;
-		int size = (int)cache->size_bytes, slab = (int)(TMM_PAGE_SIZE << cache->order);
-
-		next = tmm_cache_alloc(cache, TMM_GFP_KERNEL);
-		CHECK(object && next == object + size);
-		misused = cache;
-		misused_object = object;
-		CHECK(free_panics(free_it, 1));
-		CHECK(free_panics(free_it, size / 2));
-		CHECK(free_panics(free_it, 2 * size));                   /* never lent */
-		CHECK(free_panics(free_it, (int)cache->nr_objs * size)); /* behind the last */
-		CHECK(free_panics(free_it, slab - 1));
-		CHECK(free_panics(free_it, slab)); /* a free frame */
-		CHECK(free_panics(free_it, -(int)(64 * MB)));
-		CHECK(free_panics(kfree_it, 0)); /* not kmalloc's */
-		other = cache_of_size("other", sizes[i]);
-		misused = other;
-		CHECK(free_panics(free_it, 0));
-		misused = cache;
-		tmm_cache_free(cache, object);
-		CHECK(free_panics(free_it, 0)); /* twice */
-		tmm_cache_free(cache, next);
-		CHECK(free_panics(free_it, size)); /* twice, the slab is empty */
-		CHECK(tmm_cache_destroy(cache) == TMM_OK);
-		CHECK(tmm_cache_destroy(other) == TMM_OK);
-	}
-	halt();
-}
-
-TEST(every_wrong_kfree_panics)
-{
-	boot(8 * MB);
-	misused = &m.slabs.kmalloc[0];
-	misused_object = tmm_kmalloc(&m.slabs, 20000, TMM_GFP_KERNEL);
-	CHECK(misused_object != NULL);
-	CHECK(free_panics(kfree_it, 8));
-	CHECK(free_panics(kfree_it, 4096));
-	CHECK(free_panics(free_it, 0));
-	tmm_kfree(&m.slabs, misused_object);
-	CHECK(free_panics(kfree_it, 0));
-	halt();
-}
-
-TEST(wrong_requests_panic)
-{
-	const struct tmm_cache_spec spec = {
-		.name = "built", .size_bytes = 100, .ctor = construct};
-	tmm_gfp zero = TMM_GFP_KERNEL | TMM_GFP_ZERO, dma = TMM_GFP_KERNEL | TMM_GFP_DMA;
-	void *object;
-
-	boot(8 * MB);
-	CHECK(tmm_cache_create(&m.slabs, &spec, &misused) == TMM_OK);
-	CHECK(test_panics(alloc_it, &zero));
-	CHECK(test_panics(alloc_it, &dma));
-	CHECK(misused->nr_lent == 0);
-	object = tmm_cache_alloc(misused, TMM_GFP_KERNEL);
-	CHECK(test_panics(fini_it, NULL)); /* an object is still lent */
-	tmm_cache_free(misused, object);
-	misused = &m.slabs.kmalloc[3];
-	CHECK(test_panics(destroy_it, NULL));
-	halt();
-}
-
-/* ---- failures ---- */
-
-static bool use_everything(void)
-{
-	const struct tmm_cache_spec spec = {.name = "tried", .size_bytes = 300};
-	struct tmm_cache *cache;
-	void *object[40] = {NULL}, *small, *large;
-	bool all = true;
-
-	if (tmm_cache_create(&m.slabs, &spec, &cache))
-		return false;
-	for (int k = 0; k < 40; k++) {
-		object[k] = tmm_cache_alloc(cache, TMM_GFP_KERNEL);
-		all &= object[k] != NULL;
-	}
-	small = tmm_kzalloc(&m.slabs, 33, TMM_GFP_KERNEL);
-	large = tmm_krealloc(&m.slabs, small, 50000, TMM_GFP_KERNEL);
-	all &= small && large;
-	tmm_slab_check(&m.slabs);
-	tmm_kfree(&m.slabs, large ? large : small);
-	for (int k = 0; k < 40; k++)
-		tmm_cache_free(cache, object[k]);
-	CHECK(tmm_cache_destroy(cache) == TMM_OK);
-	return all;
-}
-
-TEST(every_failure_is_survived)
-{
-	void *ram = test_ram(8 * MB);
-
-	for (int forever = 0; forever <= 1; forever++) {
-		bool failed = true;
-		uint64_t n;
-
-		for (n = 1; failed; n++) {
-			bool all;
-
-			memset(ram, 0, 8 * MB);
-			boot_on(ram, 8 * MB);
-			tmm_inject_nth(n, forever);
-			all = use_everything();
-			failed = tmm_inject_stop();
-			CHECK(all == !failed);
-			halt();
-			CHECK(n < 1000);
-		}
-		test_note("%llu failure points", (unsigned long long)n - 2);
-	}
-}
-
-/* ---- at random, against what every borrower wrote ---- */
-
-#define NR_SLOTS 3000u
-
-struct slot {
-	struct tmm_cache *cache; /* NULL: kmalloc */
-	unsigned char *object;   /* NULL: nothing borrowed */
-	size_t bytes;
-	unsigned char pattern;
-};
-
-static struct slot slot[NR_SLOTS];
-
-static void slot_fill(struct slot *s, unsigned char pattern)
-{
-	s->pattern = pattern;
-	memset(s->object, pattern, s->bytes);
-}
-
-static void slot_borrow(struct slot *s, struct tmm_cache *const *caches, uint64_t r)
-{
-	unsigned which = r & 7;
-
-	s->cache = which < 5 ? caches[which] : NULL;
-	s->bytes = s->cache ? s->cache->size_bytes
-	                    : (which == 5 ? (r >> 8) % 20000 : (r >> 8) % 300) + 1;
-	s->object = s->cache ? tmm_cache_alloc(s->cache, TMM_GFP_KERNEL)
-	                     : tmm_kmalloc(&m.slabs, s->bytes, TMM_GFP_KERNEL);
-	if (s->object)
-		slot_fill(s, (unsigned char)(r >> 40));
-}
-
-static void slot_return(struct slot *s)
-{
-	CHECK(all_bytes_are(s->object, s->pattern, s->bytes));
-	if (s->cache)
-		tmm_cache_free(s->cache, s->object);
-	else
-		tmm_kfree(&m.slabs, s->object);
-	s->object = NULL;
-}
-
-static void slot_resize(struct slot *s, uint64_t r)
-{
-	size_t bytes = 1 + (r >> 8) % 12000, kept = s->bytes < bytes ? s->bytes : bytes;
-	unsigned char *object = tmm_krealloc(&m.slabs, s->object, bytes, TMM_GFP_KERNEL);
-
-	if (!object)
-		return;
-	CHECK(all_bytes_are(object, s->pattern, kept));
-	s->object = object;
-	s->bytes = bytes;
-	slot_fill(s, s->pattern);
-}
-
-static void counts_agree(struct tmm_cache *const *caches)
-{
-	for (int i = 0; i < 5; i++) {
-		uint64_t nr = 0;
-
-		for (unsigned k = 0; k < NR_SLOTS; k++)
-			nr += slot[k].object && slot[k].cache == caches[i];
-		CHECK(caches[i]->nr_lent == nr);
-	}
-	CHECK(tmm_slab_pages(&m.slabs, false) + tmm_pages_free_count(&m.pages) == m.free_pages);
-	tmm_slab_check(&m.slabs);
-}
-
-/*
- * Borrow, return, resize and shrink at random; now mostly the one, now the
- * other.  Each borrower fills its object and finds it so when it gives it back.
- */
-TEST(random_borrowers_never_disturb_each_other)
-{
-	static const size_t sizes[] = {8, 40, 192, 1000, 5000};
-	uint64_t seed = test_seed();
-	struct tmm_cache *caches[5];
-	const int nr_operations = 400000;
-
-	boot(8 * MB);
-	memset(slot, 0, sizeof(slot));
-	for (int i = 0; i < 5; i++)
-		caches[i] = cache_of_size((const char *[]){"a", "b", "c", "d", "e"}[i],
-		                          sizes[i]);
-	for (int i = 0; i < nr_operations; i++) {
-		uint64_t r = test_random(&seed);
-		struct slot *s = &slot[(r >> 16) % NR_SLOTS];
-		bool growing = (i / 20000) % 2 == 0;
-
-		if (!s->object && (growing || (r & 3) == 0))
-			slot_borrow(s, caches, test_random(&seed));
-		else if (s->object && (!growing || (r & 3) == 0))
-			slot_return(s);
-		else if (s->object && !s->cache && (r & 12) == 0)
-			slot_resize(s, test_random(&seed));
-		if ((r >> 50) == 0)
-			tmm_cache_shrink(caches[r % 5]);
-		if (i % 2000 == 0)
-			counts_agree(caches);
-	}
-	for (unsigned k = 0; k < NR_SLOTS; k++) {
-		if (slot[k].object)
-			slot_return(&slot[k]);
-	}
-	test_note("%d operations, TUXMM_SEED=%#llx", nr_operations,
-	          (unsigned long long)test_seed());
 	halt();
 }

@@ -1,0 +1,75 @@
+/*
+ * rig_test.h - a machine that ends at the slab storey, for the tests of core/slab
+ */
+#ifndef TUXMM_SLAB_RIG_TEST_H
+#define TUXMM_SLAB_RIG_TEST_H
+
+#include "slab/slab_system.h"
+#include "test.h"
+
+#define MB UINT64_C(0x100000)
+
+/* One for each file of tests. */
+static struct {
+	struct cpu_set cpus;
+	struct tmm_memblock memblock;
+	struct tmm_pages pages;
+	struct tmm_slab_system slabs;
+	uint64_t free_pages; /* before the first slab */
+} m;
+
+static inline void boot_on(void *ram, uint64_t ram_bytes)
+{
+	cpu_set_init(&m.cpus, 1);
+	tmm_memblock_init(&m.memblock, ram);
+	CHECK(tmm_memblock_add(&m.memblock, (tmm_paddr){0}, ram_bytes, 0) == TMM_OK);
+	CHECK(pages_init(&m.pages, &m.memblock, ram, &m.cpus, 0) == TMM_OK);
+	m.free_pages = tmm_pages_free_count(&m.pages);
+	slab_init(&m.slabs, &m.pages);
+}
+
+static inline void boot(uint64_t ram_bytes)
+{
+	boot_on(test_ram(ram_bytes), ram_bytes);
+}
+
+static inline void halt(void)
+{
+	tmm_slab_check(&m.slabs);
+	slab_fini(&m.slabs);
+	tmm_pages_check(&m.pages); /* no free frame is marked as a slab's */
+	CHECK(tmm_pages_free_count(&m.pages) == m.free_pages);
+	pages_fini(&m.pages);
+	tmm_cpu_exit(cpu_self(&m.cpus));
+}
+
+static inline struct tmm_cache *cache_of_size(const char *name, size_t size_bytes)
+{
+	const struct tmm_cache_spec spec = {.name = name, .size_bytes = size_bytes};
+	struct tmm_cache *cache = NULL;
+
+	CHECK(tmm_cache_create(&m.slabs, &spec, &cache) == TMM_OK);
+	return cache;
+}
+
+static inline struct tmm_cache_info info_of(const char *name)
+{
+	struct tmm_cache_info info = {.num_objs = 0};
+
+	for (size_t i = 0; tmm_cache_info(&m.slabs, i, &info); i++) {
+		if (memcmp(info.name, name, __builtin_strlen(name) + 1) == 0)
+			return info;
+	}
+	test_fail(__FILE__, __LINE__, name);
+}
+
+static inline bool all_bytes_are(const unsigned char *object, unsigned char byte, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++) {
+		if (object[i] != byte)
+			return false;
+	}
+	return true;
+}
+
+#endif
