@@ -36,6 +36,8 @@ enum lock_rank {
 	RANK_CPUS        /* which CPUs are taken; a leaf */
 };
 
+_Static_assert(RANK_CACHE == TMM_FIRST_SPIN_RANK, "holders of locks before it may sleep");
+
 struct LOCK_CAPABILITY lock {
 	struct tmm_spinlock spin;
 	unsigned char rank;

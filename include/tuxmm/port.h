@@ -23,6 +23,8 @@
 
 struct tmm_cpu;
 
+#define TMM_FIRST_SPIN_RANK 3u
+
 /* Defines the types and inline functions named above. */
 #include <tuxmm_port_arch.h>
 
@@ -36,7 +38,9 @@ struct tmm_cpu;
  *
  * Spin locks, uncontended in a few instructions.  `rank` is the lock's place
  * in docs/LOCKS.md; a strict port panics when a lock of lower or equal rank
- * than one already held is taken, others ignore it.
+ * than one already held is taken, others ignore it.  Whoever holds only locks of
+ * ranks below TMM_FIRST_SPIN_RANK may sleep (Linux: mmap_lock is a semaphore), so
+ * a port whose CPUs run other threads meanwhile must let waiters for those sleep.
  *
  *   void tmm_port_lock(struct tmm_spinlock *lock, unsigned rank);
  *   bool tmm_port_trylock(struct tmm_spinlock *lock, unsigned rank);
@@ -57,7 +61,10 @@ struct tmm_cpu;
 /* Give the processor away for a moment: called while waiting for another CPU. */
 void tmm_port_relax(void);
 
-/* May the caller sleep?  Answer true where there is no atomic context. */
+/*
+ * May the caller sleep: interrupts are on and no lock of a spinning rank is held?
+ * Answer true where there is no atomic context.
+ */
 bool tmm_port_may_sleep(void);
 
 /*

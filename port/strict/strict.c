@@ -95,7 +95,9 @@ void tmm_port_relax(void)
 
 bool tmm_port_may_sleep(void)
 {
-	return nr_held == 0 && irq_depth == 0;
+	bool spinning = nr_held > 0 && held[nr_held - 1].rank >= TMM_FIRST_SPIN_RANK;
+
+	return !spinning && irq_depth == 0;
 }
 
 void tmm_port_on_panic(void (*handler)(const char *file, unsigned line, const char *what))
