@@ -3,8 +3,8 @@
  *
  * A page is marked clean before it is written, so that whoever dirties it
  * meanwhile is not forgotten.  Afterwards it is dirty again if the write failed,
- * or if leaves point to it: one of them may be writable, and a write through it
- * would not be noticed until that leaf goes.
+ * or if leaves or pins refer to it: one of them may write, and that would not be
+ * noticed until it goes.
  */
 #include "cache/cache_impl.h"
 
@@ -50,7 +50,7 @@ tmm_err tmm_mapping_sync(struct tmm_mapping *mapping, uint64_t first, uint64_t l
 		lock_drop(&cache->lock);
 		err = write_page(mapping, index, pfn);
 		lock_take(&cache->lock);
-		if (err != TMM_OK || page->mapcount > 0)
+		if (err != TMM_OK || page->refcount > 2) /* the cache's, ours, others' */
 			page_dirty(cache, page, true);
 		if (err == TMM_OK)
 			count_add(&cache->nr_written, 1);
