@@ -1,8 +1,8 @@
 /*
  * page_system.h - the page allocator's own state, and struct page by number
  *
- * Storeys above use page_of(), page_pfn(), pfn_valid(), count_vm_event() and the
- * pair pages_init(), pages_fini(); the fields are for core/page alone.
+ * Storeys above use page_of(), page_pfn(), pfn_valid(), pages_low(), count_vm_event()
+ * and the pair pages_init(), pages_fini(); the fields are for core/page alone.
  */
 #ifndef TUXMM_PAGE_PAGE_SYSTEM_H
 #define TUXMM_PAGE_PAGE_SYSTEM_H
@@ -144,6 +144,22 @@ static ALWAYS_INLINE void page_cpu_count(struct page_cpu *cpu, unsigned event, u
 static inline void count_vm_event(const struct tmm_pages *pages, enum vm_event event)
 {
 	page_cpu_count(page_cpu_self(pages), event, 1);
+}
+
+/*
+ * Has free memory come down to the high watermarks?  Cheap, a moment's value: says
+ * whether to be sparing.
+ */
+static inline bool pages_low(const struct tmm_pages *pages)
+{
+	uint64_t nr_free = 0, high = 0;
+
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		/* relaxed: a moment's value */
+		nr_free += __atomic_load_n(&pages->zone[z].nr_free, __ATOMIC_RELAXED);
+		high += pages->zone[z].mark[MARK_HIGH];
+	}
+	return nr_free <= high;
 }
 
 #endif
