@@ -70,6 +70,13 @@ struct vma {
 	uint64_t anon_family;
 };
 
+/* A run of anonymous pages that faults have made: fault.c. */
+struct anon_run {
+	uint64_t start, end;
+};
+
+#define NR_ANON_RUNS 8u
+
 /* (c) constant after create  (m) mm->lock  (l) spaces->lock  (a) atomic */
 struct tmm_mm {
 	struct lock lock;
@@ -100,6 +107,9 @@ struct tmm_mm {
 	uint64_t peak_rss_pages;                     /* (m) */
 	uint64_t kind_pages[TMM_NR_AREA_KINDS];      /* (m) */
 	uint64_t kind_peak_pages[TMM_NR_AREA_KINDS]; /* (m) */
+
+	struct anon_run anon_run[NR_ANON_RUNS]; /* (m) made last */
+	uint32_t next_anon_run;                 /* (m) the next to be forgotten */
 
 	/* Faults answered since the mm was made; fault.c counts. */
 	uint64_t minor_faults, major_faults, oom_faults; /* (m) */
