@@ -22,10 +22,10 @@ struct block_bits {
 	uint64_t word[BLOCK_WORDS];
 } __attribute__((aligned(64)));
 
-/* home: where a block's frames belong. */
+/* home: a zone's number, and above that what is odd about the block. */
 #define HOME_ZONE   0x03u
-#define HOME_MIXED  0x40u /* the zone manages some of its frames only */
-#define HOME_NO_RAM 0x80u /* some frame of it is not memory */
+#define HOME_MIXED  0x04u /* the zone manages some of its frames only: managed_* */
+#define HOME_NO_RAM 0x08u /* some frame of it is not memory */
 
 /* (c) constant after init  (z) the zone's lock */
 struct block_info {
@@ -33,6 +33,10 @@ struct block_info {
 	uint16_t fresh;   /* (z) frames of the block from here on were never lent */
 	uint8_t longest;  /* (z) 1 + order of the longest free run or more, 0: none */
 	uint8_t home;     /* (c) */
+
+	/* (c) of a mixed block whose managed frames adjoin; otherwise no frames */
+	uint16_t managed_start;
+	uint16_t nr_managed;
 };
 
 #define LONGEST_WHOLE (BLOCK_ORDER + 1)

@@ -16,7 +16,7 @@
  * What is found out when a frame is freed wrongly, at once: a frame outside RAM
  * or not handed over by memblock, a run not aligned to its order, one with a
  * frame that lies free in the zone, one that was freed to the same CPU's stack
- * and is still there (unless a frame WHERE_SLOTS, or a multiple, away was put
+ * and is still there (unless a frame RECENT_SLOTS, or a multiple, away was put
  * there after it).  At the latest when the stack is emptied: a frame freed
  * twice over two CPUs' stacks.  Not found out: freeing with a smaller order than
  * it was lent with, or freeing what somebody else has borrowed.
@@ -39,83 +39,90 @@ static const uint8_t stack_of_order[TMM_NR_ORDERS] = {
 	STACK_NONE, STACK_NONE, STACK_NONE, STACK_BLOCK, STACK_NONE,
 };
 
-static ALWAYS_INLINE enum tmm_zone_id highest_zone(tmm_gfp gfp)
-{
-	return gfp & TMM_GFP_DMA     ? TMM_ZONE_DMA
-	       : gfp & TMM_GFP_DMA32 ? TMM_ZONE_DMA32
-	                             : TMM_ZONE_NORMAL;
-}
-
 /* ---- stacks ---- */
 
+/* relaxed: others only add counters up and subtract pointers */
+static ALWAYS_INLINE void count_up(uint64_t *counter, uint64_t by)
+{
+	__atomic_store_n(counter, *counter + by, __ATOMIC_RELAXED);
+}
+
+static ALWAYS_INLINE void set_top(struct frame_stack *stack, uint32_t *top)
+{
+	__atomic_store_n(&stack->top, top, __ATOMIC_RELAXED);
+}
+
+static ALWAYS_INLINE uint32_t *recent_of(struct cpu_zone *cz, uint32_t entry)
+{
+	return &cz->recent[entry % RECENT_SLOTS];
+}
+
+/* The stack has room. */
 static ALWAYS_INLINE void stack_push(struct cpu_zone *cz, struct frame_stack *stack,
                                      uint32_t entry)
 {
-	unsigned at = stack->base + stack->nr;
+	uint32_t *top = stack->top;
 
-	cz->entry[at] = entry;
-	cz->where[entry % WHERE_SLOTS] = (uint16_t)at;
-	/* relaxed: others only add it up */
-	__atomic_store_n(&stack->nr, (uint16_t)(stack->nr + 1), __ATOMIC_RELAXED);
+	*top = entry;
+	*recent_of(cz, entry) = entry & ENTRY_PFN;
+	set_top(stack, top + 1);
 }
 
 /* The stack is not empty. */
 static ALWAYS_INLINE uint32_t stack_pop(struct cpu_zone *cz, struct frame_stack *stack)
 {
-	unsigned nr = stack->nr - 1u;
-	uint32_t entry = cz->entry[stack->base + nr];
+	uint32_t *top = stack->top - 1;
+	uint32_t entry = *top;
 
-	cz->entry[stack->base + nr] = ENTRY_EMPTY;
-	__atomic_store_n(&stack->nr, (uint16_t)nr, __ATOMIC_RELAXED);
+	*recent_of(cz, entry) = RECENT_NONE;
+	set_top(stack, top);
 	return entry;
 }
 
 /* Single frames of one word go back together. */
 static void give_frames(struct tmm_pages *pages, struct zone *zone, const uint32_t *entry,
-                        unsigned nr) TMM_REQUIRES(zone->lock)
+                        size_t nr) TMM_REQUIRES(zone->lock)
 {
-	for (unsigned i = 0; i < nr;) {
+	for (size_t i = 0; i < nr;) {
 		uint64_t word = align_down(entry[i] & ENTRY_PFN, 64);
 		uint64_t mask = 0;
 
-		for (; i < nr && align_down(entry[i] & ENTRY_PFN, 64) == word; i++) {
+		do {
 			uint64_t bit = UINT64_C(1) << (entry[i] % 64);
 
 			if (unlikely(mask & bit))
 				BAD_FREE("a frame is freed once; this one was freed twice");
 			mask |= bit;
-		}
+			i++;
+		} while (i < nr && ((entry[i] & ENTRY_PFN) ^ word) < 64);
 		zone_give_mask(pages, zone, word, mask);
 	}
 }
 
-static unsigned order_of_stack(enum stack_id id)
-{
-	return id == STACK_BLOCK ? BLOCK_ORDER : (unsigned)id;
-}
-
 /* The older `nr` entries go back to the zone. */
-static NOINLINE void stack_spill(struct tmm_pages *pages, struct cpu_zone *cz, enum stack_id id,
-                                 struct zone *zone, unsigned nr)
+static NOINLINE void stack_spill(struct tmm_pages *pages, struct cpu_zone *cz, unsigned id,
+                                 struct zone *zone, size_t nr)
 {
 	struct frame_stack *stack = &cz->stack[id];
-	uint32_t *entry = cz->entry + stack->base;
-	unsigned left = stack->nr - nr;
+	uint32_t *entry = stack->bottom;
+	size_t left = (size_t)(stack->top - entry) - nr;
 
 	lock_take(&zone->lock);
 	if (id == STACK_0)
 		give_frames(pages, zone, entry, nr);
 	else
-		for (unsigned i = 0; i < nr; i++)
+		for (size_t i = 0; i < nr; i++)
 			zone_give(pages, zone, entry[i] & ENTRY_PFN, order_of_stack(id));
 	lock_drop(&zone->lock);
-	for (unsigned i = 0; i < left; i++) {
-		entry[i] = entry[nr + i];
-		cz->where[entry[i] % WHERE_SLOTS] = (uint16_t)(stack->base + i);
+	for (size_t i = 0; i < nr; i++) {
+		uint32_t *recent = recent_of(cz, entry[i]);
+
+		/* Written either way: which way it goes is hard to predict. */
+		*recent = *recent == (entry[i] & ENTRY_PFN) ? RECENT_NONE : *recent;
 	}
-	for (unsigned i = left; i < stack->nr; i++)
-		entry[i] = ENTRY_EMPTY;
-	__atomic_store_n(&stack->nr, (uint16_t)left, __ATOMIC_RELAXED);
+	memmove(entry, entry + nr, left * sizeof(*entry));
+	count_up(&stack->from_zone, -(uint64_t)nr);
+	set_top(stack, entry + left);
 }
 
 static void drain(struct tmm_pages *pages, struct page_cpu *cpu)
@@ -124,9 +131,9 @@ static void drain(struct tmm_pages *pages, struct page_cpu *cpu)
 		struct cpu_zone *cz = &cpu->zone[z];
 
 		for (unsigned s = 0; s < STACK_NONE; s++)
-			if (cz->stack[s].nr)
-				stack_spill(pages, cz, (enum stack_id)s, &pages->zone[z],
-				            cz->stack[s].nr);
+			if (cz->stack[s].top != cz->stack[s].bottom)
+				stack_spill(pages, cz, s, &pages->zone[z],
+				            (size_t)(cz->stack[s].top - cz->stack[s].bottom));
 	}
 }
 
@@ -171,45 +178,131 @@ static size_t batch_of(const struct zone *zone, const struct request *request, u
 	return min_u64(batch, (nr_free - common) >> request->order);
 }
 
-/* Take runs from the zone: one for the caller, the rest for the stack. */
-static bool refill(struct tmm_pages *pages, struct cpu_zone *cz, struct zone *zone,
-                   const struct request *request, uint64_t floor, uint32_t *out)
+/* A whole word, all of it fresh or nothing of it: loops that compilers make wide. */
+static void push_word(struct cpu_zone *cz, struct frame_stack *stack, uint32_t pfn,
+                      uint32_t fresh)
 {
-	struct frame_stack *stack = &cz->stack[stack_of_order[request->order]];
-	uint32_t got[64];
-	size_t nr;
+	uint32_t *top = stack->top;
+	uint32_t *recent = recent_of(cz, pfn);
+
+	for (uint32_t i = 0; i < 64; i++)
+		top[i] = (pfn + 63 - i) | fresh;
+	for (uint32_t i = 0; i < 64; i++)
+		recent[i] = pfn + i;
+	set_top(stack, top + 64);
+}
+
+/* So that they come off rising, the last one goes on first. */
+static void push_taken(struct cpu_zone *cz, struct frame_stack *stack,
+                       const struct taken *taken)
+{
+	uint64_t starts = taken->starts;
+
+	if (starts == UINT64_MAX && (taken->fresh == 0 || taken->fresh == starts)) {
+		push_word(cz, stack, (uint32_t)taken->pfn, taken->fresh ? ENTRY_FRESH : 0);
+		return;
+	}
+	while (starts) {
+		unsigned bit = log2_floor(starts);
+		uint32_t fresh = (uint32_t)(taken->fresh >> bit & 1) << 31;
+
+		stack_push(cz, stack, (uint32_t)(taken->pfn + bit) | fresh);
+		starts ^= UINT64_C(1) << bit;
+	}
+}
+
+/* Fill an empty stack; false when the zone has no such run. */
+static bool refill_words(struct tmm_pages *pages, struct cpu_zone *cz, struct zone *zone,
+                         const struct request *request, struct frame_stack *stack, size_t want)
+{
+	struct taken taken[8];
+	unsigned nr_words = 0;
+	size_t nr = 0;
 
 	lock_take(&zone->lock);
-	nr = batch_of(zone, request, floor, stack->batch);
-	if (nr)
-		nr = zone_take(pages, zone, request->order, nr, got);
+	while (nr < want && nr_words < ARRAY_SIZE(taken)) {
+		unsigned more = zone_take_word(pages, zone, request->order,
+		                               (unsigned)(want - nr), &taken[nr_words]);
+
+		if (!more)
+			break;
+		nr += more;
+		nr_words++;
+	}
 	lock_drop(&zone->lock);
-	if (nr == 0)
+	while (nr_words > 0)
+		push_taken(cz, stack, &taken[--nr_words]);
+	count_up(&stack->from_zone, nr);
+	return nr > 0;
+}
+
+static bool refill_blocks(struct tmm_pages *pages, struct cpu_zone *cz, struct zone *zone,
+                          struct frame_stack *stack, size_t want)
+{
+	uint32_t entry[8];
+	size_t nr = 0;
+
+	lock_take(&zone->lock);
+	while (nr < min_u64(want, ARRAY_SIZE(entry)) &&
+	       zone_take_long(pages, zone, BLOCK_ORDER, &entry[nr]))
+		nr++;
+	lock_drop(&zone->lock);
+	count_up(&stack->from_zone, nr);
+	for (size_t i = nr; i-- > 0;)
+		stack_push(cz, stack, entry[i]);
+	return nr > 0;
+}
+
+static bool take_direct(struct tmm_pages *pages, struct page_cpu *cpu, struct zone *zone,
+                        const struct request *request, uint32_t *out)
+{
+	struct taken taken;
+	bool got;
+
+	lock_take(&zone->lock);
+	if (request->order > WORD_ORDER)
+		got = zone_take_long(pages, zone, request->order, out);
+	else
+		got = zone_take_word(pages, zone, request->order, 1, &taken) != 0;
+	lock_drop(&zone->lock);
+	if (!got)
 		return false;
-	*out = got[0];
-	while (nr > 1) /* so that they come off rising */
-		stack_push(cz, stack, got[--nr]);
+	if (request->order <= WORD_ORDER)
+		*out = (uint32_t)(taken.pfn + log2_floor(taken.starts)) |
+		       (taken.fresh ? ENTRY_FRESH : 0);
+	page_cpu_count(cpu, PGALLOC_DMA + zone->id, UINT64_C(1) << request->order);
+	return true;
+}
+
+/* From this zone, if it stays above the floor. */
+static bool take_from_zone(struct tmm_pages *pages, struct page_cpu *cpu, struct zone *zone,
+                           const struct request *request, uint64_t floor, uint32_t *out)
+{
+	struct cpu_zone *cz = &cpu->zone[zone->id];
+	unsigned id = stack_of_order[request->order];
+	struct frame_stack *stack = &cz->stack[id];
+	size_t want = batch_of(zone, request, floor, stack->batch);
+
+	if (want == 0)
+		return false;
+	if (stack->bottom == stack->end)
+		return take_direct(pages, cpu, zone, request, out);
+	if (stack->top == stack->bottom &&
+	    !(id == STACK_BLOCK ? refill_blocks(pages, cz, zone, stack, want)
+	                        : refill_words(pages, cz, zone, request, stack, want)))
+		return false;
+	*out = stack_pop(cz, stack);
 	return true;
 }
 
 static bool try_zones(struct tmm_pages *pages, struct page_cpu *cpu,
-                      const struct request *request, enum watermark mark, uint32_t *out,
-                      enum tmm_zone_id *out_zone)
+                      const struct request *request, enum watermark mark, uint32_t *out)
 {
 	for (unsigned z = pages->top_zone[request->highest] + 1u; z-- > 0;) {
 		struct zone *zone = &pages->zone[z];
-		struct cpu_zone *cz = &cpu->zone[z];
-		struct frame_stack *stack = &cz->stack[stack_of_order[request->order]];
-		uint64_t floor = floor_of(zone, request, mark);
 
-		if (!batch_of(zone, request, floor, 1))
-			continue;
-		*out_zone = (enum tmm_zone_id)z;
-		if (stack->nr) {
-			*out = stack_pop(cz, stack);
-			return true;
-		}
-		if (refill(pages, cz, zone, request, floor, out))
+		if (take_from_zone(pages, cpu, zone, request, floor_of(zone, request, mark),
+		                   out))
 			return true;
 	}
 	return false;
@@ -220,16 +313,13 @@ static bool try_all(struct tmm_pages *pages, const struct request *request, uint
 {
 	tmm_irq irq = tmm_port_irq_save();
 	struct page_cpu *cpu = page_cpu_self(pages);
-	enum tmm_zone_id zone;
-	bool got = try_zones(pages, cpu, request, MARK_LOW, out, &zone) ||
-	           try_zones(pages, cpu, request, MARK_MIN, out, &zone);
+	bool got = try_zones(pages, cpu, request, MARK_LOW, out) ||
+	           try_zones(pages, cpu, request, MARK_MIN, out);
 
 	if (!got) {
 		drain(pages, cpu);
-		got = try_zones(pages, cpu, request, MARK_MIN, out, &zone);
+		got = try_zones(pages, cpu, request, MARK_MIN, out);
 	}
-	if (got)
-		page_cpu_count(cpu, PGALLOC_DMA + zone, UINT64_C(1) << request->order);
 	tmm_port_irq_restore(irq);
 	return got;
 }
@@ -279,38 +369,63 @@ static void clear_frames(const struct tmm_pages *pages, uint32_t entry, unsigned
 		       0, TMM_PAGE_SIZE << order);
 }
 
-static ALWAYS_INLINE bool alloc_one(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
-                                    tmm_pfn *out_pfn)
+/* The stack is empty, or there is no stack. */
+static NOINLINE tmm_err alloc_rest(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
+                                   tmm_pfn *out_pfn)
 {
-	tmm_irq irq = tmm_port_irq_save();
-	struct page_cpu *cpu = page_cpu_self(pages);
-	unsigned zone = pages->top_zone[highest_zone(gfp)];
-	struct cpu_zone *cz = &cpu->zone[zone];
-	struct frame_stack *stack = &cz->stack[stack_of_order[order]];
 	uint32_t entry;
 
-	if (likely(stack->nr)) {
-		entry = stack_pop(cz, stack);
-		page_cpu_count(cpu, PGALLOC_DMA + zone, UINT64_C(1) << order);
-		tmm_port_irq_restore(irq);
-	} else {
-		tmm_port_irq_restore(irq);
-		if (!alloc_slow(pages, gfp, order, &entry))
-			return false;
-	}
+	if (!alloc_slow(pages, gfp, order, &entry))
+		return TMM_E_NOMEM;
 	if (gfp & TMM_GFP_ZERO)
 		clear_frames(pages, entry, order);
 	out_pfn->v = entry & ENTRY_PFN;
-	return true;
+	return TMM_OK;
+}
+
+/* The caller's CPU, or NULL where only the slow path can find out. */
+static ALWAYS_INLINE struct page_cpu *page_cpu_fast(const struct tmm_pages *pages)
+{
+	const struct tmm_cpu *cpu = tmm_port_cpu();
+
+	return likely(cpu && cpu->set == pages->cpus) ? &pages->cpu[cpu->id] : NULL;
+}
+
+static ALWAYS_INLINE tmm_err alloc_run(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
+                                       tmm_pfn *out_pfn)
+{
+	tmm_irq irq = tmm_port_irq_save();
+	struct page_cpu *cpu = page_cpu_fast(pages);
+	struct cpu_zone *cz;
+	struct frame_stack *stack;
+	uint32_t entry;
+
+	if (unlikely(!cpu))
+		goto rest;
+	cz = &cpu->zone[pages->first_choice[gfp % ARRAY_SIZE(pages->first_choice)]];
+	stack = &cz->stack[stack_of_order[order]];
+	if (unlikely(stack->top == stack->bottom))
+		goto rest;
+	entry = stack_pop(cz, stack);
+	tmm_port_irq_restore(irq);
+	if (gfp & TMM_GFP_ZERO)
+		clear_frames(pages, entry, order);
+	out_pfn->v = entry & ENTRY_PFN;
+	return TMM_OK;
+rest:
+	tmm_port_irq_restore(irq);
+	return alloc_rest(pages, gfp, order, out_pfn);
 }
 
 tmm_err tmm_pages_alloc(struct tmm_pages *pages, tmm_gfp gfp, unsigned order, tmm_pfn *out_pfn)
 {
-	if (unlikely(order > TMM_MAX_ORDER))
-		return TMM_E_INVAL;
 	if (unlikely(!tmm_port_allow("page_alloc")) && !(gfp & TMM_GFP_NOFAIL))
 		return TMM_E_NOMEM;
-	return alloc_one(pages, gfp, order, out_pfn) ? TMM_OK : TMM_E_NOMEM;
+	if (likely(order == 0))
+		return alloc_run(pages, gfp, 0, out_pfn);
+	if (unlikely(order > TMM_MAX_ORDER))
+		return TMM_E_INVAL;
+	return alloc_run(pages, gfp, order, out_pfn);
 }
 
 size_t tmm_pages_alloc_bulk(struct tmm_pages *pages, tmm_gfp gfp, size_t nr, tmm_pfn *out)
@@ -319,91 +434,120 @@ size_t tmm_pages_alloc_bulk(struct tmm_pages *pages, tmm_gfp gfp, size_t nr, tmm
 
 	if (unlikely(!tmm_port_allow("page_alloc")) && !(gfp & TMM_GFP_NOFAIL))
 		return 0;
-	while (got < nr && alloc_one(pages, gfp, 0, &out[got]))
+	while (got < nr && alloc_run(pages, gfp, 0, &out[got]) == TMM_OK)
 		got++;
 	return got;
 }
 
 /* ---- taking back ---- */
 
-/* The block's frames are not all managed: ask memblock's lists. */
-static NOINLINE void check_managed(const struct tmm_pages *pages, uint64_t pfn, unsigned order)
+/* The bits of a run in its first word. */
+static ALWAYS_INLINE uint64_t first_bits(uint64_t pfn, unsigned order)
 {
-	if (!run_is_managed(pages, pfn, UINT64_C(1) << order))
-		BAD_FREE("a freed frame is lent; this one was never handed over");
+	return run_mask(order < WORD_ORDER ? order : WORD_ORDER) << (pfn % 64);
 }
 
-/* Panics where it can be seen that the run is not lent; returns its block's home. */
-static ALWAYS_INLINE unsigned check_lent(const struct tmm_pages *pages, uint64_t pfn,
-                                         unsigned order)
+/* Panics where it can be seen that the run is not lent. */
+static void check_lent(const struct tmm_pages *pages, uint64_t pfn, unsigned order)
 {
-	uint64_t block = (pfn >> BLOCK_ORDER) - pages->first_block;
-	unsigned home;
+	uint64_t run = UINT64_C(1) << order;
 
-	if (unlikely(order > TMM_MAX_ORDER || (pfn & ((UINT64_C(1) << order) - 1))))
+	if (order > TMM_MAX_ORDER || pfn % run)
 		BAD_FREE("a freed run is aligned to its order, at most TMM_MAX_ORDER");
-	if (unlikely(block >= pages->nr_blocks))
+	if (!pfn_valid(pages, (tmm_pfn){pfn}))
 		BAD_FREE("a freed frame is RAM; this one is outside");
-	home = pages->info[block].home;
-	if (unlikely(home & HOME_MIXED))
-		check_managed(pages, pfn, order);
-	if (likely(order <= WORD_ORDER)) {
-		/* relaxed: bits of a lent run are 0 and nobody changes them */
-		uint64_t word = __atomic_load_n(
-			&pages->bits[block].word[pfn / 64 % BLOCK_WORDS], __ATOMIC_RELAXED);
-
-		if (unlikely(word & run_mask(order) << (pfn % 64)))
-			BAD_FREE("a frame is freed once; this one is free in its zone");
-	}
-	return home;
+	for (uint64_t p = pfn; p < pfn + run; p += BLOCK_FRAMES)
+		if ((pages->info[block_of(pages, p)].home & HOME_MIXED) &&
+		    !run_is_managed(pages, pfn, run))
+			BAD_FREE("a freed frame is lent; this one was never handed over");
+	if (*word_of(pages, pfn) & first_bits(pfn, order))
+		BAD_FREE("a frame is freed once; this one is free in its zone");
 }
 
-/* No room on a stack, or none for this order. */
-static NOINLINE void free_slow(struct tmm_pages *pages, struct page_cpu *cpu, unsigned zone_id,
-                               uint64_t pfn, unsigned order)
-{
-	struct zone *zone = &pages->zone[zone_id];
-	struct cpu_zone *cz = &cpu->zone[zone_id];
-	unsigned id = stack_of_order[order];
-	struct frame_stack *stack = &cz->stack[id];
-
-	if (stack->limit) {
-		stack_spill(pages, cz, (enum stack_id)id, zone, (stack->limit + 1u) / 2);
-		stack_push(cz, stack, (uint32_t)pfn);
-		return;
-	}
-	lock_take(&zone->lock);
-	zone_give(pages, zone, pfn, order);
-	lock_drop(&zone->lock);
-}
-
-static ALWAYS_INLINE void free_one(struct tmm_pages *pages, uint64_t pfn, unsigned order)
+/* Anything unusual: no CPU yet, a mixed block, no room or no stack, or a wrong free. */
+static NOINLINE void free_rest(struct tmm_pages *pages, uint64_t pfn, unsigned order)
 {
 	tmm_irq irq = tmm_port_irq_save();
 	struct page_cpu *cpu = page_cpu_self(pages);
-	unsigned zone = check_lent(pages, pfn, order) & HOME_ZONE;
-	struct cpu_zone *cz = &cpu->zone[zone];
-	struct frame_stack *stack = &cz->stack[stack_of_order[order]];
+	struct zone *zone = &pages->zone[zone_of_pfn(pfn)];
+	struct cpu_zone *cz = &cpu->zone[zone->id];
+	struct frame_stack *stack;
+	unsigned id;
 
-	if (unlikely((cz->entry[cz->where[pfn % WHERE_SLOTS]] & ENTRY_PFN) == pfn))
+	check_lent(pages, pfn, order);
+	if (*recent_of(cz, (uint32_t)pfn) == pfn)
 		BAD_FREE("a frame is freed once; this one is on the CPU's stack");
-	page_cpu_count(cpu, PGFREE, UINT64_C(1) << order);
-	if (likely(stack->nr < stack->limit))
+	id = stack_of_order[order];
+	stack = &cz->stack[id];
+	if (stack->bottom == stack->end) {
+		lock_take(&zone->lock);
+		zone_give(pages, zone, pfn, order);
+		lock_drop(&zone->lock);
+		page_cpu_count(cpu, PGFREE, UINT64_C(1) << order);
+	} else {
+		if (stack->top == stack->end)
+			stack_spill(pages, cz, id, zone,
+			            (size_t)(stack->end - stack->bottom + 1) / 2);
 		stack_push(cz, stack, (uint32_t)pfn);
-	else
-		free_slow(pages, cpu, zone, pfn, order);
+		count_up(&stack->freed, 1);
+	}
 	tmm_port_irq_restore(irq);
+}
+
+/* Where a block is mixed: surely handed over? */
+static ALWAYS_INLINE bool run_in_managed_part(const struct block_info *info, uint64_t pfn,
+                                              unsigned order)
+{
+	uint64_t start = pfn % BLOCK_FRAMES - info->managed_start;
+
+	return start < info->nr_managed && start + (UINT64_C(1) << order) <= info->nr_managed;
+}
+
+static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsigned order)
+{
+	tmm_irq irq = tmm_port_irq_save();
+	struct page_cpu *cpu = page_cpu_fast(pages);
+	struct cpu_zone *cz;
+	struct frame_stack *stack;
+	const struct block_info *info;
+
+	if (unlikely(!cpu || !pfn_valid(pages, (tmm_pfn){pfn})))
+		goto rest;
+	info = &pages->info[block_of(pages, pfn)];
+	if (unlikely(info->home > HOME_ZONE) && !run_in_managed_part(info, pfn, order))
+		goto rest;
+	/* relaxed: bits of a lent run are 0, and nobody changes them */
+	if (unlikely(pfn % (UINT64_C(1) << order) ||
+	             (__atomic_load_n(word_of(pages, pfn), __ATOMIC_RELAXED) &
+	              first_bits(pfn, order))))
+		goto rest;
+	cz = &cpu->zone[info->home & HOME_ZONE];
+	stack = &cz->stack[stack_of_order[order]];
+	if (unlikely(*recent_of(cz, (uint32_t)pfn) == pfn || stack->top == stack->end))
+		goto rest;
+	stack_push(cz, stack, (uint32_t)pfn);
+	count_up(&stack->freed, 1);
+	tmm_port_irq_restore(irq);
+	return;
+rest:
+	tmm_port_irq_restore(irq);
+	free_rest(pages, pfn, order);
 }
 
 void tmm_pages_free(struct tmm_pages *pages, tmm_pfn pfn, unsigned order)
 {
-	free_one(pages, pfn.v, order);
+	if (likely(order == 0))
+		free_run(pages, pfn.v, 0);
+	else if (order < BLOCK_ORDER + 1)
+		free_run(pages, pfn.v, order);
+	else
+		free_rest(pages, pfn.v, order);
 }
 
 void tmm_pages_free_bulk(struct tmm_pages *pages, size_t nr, const tmm_pfn *pfns)
 {
 	for (size_t i = 0; i < nr; i++)
-		free_one(pages, pfns[i].v, 0);
+		free_run(pages, pfns[i].v, 0);
 }
 
 void tmm_pages_set_reclaim(struct tmm_pages *pages, const struct tmm_reclaim_ops *ops,
@@ -417,10 +561,9 @@ void tmm_pages_set_reclaim(struct tmm_pages *pages, const struct tmm_reclaim_ops
 
 static ALWAYS_INLINE void check_ram(const struct tmm_pages *pages, uint64_t pfn)
 {
-	uint64_t block = (pfn >> BLOCK_ORDER) - pages->first_block;
-
-	if (unlikely(block >= pages->nr_blocks) ||
-	    (unlikely(pages->info[block].home & HOME_NO_RAM) && !run_is_ram(pages, pfn, 1)))
+	if (unlikely(!pfn_valid(pages, (tmm_pfn){pfn})) ||
+	    (unlikely(pages->info[block_of(pages, pfn)].home & HOME_NO_RAM) &&
+	     !run_is_ram(pages, pfn, 1)))
 		tmm_port_panic(__FILE__, __LINE__,
 		               "an address of the direct map is RAM; this one is outside");
 }

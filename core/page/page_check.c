@@ -11,22 +11,18 @@
  *   I5  longest_mask names the sets that are not empty
  *   I6  frames at or above `fresh` were never lent: they are free or unmanaged
  *   I7  a run on a stack is aligned, managed, in the stack's zone, not free in
- *       the zone and on no other stack; above a stack's top is ENTRY_EMPTY
- *   I8  the descriptor of a free frame that was lent once has kind PAGE_NONE
- *   I9  no frame is both free and more than there are: free + stacks <= managed
+ *       the zone and on no other stack
+ *   I8  what recent[] names is on a stack
+ *   I9  the descriptor of a free frame that was lent once has kind PAGE_NONE
+ *   I10 no frame is both free and more than there are: free + stacks <= managed
  */
 #include "page/zone.h"
 
-static void check_kinds(const struct tmm_pages *pages, uint64_t first, uint64_t free_bits,
-                        unsigned nr_lent_once)
+/* Not of frames that were never lent: reading would make the host back mem_map. */
+static void check_kind(const struct tmm_pages *pages, uint64_t pfn, unsigned nr)
 {
-	for (unsigned i = 0; i < nr_lent_once; i++) {
-		bool free_frame_has_no_kind = !(free_bits >> i & 1) ||
-		                              page_of(pages, (tmm_pfn){first + i})->kind ==
-		                                      PAGE_NONE;
-
-		TMM_ASSERT(free_frame_has_no_kind); /* I8 */
-	}
+	for (unsigned i = 0; i < nr; i++)
+		TMM_ASSERT(page_of(pages, (tmm_pfn){pfn + i})->kind == PAGE_NONE); /* I9 */
 }
 
 /* Frames of a mixed block, one by one; others are handed over as a whole. */
@@ -34,7 +30,7 @@ static void check_owned(const struct tmm_pages *pages, uint64_t block, unsigned 
 {
 	const struct block_info *info = &pages->info[block];
 	uint64_t word = pages->bits[block].word[w];
-	uint64_t first = ((pages->first_block + block) << BLOCK_ORDER) + w * 64;
+	uint64_t first = pages->first_pfn + (block << BLOCK_ORDER) + w * 64;
 
 	for (unsigned i = 0; i < 64; i++) {
 		bool is_free = word >> i & 1;
@@ -53,16 +49,19 @@ static uint64_t check_block(const struct tmm_pages *pages, const struct zone *zo
 {
 	const struct block_bits *bits = &pages->bits[block];
 	const struct block_info *info = &pages->info[block];
-	uint64_t first = (pages->first_block + block) << BLOCK_ORDER;
+	uint64_t first = pages->first_pfn + (block << BLOCK_ORDER);
 	unsigned ones = 0;
 	unsigned exact = block_longest(bits);
 
 	for (unsigned w = 0; w < BLOCK_WORDS; w++) {
 		ones += count_ones(bits->word[w]);
 		check_owned(pages, block, w);
-		if (info->fresh > w * 64)
-			check_kinds(pages, first + w * 64, bits->word[w],
-			            (unsigned)min_u64(64, info->fresh - w * 64));
+		for (uint64_t lent = bits->word[w]; lent; lent &= lent - 1) {
+			unsigned i = w * 64 + (unsigned)__builtin_ctzll(lent);
+
+			if (i < info->fresh)
+				check_kind(pages, first + i, 1);
+		}
 	}
 	TMM_ASSERT(info->nr_free == ones);                                        /* I2 */
 	TMM_ASSERT((info->longest == 0) == (info->nr_free == 0));                 /* I3 */
@@ -78,7 +77,7 @@ static void check_zone(struct tmm_pages *pages, struct zone *zone) TMM_REQUIRES(
 {
 	uint64_t nr_free = 0;
 
-	for (uint64_t block = 0; block < pages->nr_blocks; block++)
+	for (uint64_t block = 0; block < nr_blocks(pages); block++)
 		if ((pages->info[block].home & HOME_ZONE) == zone->id)
 			nr_free += check_block(pages, zone, block);
 	TMM_ASSERT(zone->nr_free == nr_free); /* I2 */
@@ -97,8 +96,7 @@ static void mark_run(struct tmm_pages *pages, uint64_t pfn, unsigned order, bool
 	uint64_t mask = order <= WORD_ORDER ? run_mask(order) << (pfn % 64) : UINT64_MAX;
 
 	for (uint64_t w = 0; w < words; w++, pfn += 64) {
-		uint64_t *word = &pages->bits[(pfn >> BLOCK_ORDER) - pages->first_block]
-		                          .word[pfn / 64 % BLOCK_WORDS];
+		uint64_t *word = word_of(pages, pfn);
 		bool run_is_free_in_one_place = (*word & mask) == (set ? 0 : mask);
 
 		TMM_ASSERT(run_is_free_in_one_place); /* I7 */
@@ -110,20 +108,36 @@ static void check_stack(struct tmm_pages *pages, const struct cpu_zone *cz, unsi
                         enum tmm_zone_id zone, bool set)
 {
 	const struct frame_stack *stack = &cz->stack[id];
-	unsigned order = id == STACK_BLOCK ? BLOCK_ORDER : id;
-	unsigned end = id + 1 < NR_STACKS ? cz->stack[id + 1].base : NR_STACK_ENTRIES;
+	unsigned order = order_of_stack(id);
 
-	TMM_ASSERT(stack->nr <= stack->limit); /* I7 */
-	for (unsigned i = stack->base + stack->nr; i < end; i++)
-		TMM_ASSERT(cz->entry[i] == ENTRY_EMPTY); /* I7 */
-	for (unsigned i = stack->base; i < stack->base + stack->nr; i++) {
-		uint64_t pfn = cz->entry[i] & ENTRY_PFN;
+	TMM_ASSERT(stack->top >= stack->bottom && stack->top <= stack->end); /* I7 */
+	for (const uint32_t *entry = stack->bottom; entry < stack->top; entry++) {
+		uint64_t pfn = *entry & ENTRY_PFN;
 
 		TMM_ASSERT(zone_of_pfn(pfn) == zone);                         /* I7 */
 		TMM_ASSERT((pfn & ((UINT64_C(1) << order) - 1)) == 0);        /* I7 */
 		TMM_ASSERT(run_is_managed(pages, pfn, UINT64_C(1) << order)); /* I7 */
 		mark_run(pages, pfn, order, set);
+		if (!(*entry & ENTRY_FRESH))
+			check_kind(pages, pfn, 1u << order);
 	}
+}
+
+static bool on_a_stack(const struct cpu_zone *cz, uint32_t pfn)
+{
+	for (unsigned s = 0; s < STACK_NONE; s++)
+		for (const uint32_t *entry = cz->stack[s].bottom; entry < cz->stack[s].top;
+		     entry++)
+			if ((*entry & ENTRY_PFN) == pfn)
+				return true;
+	return false;
+}
+
+static void check_recent(const struct cpu_zone *cz)
+{
+	for (unsigned i = 0; i < RECENT_SLOTS; i++)
+		TMM_ASSERT(cz->recent[i] == RECENT_NONE ||
+		           on_a_stack(cz, cz->recent[i])); /* I8 */
 }
 
 static void check_stacks(struct tmm_pages *pages, bool set)
@@ -144,15 +158,18 @@ void tmm_pages_check(struct tmm_pages *pages)
 		check_zone(pages, zone);
 		lock_drop_irqrestore(&zone->lock, irq);
 	}
+	for (uint32_t c = 0; c < pages->cpus->nr; c++)
+		for (unsigned z = 0; z < TMM_NR_ZONES; z++)
+			check_recent(&pages->cpu[c].zone[z]);
 	check_stacks(pages, true);
 	check_stacks(pages, false);
-	TMM_ASSERT(tmm_pages_free_count(pages) <= pages->managed); /* I9 */
+	TMM_ASSERT(tmm_pages_free_count(pages) <= pages->managed); /* I10 */
 }
 
 void pages_for_each(const struct tmm_pages *pages, page_visit visit, void *arg)
 {
-	for (uint64_t block = 0; block < pages->nr_blocks; block++) {
-		uint64_t first = (pages->first_block + block) << BLOCK_ORDER;
+	for (uint64_t block = 0; block < nr_blocks(pages); block++) {
+		uint64_t first = pages->first_pfn + (block << BLOCK_ORDER);
 
 		for (unsigned i = 0; i < pages->info[block].fresh; i++) {
 			tmm_pfn pfn = {first + i};

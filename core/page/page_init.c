@@ -3,7 +3,7 @@
  *
  * The allocator's arrays come from memblock, which hands over the rest:
  *
- *   bits, info   per 2 MiB block: 64 + 6 bytes
+ *   bits, info   per 2 MiB block: 64 + 10 bytes
  *   block sets   per zone, 10 bits a block
  *   cpu          per CPU
  *   mem_map      32 bytes a frame, from the first block with RAM to the last
@@ -42,7 +42,7 @@ static tmm_err take_array(struct tmm_pages *pages, struct tmm_memblock *memblock
 
 static tmm_err take_sets(struct tmm_pages *pages, struct tmm_memblock *memblock)
 {
-	uint64_t words = block_set_words(pages->nr_blocks);
+	uint64_t words = block_set_words(nr_blocks(pages));
 	void *array;
 	uint64_t *next;
 	tmm_err err = take_array(pages, memblock,
@@ -54,7 +54,7 @@ static tmm_err take_sets(struct tmm_pages *pages, struct tmm_memblock *memblock)
 	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
 		for (unsigned longest = 0; longest < NR_LONGEST; longest++) {
 			block_set_init(&pages->zone[z].by_longest[longest], next,
-			               pages->nr_blocks);
+			               nr_blocks(pages));
 			next += words;
 		}
 	}
@@ -63,12 +63,12 @@ static tmm_err take_sets(struct tmm_pages *pages, struct tmm_memblock *memblock)
 
 static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *memblock)
 {
-	uint64_t blocks = pages->nr_blocks;
+	uint64_t blocks = nr_blocks(pages);
 	void *array[4];
 	const uint64_t size[4] = {
 		blocks * sizeof(*pages->bits),
 		blocks * sizeof(*pages->info),
-		blocks * BLOCK_FRAMES * sizeof(*pages->mem_map),
+		pages->nr_frames * sizeof(*pages->mem_map),
 		pages->cpus->nr * sizeof(*pages->cpu),
 	};
 
@@ -161,22 +161,6 @@ bool run_is_managed(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
 	                    (pfn + nr) << TMM_PAGE_SHIFT);
 }
 
-static void set_homes(struct tmm_pages *pages)
-{
-	for (uint64_t block = 0; block < pages->nr_blocks; block++) {
-		uint64_t pfn = (pages->first_block + block) << BLOCK_ORDER;
-		uint64_t start = pfn << TMM_PAGE_SHIFT;
-		uint64_t end = (pfn + BLOCK_FRAMES) << TMM_PAGE_SHIFT;
-		unsigned home = zone_of_pfn(pfn);
-
-		if (!inside_one(&pages->memblock->memory, start, end))
-			home |= HOME_MIXED | HOME_NO_RAM;
-		else if (!clear_of_all(&pages->memblock->reserved, start, end))
-			home |= HOME_MIXED;
-		pages->info[block].home = (uint8_t)home;
-	}
-}
-
 /* Largest aligned runs first, as they come: at most 20 for each end of a region. */
 static void hand_over(struct tmm_pages *pages, uint64_t pfn, uint64_t end)
 {
@@ -193,6 +177,40 @@ static void hand_over(struct tmm_pages *pages, uint64_t pfn, uint64_t end)
 		zone->managed += UINT64_C(1) << order;
 		pages->managed += UINT64_C(1) << order;
 		pfn += UINT64_C(1) << order;
+	}
+}
+
+/* Every managed frame is free still, so that the bits tell which they are. */
+static void set_managed(struct block_info *info, const struct block_bits *bits)
+{
+	unsigned first = BLOCK_FRAMES, last = 0;
+
+	info->home |= HOME_MIXED;
+	for (unsigned w = 0; w < BLOCK_WORDS; w++) {
+		if (!bits->word[w])
+			continue;
+		if (first == BLOCK_FRAMES)
+			first = w * 64 + (unsigned)__builtin_ctzll(bits->word[w]);
+		last = w * 64 + log2_floor(bits->word[w]);
+	}
+	if (last + 1 - first != info->nr_free)
+		return;
+	info->managed_start = (uint16_t)first;
+	info->nr_managed = info->nr_free;
+}
+
+static void set_homes(struct tmm_pages *pages)
+{
+	for (uint64_t block = 0; block < nr_blocks(pages); block++) {
+		struct block_info *info = &pages->info[block];
+		uint64_t pfn = pages->first_pfn + (block << BLOCK_ORDER);
+
+		info->home = (uint8_t)zone_of_pfn(pfn);
+		if (!inside_one(&pages->memblock->memory, pfn << TMM_PAGE_SHIFT,
+		                (pfn + BLOCK_FRAMES) << TMM_PAGE_SHIFT))
+			info->home |= HOME_NO_RAM;
+		if (info->nr_free != BLOCK_FRAMES)
+			set_managed(info, &pages->bits[block]);
 	}
 }
 
@@ -235,29 +253,21 @@ static void set_watermarks(struct tmm_pages *pages, uint64_t min_free_kbytes)
 }
 
 /* A CPU keeps at most 1/32 of its share of a zone in runs of one order. */
-static void set_stacks(struct tmm_pages *pages)
+static void set_stacks(struct cpu_zone *cz, uint64_t share)
 {
 	static const uint16_t most[NR_STACKS] = {STACK_MAX, 128, 64, 64, 8, 0};
-	static const uint8_t order[NR_STACKS] = {0, 1, 2, 3, BLOCK_ORDER, 0};
+	uint32_t *bottom = cz->entry;
 
-	for (uint32_t c = 0; c < pages->cpus->nr; c++) {
-		for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
-			struct cpu_zone *cz = &pages->cpu[c].zone[z];
-			uint64_t share = pages->zone[z].managed / 32 / pages->cpus->nr;
-			unsigned base = 0;
+	for (unsigned s = 0; s < NR_STACKS; s++) {
+		struct frame_stack *stack = &cz->stack[s];
+		uint64_t limit = min_u64(most[s], (share / 32) >> order_of_stack(s));
 
-			for (unsigned s = 0; s < NR_STACKS; s++) {
-				struct frame_stack *stack = &cz->stack[s];
-
-				stack->base = (uint16_t)base;
-				stack->limit = (uint16_t)min_u64(most[s], share >> order[s]);
-				stack->batch = (uint16_t)max_u64(1,
-				                                 min_u64(stack->limit / 2, 64));
-				base += most[s];
-			}
-			memset(cz->entry, 0xff, sizeof(cz->entry)); /* ENTRY_EMPTY */
-		}
+		stack->top = stack->bottom = bottom;
+		stack->end = bottom + limit;
+		stack->batch = (uint32_t)max_u64(1, min_u64(limit / 2, 64));
+		bottom += most[s];
 	}
+	memset(cz->recent, 0xff, sizeof(cz->recent)); /* RECENT_NONE */
 }
 
 static void set_top_zones(struct tmm_pages *pages)
@@ -270,6 +280,8 @@ static void set_top_zones(struct tmm_pages *pages)
 			top = z;
 		pages->top_zone[z] = (uint8_t)top;
 	}
+	for (tmm_gfp bits = 0; bits < ARRAY_SIZE(pages->first_choice); bits++)
+		pages->first_choice[bits] = pages->top_zone[highest_zone(bits)];
 }
 
 tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock, void *ram,
@@ -283,11 +295,9 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock, void 
 	if (end == 0 || end >> TMM_PAGE_SHIFT > MAX_PFN)
 		return TMM_E_INVAL;
 	*pages = (struct tmm_pages){.ram = ram, .cpus = cpus, .memblock = memblock};
-	/* Even, so that the index of a block tells which one is its buddy. */
-	pages->first_block = align_down(tmm_memblock_start(memblock), pair) >>
-	                     (BLOCK_ORDER + TMM_PAGE_SHIFT);
-	pages->nr_blocks = (align_up(end, pair) >> (BLOCK_ORDER + TMM_PAGE_SHIFT)) -
-	                   pages->first_block;
+	/* Whole pairs, so that the index of a block tells which one is its buddy. */
+	pages->first_pfn = align_down(tmm_memblock_start(memblock), pair) >> TMM_PAGE_SHIFT;
+	pages->nr_frames = (align_up(end, pair) >> TMM_PAGE_SHIFT) - pages->first_pfn;
 	err = take_arrays(pages, memblock);
 	if (err != TMM_OK)
 		return err;
@@ -296,15 +306,17 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock, void 
 		pages->zone[z].id = (enum tmm_zone_id)z;
 	}
 	carve_zones(pages);
-	set_homes(pages);
 	while (tmm_memblock_next_free(memblock, &cursor, &region)) {
 		uint64_t pfn, stop;
 
 		if (region_to_frames(&region, &pfn, &stop))
 			hand_over(pages, pfn, stop);
 	}
+	set_homes(pages);
 	set_watermarks(pages, min_free_kbytes);
-	set_stacks(pages);
+	for (uint32_t c = 0; c < cpus->nr; c++)
+		for (unsigned z = 0; z < TMM_NR_ZONES; z++)
+			set_stacks(&pages->cpu[c].zone[z], pages->zone[z].managed / cpus->nr);
 	set_top_zones(pages);
 	return TMM_OK;
 }

@@ -20,36 +20,42 @@ enum stack_id { STACK_0, STACK_1, STACK_2, STACK_3, STACK_BLOCK, STACK_NONE, NR_
 
 #define STACK_MAX        512u /* entries of the stack of single frames */
 #define NR_STACK_ENTRIES (STACK_MAX + 128 + 64 + 64 + 8)
-#define WHERE_SLOTS      1024u
+#define RECENT_SLOTS     1024u
 
 /* An entry is the run's first frame, and whether it was never lent since boot. */
 #define ENTRY_FRESH (UINT32_C(1) << 31)
 #define ENTRY_PFN   (ENTRY_FRESH - 1)
-#define ENTRY_EMPTY UINT32_MAX
+#define RECENT_NONE UINT32_MAX
 #define MAX_PFN     UINT64_C(0x7ffffffe) /* RAM ends at 8 TiB */
 
-/* Guarded, with all per-CPU fields, by being that CPU; (a) read by others, relaxed. */
+/*
+ * Guarded, with all per-CPU fields, by being that CPU.  (a) read by others,
+ * relaxed.  Runs lent from the stack = from_zone + freed - those on it: one
+ * counter on the hot path serves two events.
+ */
 struct frame_stack {
-	uint16_t nr;    /* (a) */
-	uint16_t limit; /* (c) */
-	uint16_t batch; /* (c) runs taken from the zone at a time */
-	uint16_t base;  /* (c) first index into entry[] */
+	uint32_t *top;      /* (a) where the next one goes */
+	uint32_t *bottom;   /* (c) */
+	uint32_t *end;      /* (c) bottom + limit */
+	uint64_t freed;     /* (a) runs that borrowers gave back */
+	uint64_t from_zone; /* (a) runs taken from the zone less those given to it */
+	uint32_t batch;     /* (c) runs taken from the zone at a time */
 };
 
 /*
- * where[] remembers for a free frame at which index it was put; slots are shared
- * by frames that are WHERE_SLOTS apart, and the entry there says whose it is.
+ * recent[] knows free frames of the stacks by number; frames RECENT_SLOTS apart
+ * share a slot and the last one put there has it.
  */
 struct cpu_zone {
 	struct frame_stack stack[NR_STACKS];
-	uint16_t where[WHERE_SLOTS];
-	uint32_t entry[NR_STACK_ENTRIES]; /* ENTRY_EMPTY above a stack's top */
-};
+	uint32_t recent[RECENT_SLOTS]; /* first frame of a run on a stack, or RECENT_NONE */
+	uint32_t entry[NR_STACK_ENTRIES];
+} __attribute__((aligned(1024))); /* makes it 8 KiB: the hot path indexes by a shift */
 
 struct page_cpu {
-	uint64_t event[NR_VM_EVENTS]; /* (a) */
 	struct cpu_zone zone[TMM_NR_ZONES];
-} __attribute__((aligned(64)));
+	uint64_t event[NR_VM_EVENTS]; /* (a) stacks' share not included */
+};
 
 #define NR_LONGEST (LONGEST_WHOLE + 1)
 
@@ -72,16 +78,17 @@ struct zone {
 /* (c) constant after init */
 struct tmm_pages {
 	void *ram;                           /* (c) where frame 0 is, or would be */
-	uint64_t first_block;                /* (c) even; indexes below count from here */
-	uint64_t nr_blocks;                  /* (c) */
+	uint64_t first_pfn;                  /* (c) of an even block; indexes count from here */
+	uint64_t nr_frames;                  /* (c) of the span, whole pairs of blocks */
 	struct block_bits *bits;             /* (c) the array; contents: the zone's lock */
 	struct block_info *info;             /* (c) likewise */
-	struct page *mem_map;                /* (c) [nr_blocks * BLOCK_FRAMES] */
+	struct page *mem_map;                /* (c) [nr_frames] */
 	struct page_cpu *cpu;                /* (c) [cpus->nr] */
 	struct cpu_set *cpus;                /* (c) */
 	const struct tmm_memblock *memblock; /* (c) what is RAM, and what was handed over */
 	uint64_t managed;                    /* (c) frames of all zones */
 	uint8_t top_zone[TMM_NR_ZONES];      /* (c) highest zone with memory, not above i */
+	uint8_t first_choice[4];             /* (c) top_zone by the two zone bits of a gfp */
 	const struct tmm_reclaim_ops *reclaim_ops;
 	void *reclaim_arg;
 	struct zone zone[TMM_NR_ZONES];
@@ -115,19 +122,18 @@ void pages_fini(struct tmm_pages *pages);
 /* Has the frame a descriptor?  It may still be in a hole. */
 static inline bool pfn_valid(const struct tmm_pages *pages, tmm_pfn pfn)
 {
-	return (pfn.v >> BLOCK_ORDER) - pages->first_block < pages->nr_blocks;
+	return pfn.v - pages->first_pfn < pages->nr_frames;
 }
 
 static inline struct page *page_of(const struct tmm_pages *pages, tmm_pfn pfn)
 {
 	TMM_ASSERT(pfn_valid(pages, pfn));
-	return pages->mem_map + (pfn.v - (pages->first_block << BLOCK_ORDER));
+	return pages->mem_map + (pfn.v - pages->first_pfn);
 }
 
 static inline tmm_pfn page_pfn(const struct tmm_pages *pages, const struct page *page)
 {
-	return (tmm_pfn){(uint64_t)(page - pages->mem_map) +
-	                 (pages->first_block << BLOCK_ORDER)};
+	return (tmm_pfn){(uint64_t)(page - pages->mem_map) + pages->first_pfn};
 }
 
 static ALWAYS_INLINE struct page_cpu *page_cpu_self(const struct tmm_pages *pages)
@@ -160,6 +166,27 @@ static inline bool pages_low(const struct tmm_pages *pages)
 		high += pages->zone[z].mark[MARK_HIGH];
 	}
 	return nr_free <= high;
+}
+
+/* Where a frame's bits and its block's facts are. */
+static ALWAYS_INLINE uint64_t block_of(const struct tmm_pages *pages, uint64_t pfn)
+{
+	return (pfn - pages->first_pfn) >> BLOCK_ORDER;
+}
+
+static ALWAYS_INLINE uint64_t *word_of(const struct tmm_pages *pages, uint64_t pfn)
+{
+	return &pages->bits->word[0] + (pfn - pages->first_pfn) / 64;
+}
+
+static inline uint64_t nr_blocks(const struct tmm_pages *pages)
+{
+	return pages->nr_frames >> BLOCK_ORDER;
+}
+
+static inline unsigned order_of_stack(unsigned id)
+{
+	return id == STACK_BLOCK ? BLOCK_ORDER : id;
 }
 
 #endif

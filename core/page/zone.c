@@ -10,6 +10,8 @@
  */
 #include "page/zone.h"
 
+#define FREED_TWICE "a frame is freed once; this one is free in its zone"
+
 unsigned block_longest(const struct block_bits *bits)
 {
 	unsigned whole = whole_words(bits);
@@ -52,86 +54,135 @@ static void count_free(struct zone *zone, uint64_t nr_free) TMM_REQUIRES(zone->l
 	__atomic_store_n(&zone->nr_free, nr_free, __ATOMIC_RELAXED);
 }
 
-static uint32_t entry_of(uint64_t base, unsigned index, unsigned fresh)
-{
-	return (uint32_t)(base + index) | (index >= fresh ? ENTRY_FRESH : 0);
-}
-
-static size_t take_in_words(struct block_bits *bits, struct block_info *info, uint64_t base,
-                            unsigned order, size_t want, uint32_t *out)
-{
-	unsigned fresh = info->fresh, end = 0;
-	size_t got = 0;
-
-	for (unsigned w = 0; w < BLOCK_WORDS && got < want; w++) {
-		uint64_t word = bits->word[w];
-		uint64_t runs = runs_in_word(word, order);
-
-		for (; runs && got < want; runs &= runs - 1) {
-			unsigned bit = (unsigned)__builtin_ctzll(runs);
-
-			word &= ~(run_mask(order) << bit);
-			out[got++] = entry_of(base, w * 64 + bit, fresh);
-			end = w * 64 + bit + (1u << order);
-		}
-		bits->word[w] = word;
-	}
-	if (end > fresh)
-		info->fresh = (uint16_t)end;
-	return got;
-}
-
-static size_t take_words(struct block_bits *bits, struct block_info *info, uint64_t base,
-                         unsigned order, size_t want, uint32_t *out)
-{
-	unsigned fresh = info->fresh, end = 0;
-	unsigned nr_words = 1u << (order - WORD_ORDER);
-	size_t got = 0;
-
-	for (unsigned runs = runs_of_words(whole_words(bits), order); runs && got < want;
-	     runs &= runs - 1) {
-		unsigned w = (unsigned)__builtin_ctz(runs);
-
-		memset(&bits->word[w], 0, nr_words * sizeof(bits->word[0]));
-		out[got++] = entry_of(base, w * 64, fresh);
-		end = (w + nr_words) * 64;
-	}
-	if (end > fresh)
-		info->fresh = (uint16_t)end;
-	return got;
-}
-
 static uint64_t block_base(const struct tmm_pages *pages, uint64_t block)
 {
-	return (pages->first_block + block) << BLOCK_ORDER;
+	return pages->first_pfn + (block << BLOCK_ORDER);
 }
 
-static size_t take_from_block(struct tmm_pages *pages, struct zone *zone, uint64_t block,
-                              unsigned order, size_t want, uint32_t *out)
+/* The lowest block of the least filing that may hold such a run. */
+static bool find_block(const struct zone *zone, unsigned order, uint64_t *out_block)
 	TMM_REQUIRES(zone->lock)
+{
+	unsigned filed = zone->longest_mask >> (order + 1);
+
+	if (!filed)
+		return false;
+	filed = order + 1 + (unsigned)__builtin_ctz(filed);
+	*out_block = block_set_first(&zone->by_longest[filed]);
+	return true;
+}
+
+/* 2^order frames have left the block `nr` times; 0: it has no such run, search elsewhere. */
+static void block_shrinks(struct tmm_pages *pages, struct zone *zone, uint64_t block,
+                          unsigned order, unsigned nr) TMM_REQUIRES(zone->lock)
+{
+	struct block_info *info = &pages->info[block];
+
+	info->nr_free = (uint16_t)(info->nr_free - (nr << order));
+	count_free(zone, zone->nr_free - (nr << order));
+	if (info->nr_free == 0)
+		file_block(pages, zone, block, 0);
+	else if (nr == 0)
+		file_block(pages, zone, block, block_longest(&pages->bits[block]));
+	else if (info->longest == LONGEST_WHOLE)
+		file_block(pages, zone, block, LONGEST_WHOLE - 1);
+}
+
+/* The bits of runs by their starts. */
+static uint64_t runs_from_starts(uint64_t starts, unsigned order)
+{
+	for (unsigned o = 0; o < order; o++)
+		starts |= starts << (1u << o);
+	return starts;
+}
+
+static uint64_t lowest_bits(uint64_t bits, unsigned nr)
+{
+	uint64_t rest = bits;
+
+	while (nr-- > 0)
+		rest &= rest - 1;
+	return bits ^ rest;
+}
+
+/* Frames of the word from `index` on, for index in any word of the block. */
+static uint64_t from_index(unsigned index, unsigned w)
+{
+	if (index <= w * 64)
+		return UINT64_MAX;
+	return index >= w * 64 + 64 ? 0 : UINT64_MAX << (index % 64);
+}
+
+static unsigned take_in_block(struct tmm_pages *pages, uint64_t block, unsigned order,
+                              unsigned want, struct taken *out)
 {
 	struct block_bits *bits = &pages->bits[block];
 	struct block_info *info = &pages->info[block];
-	uint64_t base = block_base(pages, block);
-	size_t got = order <= WORD_ORDER ? take_in_words(bits, info, base, order, want, out)
-	                                 : take_words(bits, info, base, order, want, out);
+	uint64_t starts = 0;
+	unsigned w, nr, end;
 
-	info->nr_free = (uint16_t)(info->nr_free - (got << order));
-	count_free(zone, zone->nr_free - (got << order));
-	if (info->nr_free == 0)
-		file_block(pages, zone, block, 0);
-	else if (got == 0)
-		file_block(pages, zone, block, block_longest(bits));
-	else if (info->longest == LONGEST_WHOLE)
-		file_block(pages, zone, block, LONGEST_WHOLE - 1);
-	return got;
+	for (w = 0; w < BLOCK_WORDS; w++) {
+		starts = runs_in_word(bits->word[w], order);
+		if (starts)
+			break;
+	}
+	if (!starts)
+		return 0;
+	nr = count_ones(starts);
+	if (nr > want) {
+		nr = want;
+		starts = lowest_bits(starts, want);
+	}
+	bits->word[w] &= ~runs_from_starts(starts, order);
+	out->pfn = block_base(pages, block) + w * 64;
+	out->starts = starts;
+	out->fresh = starts & from_index(info->fresh, w);
+	end = w * 64 + log2_floor(starts) + (1u << order);
+	if (end > info->fresh)
+		info->fresh = (uint16_t)end;
+	return nr;
+}
+
+unsigned zone_take_word(struct tmm_pages *pages, struct zone *zone, unsigned order,
+                        unsigned want, struct taken *out)
+{
+	uint64_t block;
+	unsigned nr = 0;
+
+	while (nr == 0 && find_block(zone, order, &block)) {
+		nr = take_in_block(pages, block, order, want, out);
+		block_shrinks(pages, zone, block, order, nr);
+	}
+	return nr;
+}
+
+/* WORD_ORDER < order <= BLOCK_ORDER */
+static bool take_words(struct tmm_pages *pages, uint64_t block, unsigned order, uint32_t *out)
+{
+	struct block_bits *bits = &pages->bits[block];
+	struct block_info *info = &pages->info[block];
+	unsigned runs = runs_of_words(whole_words(bits), order);
+	unsigned nr_words = 1u << (order - WORD_ORDER);
+	unsigned w;
+
+	if (!runs)
+		return false;
+	w = (unsigned)__builtin_ctz(runs);
+	for (unsigned i = w; i < w + nr_words; i++)
+		bits->word[i] = 0;
+	*out = (uint32_t)(block_base(pages, block) + w * 64);
+	if (info->fresh <= w * 64)
+		*out |= ENTRY_FRESH;
+	if (info->fresh < (w + nr_words) * 64)
+		info->fresh = (uint16_t)((w + nr_words) * 64);
+	return true;
 }
 
 /* Two adjacent free blocks, the first one even: the least such pair. */
 static bool find_pair(const struct tmm_pages *pages, const struct block_set *set,
                       uint64_t *out_block)
 {
-	for (uint64_t w = 0; w < (pages->nr_blocks + 63) / 64; w++) {
+	for (uint64_t w = 0; w < (nr_blocks(pages) + 63) / 64; w++) {
 		uint64_t pairs = runs_in_word(set->level[0][w], 1);
 
 		if (pairs) {
@@ -164,26 +215,18 @@ static bool take_pair(struct tmm_pages *pages, struct zone *zone, uint32_t *out)
 	return true;
 }
 
-size_t zone_take(struct tmm_pages *pages, struct zone *zone, unsigned order, size_t want,
-                 uint32_t *out)
+bool zone_take_long(struct tmm_pages *pages, struct zone *zone, unsigned order, uint32_t *out)
 {
-	size_t got = 0;
+	uint64_t block;
+	bool took = false;
 
-	while (got < want) {
-		unsigned filed = order <= BLOCK_ORDER ? zone->longest_mask >> (order + 1) : 0;
-		uint64_t block;
-
-		if (order == TMM_MAX_ORDER && take_pair(pages, zone, out + got)) {
-			got++;
-			continue;
-		}
-		if (!filed)
-			break;
-		filed = order + 1 + (unsigned)__builtin_ctz(filed);
-		block = block_set_first(&zone->by_longest[filed]);
-		got += take_from_block(pages, zone, block, order, want - got, out + got);
+	if (order == TMM_MAX_ORDER)
+		return take_pair(pages, zone, out);
+	while (!took && find_block(zone, order, &block)) {
+		took = take_words(pages, block, order, out);
+		block_shrinks(pages, zone, block, order, took);
 	}
-	return got;
+	return took;
 }
 
 /* The word has become longer runs than its block is filed for. */
@@ -208,14 +251,14 @@ static ALWAYS_INLINE void give_bits(struct tmm_pages *pages, struct zone *zone, 
                                     uint64_t mask, unsigned nr, bool one_run)
 	TMM_REQUIRES(zone->lock)
 {
-	uint64_t block = (pfn >> BLOCK_ORDER) - pages->first_block;
+	uint64_t block = block_of(pages, pfn);
 	struct block_info *info = &pages->info[block];
-	uint64_t *word = &pages->bits[block].word[pfn / 64 % BLOCK_WORDS];
+	uint64_t *word = word_of(pages, pfn);
 	uint64_t after = *word | mask;
 	bool longer;
 
 	if (unlikely(*word & mask))
-		tmm_port_panic(__FILE__, __LINE__, "a freed frame is lent; this one is free");
+		tmm_port_panic(__FILE__, __LINE__, FREED_TWICE);
 	*word = after;
 	info->nr_free = (uint16_t)(info->nr_free + nr);
 	count_free(zone, zone->nr_free + nr);
@@ -241,12 +284,28 @@ void zone_give_mask(struct tmm_pages *pages, struct zone *zone, uint64_t pfn, ui
 		give_bits(pages, zone, pfn, mask, count_ones(mask), false);
 }
 
+static void give_block(struct tmm_pages *pages, struct zone *zone, uint64_t block)
+	TMM_REQUIRES(zone->lock)
+{
+	struct block_info *info = &pages->info[block];
+
+	if (unlikely(info->nr_free))
+		tmm_port_panic(__FILE__, __LINE__, FREED_TWICE);
+	memset(&pages->bits[block], 0xff, sizeof(pages->bits[block]));
+	info->nr_free = BLOCK_FRAMES;
+	count_free(zone, zone->nr_free + BLOCK_FRAMES);
+	file_block(pages, zone, block, LONGEST_WHOLE);
+}
+
 void zone_give(struct tmm_pages *pages, struct zone *zone, uint64_t pfn, unsigned order)
 {
 	if (order <= WORD_ORDER) {
 		give_bits(pages, zone, pfn, run_mask(order) << (pfn % 64), 1u << order, true);
-		return;
+	} else if (order < BLOCK_ORDER) {
+		for (unsigned w = 0; w < 1u << (order - WORD_ORDER); w++)
+			give_bits(pages, zone, pfn + w * 64, UINT64_MAX, 64, true);
+	} else {
+		for (unsigned b = 0; b < 1u << (order - BLOCK_ORDER); b++)
+			give_block(pages, zone, block_of(pages, pfn) + b);
 	}
-	for (uint64_t word = pfn; word < pfn + (UINT64_C(1) << order); word += 64)
-		give_bits(pages, zone, word, UINT64_MAX, 64, true);
 }

@@ -2,27 +2,67 @@
  * zone_info.c - what there is to see of the zones
  *
  * Free runs per order are counted from the bits.  In a word, the starts of free
- * aligned groups of 2^(k+1) come from those of 2^k by one shift and two ands;
- * the starts of order k sit 2^k bits apart, so that words can be added up in the
- * room between them and one sum taken at the end of a block.
+ * aligned groups of 2^(k+1) come from those of 2^k by one shift and two ands.
+ * Starts of order k sit 2^k bits apart, so that words are added up in the room
+ * between them and one sum is taken at the end of a block.  A block that is not
+ * whole has at most 255 pairs, so that no sum outgrows its byte.
  */
 #include "page/zone.h"
 
-static void count_block(const struct block_bits *bits, uint64_t *groups)
+/* Two words at a time where the processor can; otherwise it is two plain words. */
+typedef uint64_t pair_of_words __attribute__((vector_size(16)));
+
+static pair_of_words both(uint64_t x)
+{
+	return (pair_of_words){x, x};
+}
+
+/* Sum of the bytes of both words; at most 255. */
+static uint64_t sum_bytes(pair_of_words bytes)
+{
+	return ((bytes[0] + bytes[1]) * UINT64_C(0x0101010101010101)) >> 56;
+}
+
+/* Groups of 16 frames and more: seldom any. */
+static void count_long(const struct block_bits *bits, uint64_t *groups)
 {
 	unsigned whole = whole_words(bits);
 
 	for (unsigned w = 0; w < BLOCK_WORDS; w++) {
-		uint64_t word = bits->word[w];
+		uint64_t starts = runs_in_word(bits->word[w], 4);
 
-		for (unsigned order = 0; word && order <= WORD_ORDER; order++) {
-			groups[order] += count_ones(word);
+		for (unsigned order = 4; starts && order <= WORD_ORDER; order++) {
+			groups[order] += count_ones(starts);
 			if (order < WORD_ORDER)
-				word &= (word >> (1u << order)) & run_starts(order + 1);
+				starts &= (starts >> (1u << order)) & run_starts(order + 1);
 		}
 	}
 	for (unsigned order = WORD_ORDER + 1; whole && order <= BLOCK_ORDER; order++)
 		groups[order] += count_ones(runs_of_words(whole, order));
+}
+
+static void count_block(const struct block_bits *bits, uint64_t *groups)
+{
+	const pair_of_words twos = both(UINT64_C(0x3333333333333333));
+	const pair_of_words nibbles = both(UINT64_C(0x0f0f0f0f0f0f0f0f));
+	pair_of_words bytes1 = both(0), nibbles2 = both(0), bytes3 = both(0);
+
+	for (unsigned w = 0; w < BLOCK_WORDS; w += 2) {
+		pair_of_words word = {bits->word[w], bits->word[w + 1]};
+		pair_of_words of2 = word & (word >> 1) & both(run_starts(1));
+		pair_of_words of4 = of2 & (of2 >> 2) & both(run_starts(2));
+		pair_of_words sums = (of2 & twos) + ((of2 >> 2) & twos);
+
+		bytes1 += (sums & nibbles) + ((sums >> 4) & nibbles);
+		nibbles2 += of4;
+		bytes3 += of4 & (of4 >> 4) & both(run_starts(3));
+	}
+	groups[1] += sum_bytes(bytes1);
+	groups[2] += sum_bytes((nibbles2 & nibbles) + ((nibbles2 >> 4) & nibbles));
+	if (bytes3[0] | bytes3[1]) {
+		groups[3] += sum_bytes(bytes3);
+		count_long(bits, groups);
+	}
 }
 
 static void count_free_runs(struct tmm_pages *pages, struct zone *zone, uint64_t *free_area)
@@ -30,15 +70,15 @@ static void count_free_runs(struct tmm_pages *pages, struct zone *zone, uint64_t
 {
 	const struct block_set *whole = &zone->by_longest[LONGEST_WHOLE];
 	uint64_t groups[TMM_NR_ORDERS + 1] = {0}; /* aligned free groups, parts of longer too */
-	uint64_t last = ((zone->end - 1) >> BLOCK_ORDER) - pages->first_block;
+	uint64_t last = block_of(pages, zone->end - 1);
 
-	for (uint64_t block = (zone->start >> BLOCK_ORDER) - pages->first_block; block <= last;
-	     block++) {
+	for (uint64_t block = block_of(pages, zone->start); block <= last; block++) {
 		if (pages->info[block].nr_free == BLOCK_FRAMES) {
 			for (unsigned order = 0; order <= BLOCK_ORDER; order++)
 				groups[order] += BLOCK_FRAMES >> order;
 			groups[TMM_MAX_ORDER] += (block & 1) && block_set_has(whole, block - 1);
 		} else if (pages->info[block].nr_free) {
+			groups[0] += pages->info[block].nr_free;
 			count_block(&pages->bits[block], groups);
 		}
 	}
@@ -46,16 +86,18 @@ static void count_free_runs(struct tmm_pages *pages, struct zone *zone, uint64_t
 		free_area[order] = groups[order] - 2 * groups[order + 1];
 }
 
+/* relaxed: a moment's value of another CPU's */
+static uint64_t stack_runs(const struct frame_stack *stack)
+{
+	return (uint64_t)(__atomic_load_n(&stack->top, __ATOMIC_RELAXED) - stack->bottom);
+}
+
 static uint64_t stack_pages(const struct cpu_zone *cz)
 {
 	uint64_t pages = 0;
 
-	for (unsigned s = 0; s < STACK_NONE; s++) {
-		/* relaxed: a moment's value of another CPU's */
-		uint64_t nr = __atomic_load_n(&cz->stack[s].nr, __ATOMIC_RELAXED);
-
-		pages += nr << (s == STACK_BLOCK ? BLOCK_ORDER : s);
-	}
+	for (unsigned s = 0; s < STACK_NONE; s++)
+		pages += stack_runs(&cz->stack[s]) << order_of_stack(s);
 	return pages;
 }
 
@@ -101,9 +143,10 @@ bool tmm_zone_stack_info(struct tmm_pages *pages, enum tmm_zone_id zone, unsigne
 	if (cpu >= pages->cpus->nr)
 		return false;
 	cz = &pages->cpu[cpu].zone[zone];
-	*out = (struct tmm_stack_info){.count_pages = stack_pages(cz),
-	                               .high_pages = cz->stack[STACK_0].limit,
-	                               .batch_pages = cz->stack[STACK_0].batch};
+	*out = (struct tmm_stack_info){
+		.count_pages = stack_pages(cz),
+		.high_pages = (uint64_t)(cz->stack[STACK_0].end - cz->stack[STACK_0].bottom),
+		.batch_pages = cz->stack[STACK_0].batch};
 	return true;
 }
 
@@ -121,13 +164,49 @@ uint64_t tmm_pages_managed_count(const struct tmm_pages *pages)
 	return pages->managed;
 }
 
+/* relaxed, all of it: moment's values of other CPUs' */
+static uint64_t stack_freed(const struct cpu_zone *cz)
+{
+	uint64_t pages = 0;
+
+	for (unsigned s = 0; s < STACK_NONE; s++)
+		pages += __atomic_load_n(&cz->stack[s].freed, __ATOMIC_RELAXED)
+		         << order_of_stack(s);
+	return pages;
+}
+
+static uint64_t stack_lent(const struct cpu_zone *cz)
+{
+	uint64_t pages = 0;
+
+	for (unsigned s = 0; s < STACK_NONE; s++) {
+		const struct frame_stack *stack = &cz->stack[s];
+		uint64_t runs = __atomic_load_n(&stack->from_zone, __ATOMIC_RELAXED) +
+		                __atomic_load_n(&stack->freed, __ATOMIC_RELAXED) -
+		                stack_runs(stack);
+
+		pages += runs << order_of_stack(s);
+	}
+	return pages;
+}
+
+static uint64_t event_of_cpu(const struct page_cpu *cpu, enum vm_event event)
+{
+	uint64_t sum = __atomic_load_n(&cpu->event[event], __ATOMIC_RELAXED);
+
+	if (event <= PGALLOC_NORMAL)
+		sum += stack_lent(&cpu->zone[event - PGALLOC_DMA]);
+	for (unsigned z = 0; event == PGFREE && z < TMM_NR_ZONES; z++)
+		sum += stack_freed(&cpu->zone[z]);
+	return sum;
+}
+
 uint64_t vm_event_sum(const struct tmm_pages *pages, enum vm_event event)
 {
 	uint64_t sum = 0;
 
 	for (uint32_t c = 0; c < pages->cpus->nr; c++)
-		/* relaxed: a moment's value of another CPU's */
-		sum += __atomic_load_n(&pages->cpu[c].event[event], __ATOMIC_RELAXED);
+		sum += event_of_cpu(&pages->cpu[c], event);
 	return sum;
 }
 

@@ -1,0 +1,291 @@
+/*
+ * page_alloc.c - what a frame costs: the patterns of docs/PERFORMANCE.md
+ *
+ *	bench-page [--json] [--only PATTERN]
+ *
+ * A machine of 9 GiB, zones DMA, DMA32 and Normal with default watermarks; runs
+ * come from Normal.  RAM is reserved address space: frames are never touched, so
+ * what is timed is the allocator.  pair: allocate one, free it.  lifo: take
+ * 4 GiB, free in reverse.  rand: free them in random order.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "page/page_system.h"
+
+#define GIB       (UINT64_C(1) << 30)
+#define RAM_BYTES (9 * GIB)
+#define TAKEN     (4 * GIB >> TMM_PAGE_SHIFT) /* frames taken by lifo and rand */
+#define PAIRS     2000000u
+#define RUNS      11
+
+static struct tmm_memblock memblock;
+static struct cpu_set cpus;
+static struct tmm_pages pages;
+static uint32_t frame[TAKEN];
+static bool json;
+static const char *only;
+
+struct series {
+	double ns[RUNS];
+	int nr;
+};
+
+static double now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void report(const char *name, struct series *series, double goal, const char *unit)
+{
+	double median;
+
+	qsort(series->ns, (size_t)series->nr, sizeof(series->ns[0]), by_value);
+	median = series->ns[series->nr / 2];
+	if (json)
+		printf("{\"bench\":\"page\",\"pattern\":\"%s\",\"median\":%.2f,\"min\":%.2f,"
+		       "\"max\":%.2f,\"unit\":\"%s\",\"goal\":%.1f,\"met\":%s}\n",
+		       name, median, series->ns[0], series->ns[series->nr - 1], unit, goal,
+		       median <= goal ? "true" : "false");
+	else
+		printf("%-28s %8.2f %s  (%.2f .. %.2f)  goal %5.1f  %s\n", name, median, unit,
+		       series->ns[0], series->ns[series->nr - 1], goal,
+		       median <= goal ? "met" : "missed");
+}
+
+static bool wanted(const char *name)
+{
+	return !only || strstr(name, only);
+}
+
+static void boot(void)
+{
+	void *ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE,
+	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	tmm_memblock_init(&memblock, ram);
+	cpu_set_init(&cpus, 2);
+	if (ram == MAP_FAILED ||
+	    tmm_memblock_add(&memblock, (tmm_paddr){0}, RAM_BYTES, 0) != TMM_OK ||
+	    pages_init(&pages, &memblock, ram, &cpus, 0) != TMM_OK) {
+		fprintf(stderr, "bench-page: expected 9 GiB of address space\n");
+		exit(1);
+	}
+}
+
+static tmm_pfn take(unsigned order)
+{
+	tmm_pfn pfn;
+
+	if (tmm_pages_alloc(&pages, TMM_GFP_KERNEL, order, &pfn) != TMM_OK) {
+		fprintf(stderr, "bench-page: expected a free run of order %u\n", order);
+		exit(1);
+	}
+	return pfn;
+}
+
+static double pairs(unsigned order)
+{
+	double start = now_ns();
+
+	for (unsigned i = 0; i < PAIRS; i++)
+		tmm_pages_free(&pages, take(order), order);
+	return (now_ns() - start) / PAIRS;
+}
+
+static double take_all(uint32_t *to, uint64_t nr, unsigned order)
+{
+	double start = now_ns();
+
+	for (uint64_t i = 0; i < nr; i++)
+		to[i] = (uint32_t)take(order).v;
+	return (now_ns() - start) / (double)nr;
+}
+
+static double free_all(const uint32_t *from, uint64_t nr, unsigned order)
+{
+	double start = now_ns();
+
+	for (uint64_t i = nr; i-- > 0;)
+		tmm_pages_free(&pages, (tmm_pfn){from[i]}, order);
+	return (now_ns() - start) / (double)nr;
+}
+
+static void shuffle(uint32_t *array, uint64_t nr)
+{
+	uint64_t x = 88172645463325252u;
+
+	for (uint64_t i = nr - 1; i > 0; i--) {
+		uint32_t swap = array[i];
+		uint64_t j;
+
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		j = x % (i + 1);
+		array[i] = array[j];
+		array[j] = swap;
+	}
+}
+
+static void bench_pair(unsigned order, double goal)
+{
+	struct series series = {.nr = RUNS};
+	char name[32];
+
+	snprintf(name, sizeof(name), "order %u pair", order);
+	if (!wanted(name))
+		return;
+	pairs(order);
+	for (int run = 0; run < RUNS; run++)
+		series.ns[run] = pairs(order);
+	report(name, &series, goal, "ns");
+}
+
+static void bench_take(const char *pattern, unsigned order, double alloc_goal, double free_goal)
+{
+	struct series alloc = {.nr = RUNS}, give = {.nr = RUNS};
+	bool random_order = strcmp(pattern, "rand") == 0;
+	char name[32];
+
+	snprintf(name, sizeof(name), "order %u %s", order, pattern);
+	if (!wanted(name))
+		return;
+	for (int run = -1; run < RUNS; run++) {
+		int at = run < 0 ? 0 : run; /* the first warms up */
+
+		alloc.ns[at] = take_all(frame, TAKEN >> order, order);
+		if (random_order)
+			shuffle(frame, TAKEN >> order);
+		give.ns[at] = free_all(frame, TAKEN >> order, order);
+	}
+	snprintf(name, sizeof(name), "order %u %s, alloc", order, pattern);
+	if (alloc_goal > 0)
+		report(name, &alloc, alloc_goal, "ns");
+	snprintf(name, sizeof(name), "order %u %s, free", order, pattern);
+	report(name, &give, free_goal, "ns");
+}
+
+/* Exact free_area of the 5 GiB zone of which 4 GiB are lent as a checkerboard at random. */
+static void bench_buddyinfo(void)
+{
+	struct series series = {.nr = RUNS};
+	struct tmm_zone_info info;
+
+	if (!wanted("buddyinfo"))
+		return;
+	take_all(frame, TAKEN, 0);
+	shuffle(frame, TAKEN);
+	free_all(frame, TAKEN / 2, 0);
+	for (int run = 0; run < RUNS; run++) {
+		double start = now_ns();
+
+		tmm_zone_info(&pages, TMM_ZONE_NORMAL, &info);
+		series.ns[run] = (now_ns() - start) / 1000;
+	}
+	free_all(frame + TAKEN / 2, TAKEN / 2, 0);
+	report("buddyinfo, 4 GiB half random", &series, 25, "us");
+}
+
+struct half {
+	uint32_t *frame;
+	const char *pattern;
+	pthread_barrier_t *barrier;
+	double ns[2];
+};
+
+static void *run_half(void *arg)
+{
+	struct half *half = arg;
+	const uint64_t nr = TAKEN / 2;
+
+	pthread_barrier_wait(half->barrier);
+	if (strcmp(half->pattern, "pair") == 0) {
+		half->ns[0] = pairs(0);
+		half->ns[1] = 0;
+		return NULL;
+	}
+	half->ns[0] = take_all(half->frame, nr, 0);
+	pthread_barrier_wait(half->barrier);
+	if (strcmp(half->pattern, "rand") == 0)
+		shuffle(half->frame, nr);
+	pthread_barrier_wait(half->barrier);
+	half->ns[1] = free_all(half->frame, nr, 0);
+	return NULL;
+}
+
+/* Two threads, each half of the 4 GiB, per operation of one thread. */
+static void bench_two(const char *pattern, double alloc_goal, double free_goal)
+{
+	struct series alloc = {.nr = RUNS}, give = {.nr = RUNS};
+	char name[48];
+
+	snprintf(name, sizeof(name), "two threads, order 0 %s", pattern);
+	if (!wanted(name))
+		return;
+	for (int run = -1; run < RUNS; run++) {
+		pthread_barrier_t barrier;
+		struct half half[2];
+		pthread_t thread[2];
+		int at = run < 0 ? 0 : run;
+
+		pthread_barrier_init(&barrier, NULL, 2);
+		for (int i = 0; i < 2; i++) {
+			half[i] = (struct half){
+				frame + TAKEN / 2 * (unsigned)i, pattern, &barrier, {0, 0}};
+			pthread_create(&thread[i], NULL, run_half, &half[i]);
+		}
+		for (int i = 0; i < 2; i++)
+			pthread_join(thread[i], NULL);
+		pthread_barrier_destroy(&barrier);
+		alloc.ns[at] = (half[0].ns[0] + half[1].ns[0]) / 2;
+		give.ns[at] = (half[0].ns[1] + half[1].ns[1]) / 2;
+	}
+	report(name, &alloc, alloc_goal, "ns");
+	snprintf(name, sizeof(name), "two threads, %s free", pattern);
+	if (free_goal > 0)
+		report(name, &give, free_goal, "ns");
+}
+
+int main(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--json") == 0) {
+			json = true;
+		} else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
+			only = argv[++i];
+		} else {
+			fprintf(stderr, "usage: bench-page [--json] [--only PATTERN]\n");
+			return 2;
+		}
+	}
+	boot();
+	bench_pair(0, 6);
+	bench_take("lifo", 0, 3, 5);
+	bench_take("rand", 0, 0, 8);
+	bench_pair(3, 8);
+	bench_take("lifo", 3, 12, 12);
+	bench_pair(9, 20);
+	bench_take("lifo", 9, 25, 20);
+	bench_buddyinfo();
+	tmm_cpu_exit(cpu_self(&cpus));
+	bench_two("pair", 6 * 1.3, 0);
+	bench_two("lifo", 3 * 1.3, 5 * 1.3);
+	bench_two("rand", 3 * 1.3, 8 * 1.3);
+	return 0;
+}
