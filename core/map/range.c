@@ -67,10 +67,15 @@ void tmm_pte_clear_range(struct tmm_pgtable *pt, tmm_vaddr start, tmm_vaddr end,
 
 	assert_range(start, end);
 	while (va < end.v) {
-		uint64_t batch_end = min_u64(align_down(va, BATCH_BYTES) + BATCH_BYTES, end.v);
+		uint64_t batch_end, probe = va;
 		struct flush_range flush = {0, 0};
 		struct leaf_part part;
 
+		/* Terabytes without a table are passed over in one step. */
+		if (!next_leaf_part(pt, &probe, end.v, &part))
+			return;
+		va = part.va;
+		batch_end = min_u64(align_down(va, BATCH_BYTES) + BATCH_BYTES, end.v);
 		hide_leaves(pt, va, batch_end, &flush);
 		if (flush.start == flush.end) {
 			va = batch_end;

@@ -36,6 +36,7 @@
 #define VM_DONTCOPY   UINT32_C(0x00020000)
 #define VM_ACCOUNT    UINT32_C(0x00100000) /* its pages are in committed_pages */
 #define VM_NORESERVE  UINT32_C(0x00200000)
+#define VM_SYNC       UINT32_C(0x00800000) /* MAP_SYNC was asked for; only joining minds */
 #define VM_WIPEONFORK UINT32_C(0x02000000)
 #define VM_DONTDUMP   UINT32_C(0x04000000)
 #define VM_HUGEPAGE   UINT32_C(0x20000000)

@@ -100,6 +100,8 @@ static tmm_err set_flags(struct tmm_mm *mm, struct plan *plan)
 	*flags = vm_flags_of_prot(plan->request->prot) | VM_MAYACCESS;
 	if (plan->map_flags & TMM_MAP_GROWSDOWN)
 		*flags |= VM_GROWSDOWN;
+	if (plan->map_flags & TMM_MAP_SYNC)
+		*flags |= VM_SYNC;
 	if (plan->map_flags & TMM_MAP_STACK)
 		*flags |= VM_NOHUGEPAGE;
 	if (plan->map_flags & TMM_MAP_LOCKED) {

@@ -256,7 +256,10 @@ static tmm_err remap_to(struct remap *remap)
 		mm_unmap(mm, remap->addr + remap->new_length, remap->addr + remap->old_length);
 		remap->old_length = remap->new_length;
 	}
-	remap->vma = find_vma(mm, remap->addr); /* either may have cut it */
+	/* Either may have cut the area, and what is only copied may be gone. */
+	remap->vma = find_vma(mm, remap->addr);
+	if (!remap->vma || remap->vma->start > remap->addr)
+		return TMM_E_FAULT;
 	if ((remap->flags & TMM_MREMAP_DONTUNMAP) &&
 	    !mm_may_expand(mm, remap->vma->flags, remap->new_length >> TMM_PAGE_SHIFT))
 		return TMM_E_NOMEM;
