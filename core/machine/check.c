@@ -6,7 +6,9 @@
  *   I1  a frame is free and of no kind, or lent and of at most one kind
  *   I2  slab frames are as many as all caches count, large runs likewise
  *   I3  pages that belong to a file are as many as the page cache counts
- *   I4  a slab frame's cache is of this machine, a large run's system too
+ *   I4  mapped private pages and page tables are as many as all address spaces
+ *       count, and one page of zeroes serves them all
+ *   I5  a slab frame's cache is of this machine, a large run's system too
  */
 #include "machine/machine.h"
 
@@ -16,6 +18,7 @@ struct census {
 	struct tmm_machine *machine;
 	uint64_t nr[NR_KINDS];   /* frames of each kind */
 	uint64_t nr_cut;         /* of PAGE_FILE, cut out of their file and still referenced */
+	uint64_t nr_pinned;      /* of PAGE_ANON, no longer mapped but still referenced */
 	uint64_t nr_reclaimable; /* of PAGE_SLAB */
 };
 
@@ -29,26 +32,30 @@ static void count_page(void *arg, tmm_pfn pfn, const struct page *page)
 	TMM_ASSERT(page->kind < NR_KINDS);
 	census->nr[page->kind]++;
 	census->nr_cut += page->kind == PAGE_FILE && !page->owner;
+	census->nr_pinned += page->kind == PAGE_ANON && !page->mapcount;
 	if (page->kind == PAGE_SLAB) {
 		TMM_ASSERT(head->kind == PAGE_SLAB &&
-		           cache->slabs == &census->machine->slabs); /* I4 */
+		           cache->slabs == &census->machine->slabs); /* I5 */
 		census->nr_reclaimable += (cache->page_gfp & TMM_GFP_RECLAIMABLE) != 0;
 	}
 	if (page->kind == PAGE_LARGE)
 		TMM_ASSERT(head->kind == PAGE_LARGE &&
-		           head->owner == &census->machine->slabs); /* I4 */
+		           head->owner == &census->machine->slabs); /* I5 */
 }
 
 void tmm_check(struct tmm_machine *machine)
 {
 	struct census census = {.machine = machine};
 	struct tmm_pages *pages = &machine->pages;
+	struct tmm_space_totals spaces;
 	uint64_t of_a_kind = 0;
 
 	tmm_memblock_check(&machine->memblock);
 	tmm_pages_check(pages);
 	tmm_slab_check(&machine->slabs);
 	tmm_cache_check(&machine->cache);
+	tmm_space_check(&machine->spaces);
+	tmm_space_totals(&machine->spaces, &spaces);
 	pages_for_each(pages, count_page, &census);
 	for (unsigned kind = PAGE_NONE + 1; kind < NR_KINDS; kind++)
 		of_a_kind += census.nr[kind];
@@ -58,5 +65,8 @@ void tmm_check(struct tmm_machine *machine)
 	TMM_ASSERT(census.nr[PAGE_SLAB] + census.nr[PAGE_LARGE] - census.nr_reclaimable ==
 	           tmm_slab_pages(&machine->slabs, false)); /* I2 */
 	TMM_ASSERT(census.nr[PAGE_FILE] - census.nr_cut ==
-	           tmm_cache_pages(&machine->cache)); /* I3 */
+	           tmm_cache_pages(&machine->cache));                             /* I3 */
+	TMM_ASSERT(census.nr[PAGE_ANON] - census.nr_pinned == spaces.anon_pages); /* I4 */
+	TMM_ASSERT(census.nr[PAGE_TABLE] == spaces.table_pages);                  /* I4 */
+	TMM_ASSERT(census.nr[PAGE_ZERO] == 1);                                    /* I4 */
 }

@@ -186,6 +186,13 @@ static const struct tmm_reclaim_ops reclaim_ops = {.reclaim = reclaim};
 static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape *shape,
                             void *ram)
 {
+	const struct space_config space = {
+		.overcommit_memory = (enum overcommit)shape->overcommit_memory,
+		.overcommit_ratio = shape->overcommit_ratio,
+		.max_map_count = shape->max_map_count,
+		.fault_around_bytes = shape->fault_around_bytes,
+		.anon_around_bytes = shape->anon_around_bytes,
+	};
 	tmm_err err = pages_init(&machine->pages, &machine->memblock, ram, &machine->cpus,
 	                         shape->min_free_kbytes);
 
@@ -195,9 +202,15 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 	err = cache_system_init(&machine->cache, &machine->pages, &machine->slabs);
 	if (err)
 		goto no_cache;
+	err = space_system_init(&machine->spaces, &machine->pages, &machine->slabs,
+	                        &machine->cache, &space);
+	if (err)
+		goto no_spaces;
 	tmm_pages_set_reclaim(&machine->pages, &reclaim_ops, machine);
 	return TMM_OK;
 
+no_spaces:
+	cache_system_fini(&machine->cache);
 no_cache:
 	slab_fini(&machine->slabs);
 	pages_fini(&machine->pages);
@@ -261,6 +274,7 @@ tmm_err tmm_machine_init(struct tmm_machine *machine, const struct tmm_shape *sh
 
 void tmm_machine_fini(struct tmm_machine *machine)
 {
+	space_system_fini(&machine->spaces);
 	cache_system_fini(&machine->cache);
 	slab_fini(&machine->slabs);
 	pages_fini(&machine->pages);
@@ -286,6 +300,11 @@ struct tmm_slab_system *tmm_machine_slabs(struct tmm_machine *machine)
 struct tmm_cache_system *tmm_machine_cache(struct tmm_machine *machine)
 {
 	return &machine->cache;
+}
+
+struct tmm_space_system *tmm_machine_spaces(struct tmm_machine *machine)
+{
+	return &machine->spaces;
 }
 
 const struct tmm_memblock *tmm_machine_memblock(const struct tmm_machine *machine)

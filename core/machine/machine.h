@@ -10,6 +10,7 @@
 #include "cache/cache_system.h"
 #include "page/page_system.h"
 #include "slab/slab_system.h"
+#include "space/space_system.h"
 
 /* In the order of boot; each guards itself. */
 struct tmm_machine {
@@ -18,6 +19,7 @@ struct tmm_machine {
 	struct tmm_pages pages;
 	struct tmm_slab_system slabs;
 	struct tmm_cache_system cache;
+	struct tmm_space_system spaces;
 	char why[160]; /* what tmm_machine_init() had to say */
 };
 

@@ -30,6 +30,39 @@ static bool says(const char *text, const char *part)
 	return false;
 }
 
+/* A task touches 40 pages of its memory and ends; false: memory ran out. */
+static bool run_task(struct tmm_machine *machine)
+{
+	static const struct tmm_mm_layout layout = {.task_size = UINT64_C(0x7ffffffff000),
+	                                            .mmap_min = 64 * KIB,
+	                                            .mmap_base = UINT64_C(0x7fff00000000)};
+	static const struct tmm_mm_limits limits = {TMM_RLIM_INFINITY, TMM_RLIM_INFINITY,
+	                                            8 * MIB, 64 * KIB};
+	const struct tmm_mmap_request request = {
+		.length = 160 * KIB,
+		.prot = TMM_PROT_READ | TMM_PROT_WRITE,
+		.flags = TMM_MAP_PRIVATE | TMM_MAP_ANONYMOUS,
+	};
+	struct tmm_mm *mm;
+	uint64_t addr;
+	bool ran = false;
+
+	if (tmm_mm_create(tmm_machine_spaces(machine), &layout, &limits, &mm))
+		return false;
+	if (tmm_mm_mmap(mm, &request, &addr) == TMM_OK) {
+		uint64_t end = addr + request.length;
+		enum tmm_fault fault = TMM_FAULT_OK;
+
+		for (; addr < end && fault == TMM_FAULT_OK; addr += TMM_PAGE_SIZE)
+			fault = tmm_mm_fault(mm, addr, TMM_ACCESS_WRITE);
+		ran = fault == TMM_FAULT_OK;
+		CHECK(ran || fault == TMM_FAULT_OOM);
+	}
+	tmm_check(machine);
+	tmm_mm_put(mm);
+	return ran;
+}
+
 /* Lend some of everything, give it back. */
 static void use(struct tmm_machine *machine)
 {
@@ -46,6 +79,7 @@ static void use(struct tmm_machine *machine)
 	CHECK((large = tmm_kzalloc(slabs, 30000, TMM_GFP_KERNEL)) != NULL);
 	CHECK(tmm_pages_alloc(pages, TMM_GFP_USER, 3, &pfn) == TMM_OK);
 	tmm_check(machine);
+	CHECK(run_task(machine));
 	tmm_pages_free(pages, pfn, 3);
 	tmm_kfree(slabs, large);
 	for (int i = 0; i < 64; i++)
@@ -293,6 +327,35 @@ TEST(every_failure_during_boot_is_survived)
 	}
 }
 
+/* The task ends, the machine lives, and every frame comes back (tmm_machine_fini()). */
+TEST(every_failure_of_a_task_is_survived)
+{
+	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	struct tmm_shape shape = shape_of(map, tmm_firmware_pc(16 * MIB, map));
+	void *ram = test_ram(16 * MIB);
+
+	for (int forever = 0; forever <= 1; forever++) {
+		bool failed = true;
+		uint64_t n;
+
+		for (n = 1; failed; n++) {
+			const char *why;
+			bool ran;
+
+			CHECK(madvise(ram, 16 * MIB, MADV_DONTNEED) == 0);
+			CHECK(tmm_machine_init(&one, &shape, ram, &why) == TMM_OK);
+			tmm_inject_nth(n, forever);
+			ran = run_task(&one);
+			failed = tmm_inject_stop();
+			CHECK(ran || failed); /* it may well run with less */
+			CHECK(run_task(&one));
+			tmm_machine_fini(&one);
+			CHECK(n < 1000);
+		}
+		test_note("%llu failure points", (unsigned long long)n - 2);
+	}
+}
+
 /* ---- pressure ---- */
 
 static tmm_err file_read(void *owner, uint64_t index, size_t nr, void *const *address)
@@ -381,16 +444,16 @@ TEST(the_checker_finds_a_frame_in_two_places)
 	page = page_of(&one.pages, pfn);
 	cpu = tmm_port_cpu();
 	for (unsigned kind = PAGE_NONE; kind < PAGE_ZERO + 2; kind++) {
-		bool wrong = kind == PAGE_SLAB || kind == PAGE_LARGE || kind == PAGE_FILE ||
-		             kind > PAGE_ZERO;
+		bool wrong = kind != PAGE_NONE;
 
 		page->kind = (uint8_t)kind;
+		page->mapcount = kind == PAGE_ANON;
 		page->owner = kind == PAGE_SLAB ? (void *)one.slabs.kmalloc : &one.slabs;
 		CHECK((test_panics(check_one, NULL) != NULL) == wrong);
 		tmm_port_forget_locks();
 		tmm_port_cpu_set(cpu);
 	}
-	page->kind = PAGE_NONE;
+	*page = (struct page){.kind = PAGE_NONE};
 	tmm_check(&one);
 	tmm_pages_free(&one.pages, pfn, 0);
 	page->kind = PAGE_TABLE; /* free, and a table */
