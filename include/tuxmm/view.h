@@ -2,10 +2,14 @@
  * view.h - the text of Linux's memory files, byte for byte as Linux prints them
  *
  * Each function writes one file into a sink.  Numbers of one call are one
- * snapshot.
+ * snapshot.  Rows of things that a machine does not have, such as swap, are 0, as
+ * on a Linux without; rows that only a Linux with NUMA has are left out.
  *
+ * Units    as in the files: kB are KiB, counts of vmstat and zoneinfo are pages.
+ *          Pages on the CPUs' stacks are not free there, but in "pagesets"
+ * Locks    each storey's own, one after the other; may be called at any time
  * Linux    /proc/meminfo, buddyinfo, zoneinfo, slabinfo, vmstat, PID/maps,
- *          PID/smaps, PID/status (formats of 6.x)
+ *          PID/smaps, PID/status (formats of 6.18)
  */
 #ifndef TUXMM_VIEW_H
 #define TUXMM_VIEW_H
@@ -13,16 +17,18 @@
 #include <tuxmm/machine.h>
 #include <tuxmm/sink.h>
 
+/* Files of the machine. */
 void tmm_view_meminfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_buddyinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_zoneinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_slabinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_vmstat(struct tmm_machine *machine, const struct tmm_sink *sink);
 
+/* Areas of an address space, in rising order; smaps walks their pages too. */
 void tmm_view_maps(struct tmm_mm *mm, const struct tmm_sink *sink);
 void tmm_view_smaps(struct tmm_mm *mm, const struct tmm_sink *sink);
 
-/* What status says that memory management does not know. */
+/* What status says of a task that memory management does not know. */
 struct tmm_task_id {
 	const char *name; /* comm: at most 15 characters */
 	char state;       /* 'R', 'S', 'Z', ... */
