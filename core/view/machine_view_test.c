@@ -1,0 +1,277 @@
+/*
+ * The files of a machine that is there: what one says, the others say too.
+ *
+ *   MemFree = sum over zoneinfo = sum over buddyinfo = nr_free_pages
+ *   Rss of all areas in smaps = VmRSS in status, Size = VmSize
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tuxmm/view.h>
+
+#include "base/base.h"
+#include "test.h"
+
+#define MIB       (UINT64_C(1) << 20)
+#define RAM_BYTES (64 * MIB)
+
+static char text[65536];
+static size_t text_bytes;
+
+static void collect(void *arg, const char *piece, size_t bytes)
+{
+	(void)arg;
+	CHECK(text_bytes + bytes < sizeof(text));
+	memcpy(text + text_bytes, piece, bytes);
+	text_bytes += bytes;
+	text[text_bytes] = '\0';
+}
+
+static const struct tmm_sink sink = {.write = collect};
+
+static void begin(void)
+{
+	text_bytes = 0;
+	text[0] = '\0';
+}
+
+/* The sum of the numbers behind `label`, wherever a line begins with it. */
+static uint64_t sum_of(const char *label)
+{
+	uint64_t sum = 0;
+	unsigned rows = 0;
+
+	for (const char *at = text; *at; at = strchr(at, '\n') + 1) {
+		if (strncmp(at, label, strlen(label)) == 0) {
+			sum += strtoull(at + strlen(label), NULL, 10);
+			rows++;
+		}
+	}
+	CHECK(rows > 0);
+	return sum;
+}
+
+static uint64_t buddyinfo_pages(struct tmm_machine *machine)
+{
+	uint64_t pages = 0;
+
+	begin();
+	tmm_view_buddyinfo(machine, &sink);
+	for (char *at = text; *at; at = strchr(at, '\n') + 1) {
+		char *number = strstr(at, "zone") + strlen("zone         ");
+
+		for (unsigned order = 0; order < TMM_NR_ORDERS; order++)
+			pages += strtoull(number, &number, 10) << order;
+	}
+	return pages;
+}
+
+static void check_free_pages_agree(struct tmm_machine *machine)
+{
+	uint64_t zones, meminfo;
+
+	begin();
+	tmm_view_zoneinfo(machine, &sink);
+	zones = sum_of("  pages free");
+	CHECK(sum_of("      nr_free_pages ") == zones);
+	begin();
+	tmm_view_meminfo(machine, &sink);
+	meminfo = sum_of("MemFree:");
+	CHECK(meminfo == zones * 4);
+	CHECK(meminfo < sum_of("MemTotal:"));
+	CHECK(sum_of("DirectMap4k:") + sum_of("DirectMap2M:") + sum_of("DirectMap1G:") ==
+	      tmm_memblock_memory_bytes(tmm_machine_memblock(machine)) >> 10);
+	begin();
+	tmm_view_vmstat(machine, &sink);
+	CHECK(sum_of("nr_free_pages ") == zones);
+	CHECK(buddyinfo_pages(machine) == zones);
+}
+
+/* The machine lives in the test's own RAM, behind the machine's. */
+static struct tmm_machine *boot(void)
+{
+	static struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	struct tmm_shape shape = {.firmware_map = map, .nr_cpus = 2};
+	struct tmm_machine *machine = test_ram(align_up(tmm_machine_bytes(), TMM_PAGE_SIZE));
+	const char *why;
+
+	shape.nr_ranges = tmm_firmware_pc(RAM_BYTES, map);
+	CHECK(tmm_machine_init(machine, &shape, test_ram(RAM_BYTES), &why) == TMM_OK);
+	return machine;
+}
+
+TEST(free_pages_agree_whatever_is_lent)
+{
+	struct tmm_machine *machine = boot();
+	struct tmm_pages *pages = tmm_machine_pages(machine);
+	uint64_t seed = test_seed();
+	tmm_pfn lent[200];
+	unsigned order[200];
+
+	check_free_pages_agree(machine);
+	for (unsigned i = 0; i < ARRAY_SIZE(lent); i++) {
+		order[i] = (unsigned)(test_random(&seed) % 4);
+		CHECK(tmm_pages_alloc(pages, TMM_GFP_KERNEL, order[i], &lent[i]) == TMM_OK);
+		if (i % 50 == 0)
+			check_free_pages_agree(machine);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(lent); i += 2)
+		tmm_pages_free(pages, lent[i], order[i]);
+	check_free_pages_agree(machine);
+	for (unsigned i = 1; i < ARRAY_SIZE(lent); i += 2)
+		tmm_pages_free(pages, lent[i], order[i]);
+	begin();
+	tmm_view_vmstat(machine, &sink);
+	CHECK(sum_of("pgfree ") > 0);
+	CHECK(sum_of("pgfree ") <= sum_of("pgalloc_dma ") + sum_of("pgalloc_dma32 "));
+	tmm_check(machine);
+	tmm_machine_fini(machine);
+}
+
+TEST(slab_is_the_sum_of_its_caches)
+{
+	struct tmm_machine *machine = boot();
+	struct tmm_slab_system *slabs = tmm_machine_slabs(machine);
+	void *small[500], *large = tmm_kmalloc(slabs, 100000, TMM_GFP_KERNEL);
+	uint64_t meminfo, sum = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(small); i++) {
+		small[i] = tmm_kmalloc(slabs, 100, TMM_GFP_KERNEL);
+		CHECK(small[i]);
+	}
+	CHECK(large);
+	begin();
+	tmm_view_meminfo(machine, &sink);
+	meminfo = sum_of("Slab:");
+	CHECK(meminfo == sum_of("SReclaimable:") + sum_of("SUnreclaim:"));
+	begin();
+	tmm_view_slabinfo(machine, &sink);
+	CHECK(strncmp(text, "slabinfo - version: 2.1\n", 24) == 0);
+	CHECK(strstr(text, "\nkmalloc-128          500 "));
+	for (const char *at = strchr(strchr(text, '\n') + 1, '\n') + 1; *at;
+	     at = strchr(at, '\n') + 1) {
+		unsigned pages_per_slab, nr_slabs;
+
+		CHECK(sscanf(at,
+		             "%*s %*u %*u %*u %*u %u : tunables %*u %*u %*u : slabdata %*u %u",
+		             &pages_per_slab, &nr_slabs) == 2);
+		sum += (uint64_t)pages_per_slab * nr_slabs;
+	}
+	CHECK(meminfo == 4 * (sum + 32)); /* 100000 bytes are a run of 32 pages */
+	for (unsigned i = 0; i < ARRAY_SIZE(small); i++)
+		tmm_kfree(slabs, small[i]);
+	tmm_kfree(slabs, large);
+	tmm_check(machine);
+	tmm_machine_fini(machine);
+}
+
+static struct tmm_mm *space_of(struct tmm_machine *machine)
+{
+	const struct tmm_mm_layout layout = {.task_size = UINT64_C(0x7ffffffff000),
+	                                     .mmap_min = 65536,
+	                                     .mmap_base = UINT64_C(0x7ffff0000000)};
+	const struct tmm_mm_limits limits = {TMM_RLIM_INFINITY, TMM_RLIM_INFINITY, 8 * MIB,
+	                                     8 * MIB};
+	const struct tmm_mm_image image = {.start_code = 0x400000,
+	                                   .end_code = 0x400100,
+	                                   .start_brk = UINT64_C(0x600000),
+	                                   .start_stack = UINT64_C(0x7ffffffef000)};
+	struct tmm_mm *mm;
+
+	CHECK(tmm_mm_create(tmm_machine_spaces(machine), &layout, &limits, &mm) == TMM_OK);
+	tmm_mm_set_image(mm, &image);
+	return mm;
+}
+
+/*
+ *   600000    heap   |wwww----|      4 of 8 pages written
+ *   ...       mmap   |w-------|      1 of 8
+ *   mmap      none   |--|            PROT_NONE
+ *   7ffff...  stack  |--w|
+ */
+static void use_memory(struct tmm_mm *mm)
+{
+	struct tmm_mmap_request request = {.length = 8 * 4096,
+	                                   .prot = TMM_PROT_READ | TMM_PROT_WRITE,
+	                                   .flags = TMM_MAP_PRIVATE | TMM_MAP_ANONYMOUS};
+	uint64_t addr;
+
+	CHECK(tmm_mm_brk(mm, 0x600000 + 8 * 4096) == 0x600000 + 8 * 4096);
+	for (uint64_t i = 0; i < 4; i++)
+		CHECK(tmm_mm_fault(mm, 0x600000 + i * 4096, TMM_ACCESS_WRITE) == TMM_FAULT_OK);
+	CHECK(tmm_mm_mmap(mm, &request, &addr) == TMM_OK);
+	CHECK(tmm_mm_fault(mm, addr, TMM_ACCESS_WRITE) == TMM_FAULT_OK);
+	request.prot = TMM_PROT_NONE;
+	request.length = 8192;
+	CHECK(tmm_mm_mmap(mm, &request, &addr) == TMM_OK);
+	CHECK(tmm_mm_map_stack(mm, UINT64_C(0x7ffffffef000), 3 * 4096, false) == TMM_OK);
+	CHECK(tmm_mm_fault(mm, UINT64_C(0x7ffffffeefff), TMM_ACCESS_WRITE) == TMM_FAULT_OK);
+}
+
+TEST(status_smaps_and_meminfo_count_the_same_pages)
+{
+	struct tmm_machine *machine = boot();
+	struct tmm_mm *mm = space_of(machine);
+	const struct tmm_task_id id = {.name = "a task", .state = 'R', .pid = 7, .threads = 1};
+	uint64_t size, rss, anon, tables;
+
+	use_memory(mm);
+	begin();
+	tmm_view_smaps(mm, &sink);
+	size = sum_of("Size:");
+	rss = sum_of("Rss:");
+	anon = sum_of("Anonymous:");
+	CHECK(rss == anon && anon == sum_of("Private_Dirty:") + sum_of("Private_Clean:"));
+	CHECK(sum_of("Pss:") == rss);
+	begin();
+	tmm_view_status(mm, &id, &sink);
+	CHECK(strncmp(text, "Name:\ta task\nUmask:\t0000\nState:\tR (running)\nTgid:\t7\n",
+	              49) == 0);
+	CHECK(sum_of("VmSize:") == size && sum_of("VmRSS:") == rss);
+	CHECK(sum_of("RssAnon:") == anon && sum_of("VmHWM:") >= rss);
+	CHECK(sum_of("VmStk:") == 12);
+	tables = sum_of("VmPTE:");
+	begin();
+	tmm_view_meminfo(machine, &sink);
+	CHECK(sum_of("AnonPages:") == anon);
+	CHECK(sum_of("PageTables:") == tables + 4); /* and the root */
+	check_free_pages_agree(machine);
+	tmm_check(machine);
+	tmm_mm_put(mm);
+	begin();
+	tmm_view_meminfo(machine, &sink);
+	CHECK(sum_of("AnonPages:") == 0 && sum_of("PageTables:") == 0);
+	CHECK(sum_of("Committed_AS:") == 0);
+	tmm_machine_fini(machine);
+}
+
+TEST(maps_lists_every_area_in_order)
+{
+	struct tmm_machine *machine = boot();
+	struct tmm_mm *mm = space_of(machine);
+	uint64_t last = 0;
+	unsigned lines = 0;
+
+	use_memory(mm);
+	begin();
+	tmm_view_maps(mm, &sink);
+	for (const char *at = text; *at; at = strchr(at, '\n') + 1, lines++) {
+		unsigned long long start, end;
+		char rights[5];
+
+		CHECK(sscanf(at, "%llx-%llx %4s 00000000 00:00 0 ", &start, &end, rights) == 3);
+		CHECK(start >= last && end > start);
+		last = end;
+	}
+	CHECK(lines == 4);
+	CHECK(strncmp(text,
+	              "00600000-00608000 rw-p 00000000 00:00 0                          "
+	              "        [heap]\n",
+	              80) == 0);
+	CHECK(strstr(text, " ---p 00000000 00:00 0 \n"));
+	CHECK(strstr(text,
+	             "7ffffffef000 rw-p 00000000 00:00 0                          [stack]\n"));
+	tmm_mm_put(mm);
+	tmm_machine_fini(machine);
+}

@@ -1,0 +1,93 @@
+/*
+ * view.c - the files, each from one snapshot into one sink
+ */
+#include <tuxmm/view.h>
+
+#include "view/snapshot.h"
+
+static void print_file(struct tmm_machine *machine, const struct tmm_sink *sink,
+                       void (*print_text)(struct printer *printer,
+                                          const struct snapshot *snapshot))
+{
+	struct snapshot snapshot;
+	struct printer printer;
+
+	snapshot_take(machine, &snapshot);
+	print_begin(&printer, sink);
+	print_text(&printer, &snapshot);
+	print_end(&printer);
+}
+
+void tmm_view_meminfo(struct tmm_machine *machine, const struct tmm_sink *sink)
+{
+	print_file(machine, sink, print_meminfo);
+}
+
+void tmm_view_buddyinfo(struct tmm_machine *machine, const struct tmm_sink *sink)
+{
+	print_file(machine, sink, print_buddyinfo);
+}
+
+void tmm_view_vmstat(struct tmm_machine *machine, const struct tmm_sink *sink)
+{
+	print_file(machine, sink, print_vmstat);
+}
+
+void tmm_view_zoneinfo(struct tmm_machine *machine, const struct tmm_sink *sink)
+{
+	struct tmm_pages *pages = tmm_machine_pages(machine);
+	struct snapshot snapshot;
+	struct printer printer;
+
+	snapshot_take(machine, &snapshot);
+	print_begin(&printer, sink);
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		enum tmm_zone_id zone = (enum tmm_zone_id)z;
+		struct tmm_stack_info stack;
+
+		print_zone_head(&printer, &snapshot, zone);
+		for (unsigned cpu = 0; snapshot.zone[z].populated &&
+		                       tmm_zone_stack_info(pages, zone, cpu, &stack);
+		     cpu++)
+			print_zone_stack(&printer, cpu, &stack);
+		print_zone_tail(&printer, &snapshot, zone);
+	}
+	print_zone_movable(&printer, snapshot.zone[0].info.node);
+	print_end(&printer);
+}
+
+void tmm_view_slabinfo(struct tmm_machine *machine, const struct tmm_sink *sink)
+{
+	struct tmm_slab_system *slabs = tmm_machine_slabs(machine);
+	struct tmm_cache_info cache;
+	struct printer printer;
+
+	print_begin(&printer, sink);
+	print_slabinfo_head(&printer);
+	for (size_t i = 0; tmm_cache_info(slabs, i, &cache); i++)
+		print_slabinfo_cache(&printer, &cache);
+	print_end(&printer);
+}
+
+static void print_areas(struct tmm_mm *mm, const struct tmm_sink *sink, bool with_pages,
+                        void (*print_area)(struct printer *printer,
+                                           const struct tmm_area *area))
+{
+	struct tmm_area area;
+	struct printer printer;
+
+	print_begin(&printer, sink);
+	for (uint64_t addr = 0; tmm_mm_area(mm, addr, with_pages, &area); addr = area.end)
+		print_area(&printer, &area);
+	print_end(&printer);
+}
+
+void tmm_view_maps(struct tmm_mm *mm, const struct tmm_sink *sink)
+{
+	print_areas(mm, sink, false, print_maps_area);
+}
+
+void tmm_view_smaps(struct tmm_mm *mm, const struct tmm_sink *sink)
+{
+	print_areas(mm, sink, true, print_smaps_area);
+}
