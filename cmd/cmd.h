@@ -1,0 +1,98 @@
+/*
+ * cmd.h - the parts of the tuxmm command
+ *
+ * Each subcommand is a function of its arguments that returns the exit status.
+ * What goes wrong is said in one line on standard error.
+ */
+#ifndef TUXMM_CMD_CMD_H
+#define TUXMM_CMD_CMD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <tuxmm/hosted.h>
+
+#include "run.h"
+
+int cmd_run(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+
+/*
+ * One line on standard error, "tuxmm: " before it.  Control characters, which a
+ * file's name may hold, are shown as '?', so that nobody's terminal is driven.
+ */
+__attribute__((format(printf, 1, 2))) void say(const char *format, ...);
+
+/* May text on this stream be coloured: a terminal, and NO_COLOR not set? */
+bool may_colour(FILE *stream);
+
+/*
+ * "64M", "1G", "128MiB", "4096": a whole number of bytes, or of the binary unit
+ * K, M, G, T.  False for anything else and for what 64 bits cannot hold.
+ */
+bool read_size(const char *text, uint64_t *out_bytes);
+
+/* Decimal, or hexadecimal after 0x. */
+bool read_number(const char *text, uint64_t *out);
+
+#define SIZE_TEXT 24
+
+/* "88.1 MiB" into text; returns it. */
+const char *size_text(uint64_t bytes, char text[SIZE_TEXT]);
+
+/* The shortest text that read_size() reads as these bytes: "128M". */
+const char *exact_size(uint64_t bytes, char text[SIZE_TEXT]);
+
+struct run_options {
+	uint64_t ram_bytes;
+	uint64_t seed;
+	uint64_t timeout_ms;
+	bool randomize, quiet, help;
+	const char *proc_dir, *json_file; /* NULL: not wanted */
+	char **program;                   /* its argv; ends with NULL */
+};
+
+/* 0, or the exit status: what was wrong has been said. */
+int read_run_options(int argc, char **argv, struct run_options *out);
+
+/* A booted machine and the RAM below it. */
+struct booted {
+	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	struct tmm_shape shape;
+	struct tmm_hosted_ram ram;
+	struct tmm_machine *machine;
+};
+
+/* False: what was wrong has been said. */
+bool boot(const struct run_options *options, struct booted *out);
+void shut_down(struct booted *booted);
+
+/* The machine at the moment the program had ended. */
+struct end_state {
+	bool reached;
+	uint32_t pid;
+	bool populated[TMM_NR_ZONES];
+	struct tmm_zone_info zone[TMM_NR_ZONES];
+	uint64_t slab_pages, cache_pages;
+};
+
+struct report {
+	const struct run_options *options;
+	const struct run_result *result;
+	const struct end_state *end;
+	const char *backend;
+};
+
+/* At most twelve lines. */
+void print_summary(FILE *stream, const struct report *report);
+
+/* False: the file could not be written, which has been said. */
+bool write_json(FILE *file, const char *name, const struct report *report);
+
+/* Make the directory now, so that it fails before the program runs, if it must. */
+bool proc_prepare(const char *directory);
+bool proc_write(const char *directory, struct tmm_machine *machine, struct tmm_mm *mm,
+                const struct tmm_task_id *id);
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * options.c - the arguments of tuxmm run
+ *
+ * getopt_long() splits them but says nothing itself: its messages have no place
+ * for what was expected.
+ */
+#include "cmd.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+
+#define DEFAULT_RAM (UINT64_C(1) << 30)
+
+enum option_id { RAM = 256, SEED, RANDOMIZE, TIMEOUT, PROC, JSON, HELP };
+
+static const struct option table[] = {
+	{"ram", required_argument, NULL, RAM},
+	{"seed", required_argument, NULL, SEED},
+	{"randomize", no_argument, NULL, RANDOMIZE},
+	{"timeout", required_argument, NULL, TIMEOUT},
+	{"proc", required_argument, NULL, PROC},
+	{"json", required_argument, NULL, JSON},
+	{"quiet", no_argument, NULL, 'q'},
+	{"help", no_argument, NULL, HELP},
+	{NULL, 0, NULL, 0},
+};
+
+static bool read_timeout(const char *text, uint64_t *out_ms)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end || !isfinite(seconds) || seconds <= 0 || seconds > 1e9)
+		return false;
+	*out_ms = seconds < 0.001 ? 1 : (uint64_t)(seconds * 1000);
+	return true;
+}
+
+/* False: the value is not what the option expects, which has been said. */
+static bool take(int option, const char *value, struct run_options *out)
+{
+	switch (option) {
+	case RAM:
+		if (read_size(value, &out->ram_bytes))
+			return true;
+		say("run: --ram %s: expected a size such as 64M, 128MiB, 1G or a number of "
+		    "bytes",
+		    value);
+		return false;
+	case SEED:
+		if (read_number(value, &out->seed))
+			return true;
+		say("run: --seed %s: expected a number of up to 64 bits", value);
+		return false;
+	case TIMEOUT:
+		if (read_timeout(value, &out->timeout_ms))
+			return true;
+		say("run: --timeout %s: expected seconds above 0, such as 10 or 0.5", value);
+		return false;
+	case RANDOMIZE:
+		out->randomize = true;
+		return true;
+	case PROC:
+		out->proc_dir = value;
+		return true;
+	case JSON:
+		out->json_file = value;
+		return true;
+	case HELP:
+		out->help = true;
+		return true;
+	default:
+		out->quiet = true;
+		return true;
+	}
+}
+
+static void say_bad_option(int problem, char **argv)
+{
+	const char *word = argv[optind - 1];
+
+	if (problem == ':')
+		say("run: %s: expected a value after it; see 'tuxmm run --help'", word);
+	else if (optopt >= RAM || optopt == 'q')
+		say("run: %s: expected no value; see 'tuxmm run --help'", word);
+	else if (optopt)
+		say("run: -%c: no such option; see 'tuxmm run --help'", optopt);
+	else
+		say("run: %s: no such option; see 'tuxmm run --help'", word);
+}
+
+int read_run_options(int argc, char **argv, struct run_options *out)
+{
+	int option;
+
+	*out = (struct run_options){.ram_bytes = DEFAULT_RAM};
+	opterr = 0;
+	optind = 1;
+	/* '+': what follows PROGRAM is the program's;  ':': missing values are told apart */
+	while ((option = getopt_long(argc, argv, "+:q", table, NULL)) != -1) {
+		if (option == '?' || option == ':') {
+			say_bad_option(option, argv);
+			return RUN_STATUS_FAILED;
+		}
+		if (!take(option, optarg, out))
+			return RUN_STATUS_FAILED;
+	}
+	out->program = argv + optind;
+	if (!out->help && optind == argc) {
+		say("run: no program is named: expected tuxmm run [OPTIONS] -- PROGRAM [ARGS]");
+		return RUN_STATUS_FAILED;
+	}
+	return 0;
+}

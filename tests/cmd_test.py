@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+"""cmd_test.py - the command's arguments, messages, outputs and exit statuses
+
+    cmd_test.py TUXMM [NAME...]
+
+Prints TAP.
+"""
+import json
+import os
+import pathlib
+import pty
+import re
+import subprocess
+import sys
+import tempfile
+
+BUSYBOX = "/bin/busybox" if os.path.exists("/bin/busybox") else "/usr/bin/busybox"
+TUXMM = os.path.abspath(sys.argv[1])
+ESCAPE = "\x1b]0;owned\x07"
+
+# name, arguments, environment, status, what the one line on standard error says
+BAD = [
+    ("no command", [], {}, 125, "expected run or doctor"),
+    ("unknown command", ["frob"], {}, 125, "frob: no such command: expected run or doctor"),
+    ("no program", ["run"], {}, 125, "expected tuxmm run .* PROGRAM"),
+    ("no program after --", ["run", "--ram", "64M", "--"], {}, 125, "no program is named"),
+    ("unknown option", ["run", "--frob", "x"], {}, 125, "--frob: no such option"),
+    ("unknown letter", ["run", "-z", "x"], {}, 125, "-z: no such option"),
+    ("value missing", ["run", "--ram"], {}, 125, "--ram: expected a value"),
+    ("value too much", ["run", "--quiet=1", "x"], {}, 125, "--quiet=1: expected no value"),
+    ("size: unit", ["run", "--ram", "64X", "x"], {}, 125, "--ram 64X: expected a size such as"),
+    ("size: fraction", ["run", "--ram", "1.5G", "x"], {}, 125, "--ram 1.5G: expected a size"),
+    ("size: sign", ["run", "--ram", "-64M", "x"], {}, 125, "--ram -64M: expected a size"),
+    ("size: blank", ["run", "--ram", " 64M", "x"], {}, 125, "--ram  64M: expected a size"),
+    ("size: empty", ["run", "--ram", "", "x"], {}, 125, "expected a size"),
+    ("size: bits", ["run", "--ram", "99999999999999999999", "x"], {}, 125, "expected a size"),
+    ("size: shift", ["run", "--ram", "99999999999T", "x"], {}, 125, "expected a size"),
+    ("size: half unit", ["run", "--ram", "64Mi", "x"], {}, 125, "expected a size"),
+    ("RAM: none", ["run", "--ram", "0", "x"], {}, 125, r"the least that works is \d+[KM]$"),
+    ("RAM: too little", ["run", "--ram", "64K", "x"], {}, 125, r"the least that works is \d+[KM]$"),
+    ("RAM: too much", ["run", "--ram", "100000G", "x"], {}, 125, "more than a machine can have"),
+    ("seed", ["run", "--seed", "0xyz", "x"], {}, 125, "--seed 0xyz: expected a number"),
+    ("timeout: text", ["run", "--timeout", "soon", "x"], {}, 125, "--timeout soon: expected seconds"),
+    ("timeout: none", ["run", "--timeout", "0", "x"], {}, 125, "expected seconds above 0"),
+    ("timeout: nan", ["run", "--timeout", "nan", "x"], {}, 125, "expected seconds"),
+    ("proc: a file", ["run", "--proc", "/dev/null", "x"], {}, 125, "/dev/null: expected a directory"),
+    ("proc: no parent", ["run", "--proc", "no/such", "x"], {}, 125, "no/such: expected a directory"),
+    ("json: no parent", ["run", "--json", "no/such", "x"], {}, 125, "no/such: cannot be written"),
+    ("injection", ["run", "x"], {"TUXMM_FAIL": "many"}, 125, "TUXMM_FAIL=many: expected a number"),
+    ("doctor: argument", ["doctor", "now"], {}, 125, "doctor: now: expected --json"),
+    ("not found", ["run", "-q", "--", "no-such-program"], {}, 127, "no-such-program"),
+    ("path not found", ["run", "-q", "--", "./no/such"], {}, 127, "no/such"),
+    ("a directory", ["run", "-q", "--", "/"], {}, 126, "/"),
+    ("not executable", ["run", "-q", "--", "./plain"], {}, 126, "plain"),
+    ("no ELF", ["run", "-q", "--", "./text"], {}, 126, "text"),
+    ("empty", ["run", "-q", "--", "./empty"], {}, 126, "empty"),
+    ("truncated", ["run", "-q", "--", "./short"], {}, 126, "short"),
+    ("other processor", ["run", "-q", "--", "./arm"], {}, 126, "arm"),
+    ("32 bits", ["run", "-q", "--", "./bits32"], {}, 126, "bits32"),
+    ("terminal escapes", ["run", "-q", "--", "./" + ESCAPE], {}, 127, r"\?\]0;owned\?"),
+]
+
+
+def run(arguments, env=None, **more):
+    base = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
+    base.update(env or {})
+    return subprocess.run([TUXMM] + arguments, env=base, stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=60, **more)
+
+
+def need(truth, what):
+    if not truth:
+        raise AssertionError(what)
+
+
+def busybox(*words, options=(), **more):
+    return run(["run", *options, "--", BUSYBOX, *words], **more)
+
+
+def make_files():
+    image = pathlib.Path(BUSYBOX).read_bytes()
+    files = {
+        "plain": image, "text": b"no ELF at all\n", "empty": b"", "short": image[:100],
+        "arm": image[:18] + b"\xb7\x00" + image[20:],
+        "bits32": image[:4] + b"\x01" + image[5:],
+    }
+    for name, content in files.items():
+        pathlib.Path(name).write_bytes(content)
+        os.chmod(name, 0o644 if name == "plain" else 0o755)
+
+
+def bad_input(case):
+    _, arguments, env, status, line = case
+    done = run(arguments, env)
+    text = done.stderr.decode()
+    need(done.returncode == status, "status %d: %s" % (done.returncode, text))
+    need(done.stdout == b"", "standard output: %r" % done.stdout)
+    need(text.startswith("tuxmm: ") and text.endswith("\n"), "no message of ours: %r" % text)
+    need(text.count("\n") == 1, "not one line: %r" % text)
+    need(re.search(line, text[:-1]), "%r does not say %r" % (text, line))
+    need(not any(c < " " for c in text[:-1]), "control characters: %r" % text)
+
+
+def help_and_version():
+    for arguments, says in ((["--help"], "doctor"), (["run", "--help"], "--ram SIZE"),
+                            (["doctor", "--help"], "--json")):
+        done = run(arguments)
+        need(done.returncode == 0 and done.stderr == b"", arguments)
+        need(done.stdout.startswith(b"Usage: tuxmm") and says in done.stdout.decode(), arguments)
+        need(max(map(len, done.stdout.decode().split("\n"))) <= 80, "wider than 80 columns")
+    done = run(["--version"])
+    need(re.fullmatch(r"tuxmm \d+\.\d+\.\d+\n", done.stdout.decode()), done.stdout)
+
+
+def sizes():
+    for size in ("64M", "64MiB", "67108864", "65536K", "65536KiB", "1g"):
+        done = busybox("true", options=("-q", "--ram", size))
+        need(done.returncode == 0 and done.stderr == b"", (size, done.stderr))
+    least = re.search(r"works is (\w+)", run(["run", "--ram", "1", "x"]).stderr.decode()).group(1)
+    done = busybox("true", options=("-q", "--ram", least))
+    need(done.returncode == 0, "the least RAM %s does not do: %s" % (least, done.stderr))
+
+
+def statuses():
+    need(busybox("sh", "-c", "exit 7", options=("-q",)).returncode == 7, "exit status")
+    need(busybox("sh", "-c", "kill -TERM $$", options=("-q",)).returncode == 143, "signal")
+    done = busybox("sleep", "30", options=("-q", "--timeout", "0.3"))
+    need(done.returncode == 124, "time limit: %d" % done.returncode)
+
+
+def summary():
+    done = busybox("sort", "/etc/services")
+    lines = done.stderr.decode().rstrip("\n").split("\n")
+    need(done.returncode == 0, done.stderr)
+    need(done.stdout == subprocess.run([BUSYBOX, "sort", "/etc/services"],
+                                       capture_output=True).stdout, "output differs")
+    need(len(lines) <= 12, "%d lines" % len(lines))
+    for name in ("text", "heap", "mmap", "stack", "page tables", "slab", "work", "free",
+                 "buddyinfo", "next"):
+        need(sum(line.strip().startswith(name) for line in lines) == 1, name)
+    need("\x1b" not in done.stderr.decode(), "colour without a terminal")
+    quiet = busybox("true", options=("--quiet",))
+    need(quiet.stderr == b"", quiet.stderr)
+
+
+def on_terminal(env):
+    """Standard error of a run when it is a terminal."""
+    ours, theirs = pty.openpty()
+    subprocess.run([TUXMM, "run", "--", BUSYBOX, "true"], stderr=theirs, timeout=60,
+                   env={"PATH": "/bin", **env}, check=True)
+    os.close(theirs)
+    text = b""
+    try:
+        while piece := os.read(ours, 65536):
+            text += piece
+    except OSError:
+        pass
+    os.close(ours)
+    return text
+
+
+def colours():
+    need(b"\x1b[" in on_terminal({}), "a terminal gets none")
+    need(b"\x1b" not in on_terminal({"NO_COLOR": "1"}), "NO_COLOR gets some")
+
+
+def json_summary():
+    done = busybox("sh", "-c", "exit 3", options=("-q", "--json", "out.json", "--seed", "5"))
+    report = json.loads(pathlib.Path("out.json").read_text())
+    need(done.returncode == 3 and report["status"] == 3, "status")
+    need(report["format"] == "tuxmm-run/1" and report["program"] == BUSYBOX, "format")
+    need(report["arguments"] == ["sh", "-c", "exit 3"], report["arguments"])
+    need(report["machine"]["seed"] == 5 and report["machine"]["ram_bytes"] == 1 << 30, "machine")
+    peak = report["peak"]
+    need(0 < peak["resident_bytes"] <= peak["mapped_bytes"], peak)
+    for zone in report["end"]["zones"]:
+        runs = sum(n << (12 + order) for order, n in enumerate(zone["free_area"]))
+        need(runs == zone["free_bytes"] <= zone["managed_bytes"], zone)
+    need(report["faults"]["minor"] > 0 and report["system_calls"] > 0, "counts")
+    bytes_name = b"\xff\xfe"
+    done = subprocess.run([TUXMM, "run", "-q", "--json", "out.json", "--", BUSYBOX, "echo",
+                           bytes_name], capture_output=True, timeout=60)
+    need(done.stdout == bytes_name + b"\n", "bytes of an argument")
+    need(json.loads(pathlib.Path("out.json").read_bytes().decode("utf-8")), "UTF-8")
+
+
+def rows(path, pattern):
+    """{name: number} of a file whose every line must match."""
+    found = {}
+    for line in path.read_text().splitlines():
+        match = re.fullmatch(pattern, line)
+        need(match, "%s: %r" % (path.name, line))
+        found[match.group(1)] = int(match.group(2))
+    return found
+
+
+def proc_files():
+    done = busybox("sort", "/etc/services", options=("-q", "--proc", "proc", "--ram", "64M"))
+    need(done.returncode == 0, done.stderr)
+    proc = pathlib.Path("proc")
+    tasks = [p for p in proc.iterdir() if p.is_dir()]
+    need(sorted(p.name for p in proc.iterdir() if p.is_file()) ==
+         ["buddyinfo", "meminfo", "slabinfo", "vmstat", "zoneinfo"], "files of the machine")
+    need(len(tasks) == 1 and sorted(p.name for p in tasks[0].iterdir()) ==
+         ["maps", "smaps", "status"], "files of the task")
+    meminfo = rows(proc / "meminfo", r"(\S+): +(\d+)(?: kB)?")
+    vmstat = rows(proc / "vmstat", r"(\w+) (\d+)")
+    zones = re.findall(r"^Node 0, zone +(\w+)$", (proc / "zoneinfo").read_text(), re.M)
+    need(zones == ["DMA", "DMA32", "Normal", "Movable"], zones)
+    free = sum(map(int, re.findall(r"^  pages free +(\d+)$", (proc / "zoneinfo").read_text(), re.M)))
+    runs = 0
+    for line in (proc / "buddyinfo").read_text().splitlines():
+        match = re.fullmatch(r"Node 0, zone +\w+ ((?: *\d+ ){11})", line)
+        need(match, line)
+        runs += sum(int(n) << order for order, n in enumerate(match.group(1).split()))
+    need(meminfo["MemFree"] == 4 * free == 4 * vmstat["nr_free_pages"] == 4 * runs,
+         (meminfo["MemFree"], free, vmstat["nr_free_pages"], runs))
+    need(meminfo["MemFree"] < meminfo["MemTotal"] <= 64 * 1024, "MemTotal")
+    need(meminfo["Cached"] == 4 * vmstat["nr_file_pages"] > 0, "Cached")
+    need(meminfo["AnonPages"] == 4 * vmstat["nr_anon_pages"] > 0, "AnonPages")
+    need(meminfo["PageTables"] == 4 * vmstat["nr_page_table_pages"] > 0, "PageTables")
+    need(meminfo["Slab"] == meminfo["SReclaimable"] + meminfo["SUnreclaim"] > 0, "Slab")
+    slab_pages = 0
+    for line in (proc / "slabinfo").read_text().splitlines()[2:]:
+        match = re.fullmatch(r"(\S+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) : tunables +0 +0 +0"
+                             r" : slabdata +(\d+) +(\d+) +0", line)
+        need(match, line)
+        lent, there, _, each, pages, active, slabs = map(int, match.groups()[1:])
+        need(lent <= there == each * slabs and active <= slabs, line)
+        slab_pages += pages * slabs
+    need(4 * slab_pages <= meminfo["Slab"], "slabinfo and meminfo")
+    task_files(tasks[0], meminfo)
+
+
+def task_files(task, meminfo):
+    status = dict(re.findall(r"^(\w+):\t *(\d+) kB$", (task / "status").read_text(), re.M))
+    maps = (task / "maps").read_text().splitlines()
+    area = r"[0-9a-f]{8,16}-[0-9a-f]{8,16} [r-][w-][x-][ps] [0-9a-f]{8,} [0-9a-f]{2,}:[0-9a-f]{2,} \d+ (?: +\S.*)?"
+    for line in maps:
+        need(re.fullmatch(area, line), line)
+    need(any(line.endswith("[heap]") for line in maps), "a heap")
+    need(any(line.endswith("[stack]") for line in maps), "a stack")
+    need(any(line.endswith(os.path.realpath(BUSYBOX)) for line in maps), "the program")
+    smaps = (task / "smaps").read_text()
+    need([line for line in smaps.splitlines() if re.fullmatch(area, line)] == maps, "areas")
+
+    def total(name):
+        return sum(map(int, re.findall(r"^%s: +(\d+) kB$" % name, smaps, re.M)))
+
+    need(total("Size") == int(status["VmSize"]), "VmSize")
+    need(total("Rss") == int(status["VmRSS"]), (total("Rss"), status["VmRSS"]))
+    need(total("Anonymous") == int(status["RssAnon"]) == meminfo["AnonPages"], "anonymous")
+    need(total("Rss") == total("Shared_Clean") + total("Shared_Dirty") + total("Private_Clean") +
+         total("Private_Dirty"), "clean and dirty")
+    need(int(status["VmHWM"]) >= int(status["VmRSS"]), "VmHWM")
+    need(re.search(r"^VmFlags: rd ex mr mw me $", smaps, re.M), "flags of the text")
+
+
+def doctor():
+    done = run(["doctor"])
+    need(done.returncode == 0 and b"tuxmm run works here." in done.stdout, done.stdout)
+    need(b"\x1b" not in done.stdout, "colour without a terminal")
+    report = json.loads(run(["doctor", "--json"]).stdout)
+    need(report["format"] == "tuxmm-doctor/1" and report["can_run"] is True, report)
+    need(all(f["ok"] for f in report["findings"] if f["needed"]), report)
+    need({"memfd RAM", "host back end", "/dev/kvm"} <= {f["name"] for f in report["findings"]},
+         "findings")
+
+
+def failures():
+    """Each allocation of boot and run fails once, and with all later ones: no crash, no leak."""
+    done = busybox("echo", "hi", options=("--ram", "32M"), env={"TUXMM_FAIL": "1000000"})
+    passed = int(re.search(r"^tuxmm: (\d+) failure points", done.stderr.decode(), re.M).group(1))
+    need(passed > 50, "only %d points" % passed)
+    for n in range(1, passed + 1):
+        for nth in ("%d" % n, "%d+" % n):
+            done = busybox("echo", "hi", options=("-q", "--ram", "32M"), env={"TUXMM_FAIL": nth})
+            text = done.stderr.decode()
+            if done.returncode == 0:
+                need(done.stdout == b"hi\n" and not text, "%s: %r %r" % (nth, done.stdout, text))
+            elif done.returncode == 125:
+                need(text.startswith("tuxmm: ") and text.count("\n") == 1, "%s: %r" % (nth, text))
+            else:
+                need(done.returncode in (1, 135, 137, 139), "%s: %d %s" % (nth, done.returncode, text))
+                need("broken rule" not in text, "%s: %s" % (nth, text))
+    print("# %d failure points, each alone and with all later ones" % passed)
+
+
+def checked():
+    done = busybox("sort", "/etc/services", options=("-q",), env={"TUXMM_CHECK": "1"})
+    need(done.returncode == 0 and done.stderr == b"", done.stderr)
+
+
+OTHERS = [help_and_version, sizes, statuses, summary, colours, json_summary, proc_files, doctor,
+          failures, checked]
+
+
+def main():
+    only = sys.argv[2:]
+    cases = [("bad input: " + case[0], lambda case=case: bad_input(case)) for case in BAD]
+    cases += [(test.__name__.replace("_", " "), test) for test in OTHERS]
+    failed = number = 0
+    with tempfile.TemporaryDirectory(prefix="tuxmm-test.") as scratch:
+        os.chdir(scratch)
+        make_files()
+        for name, test in cases:
+            if only and name not in only:
+                continue
+            number += 1
+            try:
+                test()
+                print("ok %d - %s" % (number, name), flush=True)
+            except (AssertionError, subprocess.SubprocessError, OSError, ValueError, KeyError) as problem:
+                failed += 1
+                print("not ok %d - %s" % (number, name))
+                print("# " + str(problem).replace("\n", "\n# "), flush=True)
+        os.chdir("/")
+    print("1..%d" % number)
+    return 1 if failed else 0
+
+
+sys.exit(main())
