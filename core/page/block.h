@@ -87,6 +87,18 @@ static inline unsigned runs_of_words(unsigned whole, unsigned order)
 	return (unsigned)runs_in_word(whole, order - WORD_ORDER);
 }
 
+/* relaxed: whoever frees a frame looks at its bit without the lock, at that bit alone */
+static ALWAYS_INLINE void word_set(uint64_t *word, uint64_t bits)
+{
+	__atomic_store_n(word, bits, __ATOMIC_RELAXED);
+}
+
+static inline void words_set(uint64_t *word, unsigned nr, uint64_t bits)
+{
+	for (unsigned i = 0; i < nr; i++)
+		word_set(&word[i], bits);
+}
+
 static inline unsigned count_ones(uint64_t x)
 {
 	x -= (x >> 1) & UINT64_C(0x5555555555555555);

@@ -362,11 +362,23 @@ static NOINLINE bool alloc_slow(struct tmm_pages *pages, tmm_gfp gfp, unsigned o
 	return true;
 }
 
-static void clear_frames(const struct tmm_pages *pages, uint32_t entry, unsigned order)
+static NOINLINE tmm_err lend_cleared(const struct tmm_pages *pages, uint32_t entry,
+                                     unsigned order, tmm_pfn *out_pfn)
 {
+	out_pfn->v = entry & ENTRY_PFN;
 	if (!(entry & ENTRY_FRESH))
-		memset((char *)pages->ram + ((uint64_t)(entry & ENTRY_PFN) << TMM_PAGE_SHIFT),
-		       0, TMM_PAGE_SIZE << order);
+		memset((char *)pages->ram + (out_pfn->v << TMM_PAGE_SHIFT), 0,
+		       TMM_PAGE_SIZE << order);
+	return TMM_OK;
+}
+
+static ALWAYS_INLINE tmm_err lend(const struct tmm_pages *pages, tmm_gfp gfp, uint32_t entry,
+                                  unsigned order, tmm_pfn *out_pfn)
+{
+	if (gfp & TMM_GFP_ZERO)
+		return lend_cleared(pages, entry, order, out_pfn);
+	out_pfn->v = entry & ENTRY_PFN;
+	return TMM_OK;
 }
 
 /* The stack is empty, or there is no stack. */
@@ -377,41 +389,34 @@ static NOINLINE tmm_err alloc_rest(struct tmm_pages *pages, tmm_gfp gfp, unsigne
 
 	if (!alloc_slow(pages, gfp, order, &entry))
 		return TMM_E_NOMEM;
-	if (gfp & TMM_GFP_ZERO)
-		clear_frames(pages, entry, order);
-	out_pfn->v = entry & ENTRY_PFN;
-	return TMM_OK;
+	return lend(pages, gfp, entry, order, out_pfn);
 }
 
-/* The caller's CPU, or NULL where only the slow path can find out. */
-static ALWAYS_INLINE struct page_cpu *page_cpu_fast(const struct tmm_pages *pages)
+/* Where this does not hold, the slow path finds the caller a CPU. */
+static ALWAYS_INLINE bool on_cpu_of(const struct tmm_pages *pages, const struct tmm_cpu *cpu)
 {
-	const struct tmm_cpu *cpu = tmm_port_cpu();
-
-	return likely(cpu && cpu->set == pages->cpus) ? &pages->cpu[cpu->id] : NULL;
+	return likely(cpu && cpu->set == pages->cpus);
 }
 
 static ALWAYS_INLINE tmm_err alloc_run(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
                                        tmm_pfn *out_pfn)
 {
 	tmm_irq irq = tmm_port_irq_save();
-	struct page_cpu *cpu = page_cpu_fast(pages);
+	const struct tmm_cpu *cpu = tmm_port_cpu();
 	struct cpu_zone *cz;
 	struct frame_stack *stack;
 	uint32_t entry;
 
-	if (unlikely(!cpu))
+	if (unlikely(!on_cpu_of(pages, cpu)))
 		goto rest;
-	cz = &cpu->zone[pages->first_choice[gfp % ARRAY_SIZE(pages->first_choice)]];
+	cz = &pages->cpu[cpu->id]
+	              .zone[pages->first_choice[gfp % ARRAY_SIZE(pages->first_choice)]];
 	stack = &cz->stack[stack_of_order[order]];
 	if (unlikely(stack->top == stack->bottom))
 		goto rest;
 	entry = stack_pop(cz, stack);
 	tmm_port_irq_restore(irq);
-	if (gfp & TMM_GFP_ZERO)
-		clear_frames(pages, entry, order);
-	out_pfn->v = entry & ENTRY_PFN;
-	return TMM_OK;
+	return lend(pages, gfp, entry, order, out_pfn);
 rest:
 	tmm_port_irq_restore(irq);
 	return alloc_rest(pages, gfp, order, out_pfn);
@@ -460,7 +465,8 @@ static void check_lent(const struct tmm_pages *pages, uint64_t pfn, unsigned ord
 		if ((pages->info[block_of(pages, p)].home & HOME_MIXED) &&
 		    !run_is_managed(pages, pfn, run))
 			BAD_FREE("a freed frame is lent; this one was never handed over");
-	if (*word_of(pages, pfn) & first_bits(pfn, order))
+	/* relaxed: as in free_run() */
+	if (__atomic_load_n(word_of(pages, pfn), __ATOMIC_RELAXED) & first_bits(pfn, order))
 		BAD_FREE("a frame is freed once; this one is free in its zone");
 }
 
@@ -506,12 +512,12 @@ static ALWAYS_INLINE bool run_in_managed_part(const struct block_info *info, uin
 static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsigned order)
 {
 	tmm_irq irq = tmm_port_irq_save();
-	struct page_cpu *cpu = page_cpu_fast(pages);
+	const struct tmm_cpu *cpu = tmm_port_cpu();
 	struct cpu_zone *cz;
 	struct frame_stack *stack;
 	const struct block_info *info;
 
-	if (unlikely(!cpu || !pfn_valid(pages, (tmm_pfn){pfn})))
+	if (unlikely(!on_cpu_of(pages, cpu) || !pfn_valid(pages, (tmm_pfn){pfn})))
 		goto rest;
 	info = &pages->info[block_of(pages, pfn)];
 	if (unlikely(info->home > HOME_ZONE) && !run_in_managed_part(info, pfn, order))
@@ -521,7 +527,7 @@ static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsign
 	             (__atomic_load_n(word_of(pages, pfn), __ATOMIC_RELAXED) &
 	              first_bits(pfn, order))))
 		goto rest;
-	cz = &cpu->zone[info->home & HOME_ZONE];
+	cz = &pages->cpu[cpu->id].zone[info->home & HOME_ZONE];
 	stack = &cz->stack[stack_of_order[order]];
 	if (unlikely(*recent_of(cz, (uint32_t)pfn) == pfn || stack->top == stack->end))
 		goto rest;

@@ -133,7 +133,7 @@ static unsigned take_in_block(struct tmm_pages *pages, uint64_t block, unsigned 
 		nr = want;
 		starts = lowest_bits(starts, want);
 	}
-	bits->word[w] &= ~runs_from_starts(starts, order);
+	word_set(&bits->word[w], bits->word[w] & ~runs_from_starts(starts, order));
 	out->pfn = block_base(pages, block) + w * 64;
 	out->starts = starts;
 	out->fresh = starts & from_index(info->fresh, w);
@@ -156,7 +156,7 @@ unsigned zone_take_word(struct tmm_pages *pages, struct zone *zone, unsigned ord
 	return nr;
 }
 
-/* WORD_ORDER < order <= BLOCK_ORDER */
+/* WORD_ORDER < order < BLOCK_ORDER */
 static bool take_words(struct tmm_pages *pages, uint64_t block, unsigned order, uint32_t *out)
 {
 	struct block_bits *bits = &pages->bits[block];
@@ -168,8 +168,7 @@ static bool take_words(struct tmm_pages *pages, uint64_t block, unsigned order, 
 	if (!runs)
 		return false;
 	w = (unsigned)__builtin_ctz(runs);
-	for (unsigned i = w; i < w + nr_words; i++)
-		bits->word[i] = 0;
+	words_set(&bits->word[w], nr_words, 0);
 	*out = (uint32_t)(block_base(pages, block) + w * 64);
 	if (info->fresh <= w * 64)
 		*out |= ENTRY_FRESH;
@@ -193,25 +192,44 @@ static bool find_pair(const struct tmm_pages *pages, const struct block_set *set
 	return false;
 }
 
+static void lend_block(struct tmm_pages *pages, struct zone *zone, uint64_t block)
+	TMM_REQUIRES(zone->lock)
+{
+	words_set(pages->bits[block].word, BLOCK_WORDS, 0);
+	pages->info[block].nr_free = 0;
+	pages->info[block].fresh = BLOCK_FRAMES;
+	count_free(zone, zone->nr_free - BLOCK_FRAMES);
+	file_block(pages, zone, block, 0);
+}
+
 static bool take_pair(struct tmm_pages *pages, struct zone *zone, uint32_t *out)
 	TMM_REQUIRES(zone->lock)
 {
 	uint64_t block;
-	uint32_t fresh = ENTRY_FRESH;
 
 	if (!find_pair(pages, &zone->by_longest[LONGEST_WHOLE], &block))
 		return false;
 	*out = (uint32_t)block_base(pages, block);
-	for (uint64_t b = block; b < block + 2; b++) {
-		if (pages->info[b].fresh)
-			fresh = 0;
-		memset(&pages->bits[b], 0, sizeof(pages->bits[b]));
-		pages->info[b].nr_free = 0;
-		pages->info[b].fresh = BLOCK_FRAMES;
-		file_block(pages, zone, b, 0);
-	}
-	*out |= fresh;
-	count_free(zone, zone->nr_free - (1u << TMM_MAX_ORDER));
+	if (!pages->info[block].fresh && !pages->info[block + 1].fresh)
+		*out |= ENTRY_FRESH;
+	lend_block(pages, zone, block);
+	lend_block(pages, zone, block + 1);
+	return true;
+}
+
+/* The least whole block. */
+static bool take_block(struct tmm_pages *pages, struct zone *zone, uint32_t *out)
+	TMM_REQUIRES(zone->lock)
+{
+	const struct block_set *whole = &zone->by_longest[LONGEST_WHOLE];
+	uint64_t block;
+
+	if (block_set_empty(whole))
+		return false;
+	block = block_set_first(whole);
+	*out = (uint32_t)block_base(pages, block) |
+	       (pages->info[block].fresh ? 0 : ENTRY_FRESH);
+	lend_block(pages, zone, block);
 	return true;
 }
 
@@ -222,6 +240,8 @@ bool zone_take_long(struct tmm_pages *pages, struct zone *zone, unsigned order, 
 
 	if (order == TMM_MAX_ORDER)
 		return take_pair(pages, zone, out);
+	if (order == BLOCK_ORDER)
+		return take_block(pages, zone, out);
 	while (!took && find_block(zone, order, &block)) {
 		took = take_words(pages, block, order, out);
 		block_shrinks(pages, zone, block, order, took);
@@ -259,7 +279,7 @@ static ALWAYS_INLINE void give_bits(struct tmm_pages *pages, struct zone *zone, 
 
 	if (unlikely(*word & mask))
 		tmm_port_panic(__FILE__, __LINE__, FREED_TWICE);
-	*word = after;
+	word_set(word, after);
 	info->nr_free = (uint16_t)(info->nr_free + nr);
 	count_free(zone, zone->nr_free + nr);
 	if (info->longest > WORD_ORDER) {
@@ -291,7 +311,7 @@ static void give_block(struct tmm_pages *pages, struct zone *zone, uint64_t bloc
 
 	if (unlikely(info->nr_free))
 		tmm_port_panic(__FILE__, __LINE__, FREED_TWICE);
-	memset(&pages->bits[block], 0xff, sizeof(pages->bits[block]));
+	words_set(pages->bits[block].word, BLOCK_WORDS, UINT64_MAX);
 	info->nr_free = BLOCK_FRAMES;
 	count_free(zone, zone->nr_free + BLOCK_FRAMES);
 	file_block(pages, zone, block, LONGEST_WHOLE);
