@@ -28,7 +28,7 @@ struct tmm_shape {
 		kernel_bytes; /* reserved at 16 MiB (or the first RAM) for the kernel's image */
 	uint64_t min_free_kbytes;    /* 0: Linux's formula */
 	uint32_t overcommit_memory;  /* 0, 1, 2 */
-	uint32_t overcommit_ratio;   /* percent, for mode 2 */
+	uint32_t overcommit_ratio;   /* percent, for mode 2; 0: 50 */
 	uint32_t max_map_count;      /* 0: 65530 */
 	uint32_t fault_around_bytes; /* 0: 65536; most that one file fault maps */
 	uint32_t anon_around_bytes; /* 0: 262144; most that one anonymous fault makes; 4096: one
@@ -52,7 +52,10 @@ TMM_MUST_CHECK tmm_err tmm_machine_init(struct tmm_machine *machine,
                                         const struct tmm_shape *shape, void *ram,
                                         const char **why);
 
-/* Every address space must be gone (asserted).  Gives all memory back and checks that. */
+/*
+ * Every address space, file and mapping must be gone, and every other thread off
+ * its CPU (asserted).  Gives all memory back and checks that.
+ */
 void tmm_machine_fini(struct tmm_machine *machine);
 
 struct tmm_pages *tmm_machine_pages(struct tmm_machine *machine);

@@ -1,7 +1,7 @@
 /*
  * memblock.h - memory before there is a page allocator
  *
- * The firmware says what there is (struct tmm_firmware_map, e820 style);
+ * The firmware says what there is (struct tmm_firmware_range, e820 style);
  * memblock keeps it as two sorted lists of regions, `memory` and `reserved`,
  * serves early allocations from what is memory and not reserved, and at last
  * hands what is still free to the zones.  RAM may start above 0 and have holes.

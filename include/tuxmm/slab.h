@@ -7,8 +7,9 @@
  *
  * Units    sizes in bytes
  * Owning   an object is its borrower's until it is freed to the cache it is of
- * Locks    takes cache->lock (rank SLAB), below it rank ZONE; any context,
- *          sleeps only where gfp lets the page allocator sleep
+ * Locks    the list of caches has rank SLAB, each cache CACHE_NODE, below them
+ *          rank ZONE; any context, sleeps only where gfp lets the page allocator
+ *          sleep
  * Linux    kmem_cache_create(), kmem_cache_alloc(), kmalloc(), /proc/slabinfo
  */
 #ifndef TUXMM_SLAB_H
