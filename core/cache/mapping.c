@@ -183,7 +183,7 @@ static tmm_err batch_read(struct tmm_mapping *mapping, const struct batch *batch
 	void *address[WINDOW_MAX_PAGES];
 
 	for (size_t i = 0; i < batch->nr; i++)
-		address[i] = tmm_page_address(mapping->cache->pages, batch->pfn[i]);
+		address[i] = page_address(mapping->cache->pages, batch->pfn[i]);
 	if (!tmm_port_allow("file_read"))
 		return TMM_E_IO;
 	return mapping->ops->read(mapping->owner, batch->first, batch->nr, address);

@@ -20,7 +20,7 @@ static size_t bytes_in_file(const struct tmm_mapping *mapping, uint64_t index)
 /* Write one pinned page, without the lock. */
 static tmm_err write_page(const struct tmm_mapping *mapping, uint64_t index, tmm_pfn pfn)
 {
-	const void *address = tmm_page_address(mapping->cache->pages, pfn);
+	const void *address = page_address(mapping->cache->pages, pfn);
 	size_t bytes = bytes_in_file(mapping, index);
 
 	if (bytes == 0)
@@ -67,7 +67,7 @@ static tmm_err reread_page(struct tmm_mapping *mapping, uint64_t index, uint64_t
                            uint64_t end, tmm_pfn scratch)
 {
 	struct tmm_cache_system *cache = mapping->cache;
-	char *fresh = tmm_page_address(cache->pages, scratch);
+	char *fresh = page_address(cache->pages, scratch);
 	void *const address[1] = {fresh};
 	uint64_t page_start = index << TMM_PAGE_SHIFT;
 	uint64_t from = max_u64(start, page_start) - page_start;
@@ -81,7 +81,7 @@ static tmm_err reread_page(struct tmm_mapping *mapping, uint64_t index, uint64_t
 	count_add(&cache->nr_read, 1);
 	frame = tree_find(&mapping->tree, index);
 	if (frame != TREE_NONE) {
-		char *page = tmm_page_address(cache->pages, (tmm_pfn){frame});
+		char *page = page_address(cache->pages, (tmm_pfn){frame});
 
 		memcpy(page + from, fresh + from, (size_t)(to - from));
 	}

@@ -17,8 +17,12 @@
  *   I3  no table but the root is empty
  *   I4  nr_tables counts the tables that can be reached
  *   I5  an entry that is not present is 0
+ *   I6  last_leaf is where the tree has it, or unknown
  */
 #include "map/pgtable_impl.h"
+
+/* last_leaf_va when there is none: no table starts there. */
+#define NO_LEAF UINT64_MAX
 
 static tmm_err table_alloc(struct tmm_pgtable *pt, tmm_pfn *out_table)
 {
@@ -36,6 +40,8 @@ static tmm_err table_alloc(struct tmm_pgtable *pt, tmm_pfn *out_table)
 static void table_free(struct tmm_pgtable *pt, tmm_pfn table, unsigned level)
 {
 	TMM_ASSERT(*count_of(pt, table) == 0);
+	if (table.v == pt->last_leaf.v)
+		pt->last_leaf_va = NO_LEAF;
 	if (pt->mmu_ops)
 		pt->mmu_ops->table_free(pt->mmu, table, level);
 	*page_of(pt->pages, table) = (struct page){.kind = PAGE_NONE};
@@ -76,7 +82,7 @@ bool next_leaf_part(const struct tmm_pgtable *pt, uint64_t *va, uint64_t end,
 	while (*va < end) {
 		uint64_t part_end;
 
-		if (!find_table(pt, *va, 1, &out->table, &part_end)) {
+		if (!find_leaf_table(pt, *va, &out->table, &part_end)) {
 			*va = part_end;
 			continue;
 		}
@@ -112,6 +118,8 @@ tmm_err make_leaf_table(struct tmm_pgtable *pt, uint64_t va, tmm_pfn *out_table)
 		}
 		table = frame_of(*entry);
 	}
+	pt->last_leaf = table;
+	pt->last_leaf_va = align_down(va, LEAF_SPAN);
 	*out_table = table;
 	return TMM_OK;
 }
@@ -142,14 +150,14 @@ static uint64_t *leaf_entry(const struct tmm_pgtable *pt, uint64_t va)
 	tmm_pfn table;
 	uint64_t gap_end;
 
-	if (!find_table(pt, va, 1, &table, &gap_end))
+	if (!find_leaf_table(pt, va, &table, &gap_end))
 		return NULL;
 	return &table_at(pt, table)[index_of(va, 1)];
 }
 
 tmm_err tmm_pgtable_init(struct tmm_pgtable *pt, struct tmm_pages *pages)
 {
-	*pt = (struct tmm_pgtable){.pages = pages};
+	*pt = (struct tmm_pgtable){.pages = pages, .last_leaf_va = NO_LEAF};
 	return table_alloc(pt, &pt->root);
 }
 
@@ -189,9 +197,13 @@ tmm_err tmm_pte_set_run(struct tmm_pgtable *pt, tmm_vaddr va, size_t nr, const t
 	tmm_err err;
 
 	TMM_ASSERT((bits & TMM_PTE_PRESENT) && nr >= 1 && nr <= TABLE_ENTRIES - first);
-	err = make_leaf_table(pt, va.v, &table);
-	if (err != TMM_OK)
-		return err;
+	if (likely(is_last_leaf(pt, va.v))) {
+		table = pt->last_leaf;
+	} else {
+		err = make_leaf_table(pt, va.v, &table);
+		if (err != TMM_OK)
+			return err;
+	}
 	entry = &table_at(pt, table)[first];
 	for (size_t i = 0; i < nr; i++) {
 		TMM_ASSERT(entry[i] == 0); /* none was there */
@@ -212,7 +224,7 @@ void tmm_pte_hole(const struct tmm_pgtable *pt, tmm_vaddr va, tmm_vaddr *start, 
 	TMM_ASSERT(start->v <= va.v && va.v < end->v);
 	start->v = max_u64(start->v, base);
 	end->v = min_u64(end->v, base + LEAF_SPAN);
-	if (!find_table(pt, va.v, 1, &table, &gap_end))
+	if (!find_leaf_table(pt, va.v, &table, &gap_end))
 		return;
 	entry = table_at(pt, table);
 	TMM_ASSERT(entry[at] == 0);
@@ -267,6 +279,7 @@ static void table_check(const struct tmm_pgtable *pt, tmm_pfn table, unsigned le
 
 void tmm_pgtable_check(const struct tmm_pgtable *pt)
 {
+	bool last_seen = pt->last_leaf_va == NO_LEAF;
 	uint64_t reached = 0;
 
 	for (unsigned level = 1; level <= LEVELS; level++) {
@@ -283,9 +296,12 @@ void tmm_pgtable_check(const struct tmm_pgtable *pt)
 				continue;
 			}
 			table_check(pt, table, level);
+			last_seen |= level == 1 && table.v == pt->last_leaf.v &&
+			             is_last_leaf(pt, va);
 			reached++;
 			va = align_down(va, span) + span;
 		}
 	}
 	TMM_ASSERT(reached == pt->nr_tables);
+	TMM_ASSERT(last_seen);
 }

@@ -41,7 +41,7 @@ static ALWAYS_INLINE uint64_t entry_end(uint64_t va, unsigned level)
 
 static ALWAYS_INLINE uint64_t *table_at(const struct tmm_pgtable *pt, tmm_pfn frame)
 {
-	return tmm_page_address(pt->pages, frame);
+	return page_address(pt->pages, frame);
 }
 
 static ALWAYS_INLINE tmm_pfn frame_of(uint64_t entry)
@@ -64,11 +64,30 @@ struct leaf_part {
 };
 
 /*
+ * The leaf table that maps va, when it is the one that was last made or added to:
+ * faults come in the neighbourhood of the last one.
+ */
+static ALWAYS_INLINE bool is_last_leaf(const struct tmm_pgtable *pt, uint64_t va)
+{
+	return align_down(va, LEAF_SPAN) == pt->last_leaf_va;
+}
+
+/*
  * The table that maps va at `level`; false when there is none, and *gap_end is
  * then the first address that another table may map.
  */
 bool find_table(const struct tmm_pgtable *pt, uint64_t va, unsigned level, tmm_pfn *out_table,
                 uint64_t *gap_end);
+
+static ALWAYS_INLINE bool find_leaf_table(const struct tmm_pgtable *pt, uint64_t va,
+                                          tmm_pfn *out_table, uint64_t *gap_end)
+{
+	if (likely(is_last_leaf(pt, va))) {
+		*out_table = pt->last_leaf;
+		return true;
+	}
+	return find_table(pt, va, 1, out_table, gap_end);
+}
 
 /* The first leaf table at or after *va within [*va, end); advances *va past it. */
 bool next_leaf_part(const struct tmm_pgtable *pt, uint64_t *va, uint64_t end,

@@ -120,7 +120,7 @@ size_t tmm_pgtable_walk(struct tmm_pgtable *pt, tmm_vaddr va, unsigned access,
 	tmm_pfn table;
 
 	TMM_ASSERT(max >= 1);
-	if (va.v >= VA_END || !find_table(pt, va.v, 1, &table, &gap_end))
+	if (va.v >= VA_END || !find_leaf_table(pt, va.v, &table, &gap_end))
 		return 0;
 	entry = table_at(pt, table);
 	if (!allows(entry[at], access))

@@ -1,8 +1,8 @@
 /*
  * page_system.h - the page allocator's own state, and struct page by number
  *
- * Storeys above use page_of(), page_pfn(), pfn_valid(), pages_low(), count_vm_event()
- * and the pair pages_init(), pages_fini(); the fields are for core/page alone.
+ * Storeys above use page_of(), page_pfn(), page_address(), pfn_valid(), pages_low(),
+ * count_vm_event() and the pair pages_init(), pages_fini(); the fields are for core/page alone.
  */
 #ifndef TUXMM_PAGE_PAGE_SYSTEM_H
 #define TUXMM_PAGE_PAGE_SYSTEM_H
@@ -129,6 +129,12 @@ static inline struct page *page_of(const struct tmm_pages *pages, tmm_pfn pfn)
 {
 	TMM_ASSERT(pfn_valid(pages, pfn));
 	return pages->mem_map + (pfn.v - pages->first_pfn);
+}
+
+/* tmm_page_address() for a frame that is known to be RAM. */
+static inline void *page_address(const struct tmm_pages *pages, tmm_pfn pfn)
+{
+	return (char *)pages->ram + (pfn.v << TMM_PAGE_SHIFT);
 }
 
 static inline tmm_pfn page_pfn(const struct tmm_pages *pages, const struct page *page)

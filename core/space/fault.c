@@ -313,8 +313,7 @@ static bool copy_frame(struct tmm_pages *pages, tmm_pfn from, tmm_pfn *out_copy)
 {
 	if (tmm_pages_alloc(pages, TMM_GFP_HIGHUSER_MOVABLE, 0, out_copy) != TMM_OK)
 		return false;
-	memcpy(tmm_page_address(pages, *out_copy), tmm_page_address(pages, from),
-	       TMM_PAGE_SIZE);
+	memcpy(page_address(pages, *out_copy), page_address(pages, from), TMM_PAGE_SIZE);
 	return true;
 }
 

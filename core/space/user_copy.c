@@ -50,7 +50,7 @@ static bool user_piece(struct tmm_mm *mm, uint64_t addr, size_t bytes, unsigned 
 
 	if (pfn.v == TMM_PFN_NONE.v)
 		return false;
-	out->address = (char *)tmm_page_address(mm->spaces->pages, pfn) + offset;
+	out->address = (char *)page_address(mm->spaces->pages, pfn) + offset;
 	out->bytes = (size_t)min_u64(TMM_PAGE_SIZE - offset, bytes);
 	return true;
 }

@@ -59,6 +59,8 @@ struct tmm_pgtable {
 	struct tmm_pages *pages;
 	tmm_pfn root;
 	uint64_t nr_tables;                /* frames in use, the root among them */
+	tmm_pfn last_leaf;                 /* the leaf table that was last written to */
+	uint64_t last_leaf_va;             /* first address it maps; no such address: none */
 	const struct tmm_mmu_ops *mmu_ops; /* NULL: nobody caches */
 	void *mmu;
 };
