@@ -165,7 +165,7 @@ static uint64_t floor_of(const struct zone *zone, const struct request *request,
 
 /* How many runs may be taken: more than one only of what anybody might take. */
 static size_t batch_of(const struct zone *zone, const struct request *request, uint64_t floor,
-                       size_t batch)
+                       size_t most)
 {
 	uint64_t nr_free = zone_free(zone);
 	uint64_t run = UINT64_C(1) << request->order;
@@ -175,7 +175,7 @@ static size_t batch_of(const struct zone *zone, const struct request *request, u
 		return 0;
 	if (nr_free < common + 2 * run)
 		return 1;
-	return min_u64(batch, (nr_free - common) >> request->order);
+	return min_u64(most, (nr_free - common) >> request->order);
 }
 
 /* A whole word, all of it fresh or nothing of it: loops that compilers make wide. */
@@ -211,24 +211,29 @@ static void push_taken(struct cpu_zone *cz, struct frame_stack *stack,
 	}
 }
 
-/* Fill an empty stack; false when the zone has no such run. */
+/*
+ * Fill an empty stack with at most `most` runs; false when the zone has no such
+ * run.  Words are taken whole where they can be: what is left of one would have
+ * every later refill begin in the middle of a word.
+ */
 static bool refill_words(struct tmm_pages *pages, struct cpu_zone *cz, struct zone *zone,
-                         const struct request *request, struct frame_stack *stack, size_t want)
+                         const struct request *request, struct frame_stack *stack, size_t most)
 {
 	struct taken taken[8];
 	unsigned nr_words = 0;
 	size_t nr = 0;
 
 	lock_take(&zone->lock);
-	while (nr < want && nr_words < ARRAY_SIZE(taken)) {
+	do {
 		unsigned more = zone_take_word(pages, zone, request->order,
-		                               (unsigned)(want - nr), &taken[nr_words]);
+		                               (unsigned)min_u64(most - nr, 64),
+		                               &taken[nr_words]);
 
 		if (!more)
 			break;
 		nr += more;
 		nr_words++;
-	}
+	} while (nr < min_u64(most, stack->batch / 2) && nr_words < ARRAY_SIZE(taken));
 	lock_drop(&zone->lock);
 	while (nr_words > 0)
 		push_taken(cz, stack, &taken[--nr_words]);
@@ -237,13 +242,13 @@ static bool refill_words(struct tmm_pages *pages, struct cpu_zone *cz, struct zo
 }
 
 static bool refill_blocks(struct tmm_pages *pages, struct cpu_zone *cz, struct zone *zone,
-                          struct frame_stack *stack, size_t want)
+                          struct frame_stack *stack, size_t most)
 {
 	uint32_t entry[8];
 	size_t nr = 0;
 
 	lock_take(&zone->lock);
-	while (nr < min_u64(want, ARRAY_SIZE(entry)) &&
+	while (nr < min_u64(most, stack->batch) && nr < ARRAY_SIZE(entry) &&
 	       zone_take_long(pages, zone, BLOCK_ORDER, &entry[nr]))
 		nr++;
 	lock_drop(&zone->lock);
@@ -281,15 +286,16 @@ static bool take_from_zone(struct tmm_pages *pages, struct page_cpu *cpu, struct
 	struct cpu_zone *cz = &cpu->zone[zone->id];
 	unsigned id = stack_of_order[request->order];
 	struct frame_stack *stack = &cz->stack[id];
-	size_t want = batch_of(zone, request, floor, stack->batch);
+	size_t limit = (size_t)(stack->end - stack->bottom);
+	size_t most = batch_of(zone, request, floor, max_u64(limit, 1));
 
-	if (want == 0)
+	if (most == 0)
 		return false;
-	if (stack->bottom == stack->end)
+	if (limit == 0)
 		return take_direct(pages, cpu, zone, request, out);
 	if (stack->top == stack->bottom &&
-	    !(id == STACK_BLOCK ? refill_blocks(pages, cz, zone, stack, want)
-	                        : refill_words(pages, cz, zone, request, stack, want)))
+	    !(id == STACK_BLOCK ? refill_blocks(pages, cz, zone, stack, most)
+	                        : refill_words(pages, cz, zone, request, stack, most)))
 		return false;
 	*out = stack_pop(cz, stack);
 	return true;

@@ -264,7 +264,7 @@ static void set_stacks(struct cpu_zone *cz, uint64_t share)
 
 		stack->top = stack->bottom = bottom;
 		stack->end = bottom + limit;
-		stack->batch = (uint32_t)max_u64(1, min_u64(limit / 2, 64));
+		stack->batch = (uint32_t)min_u64((limit + 1) / 2, 64);
 		bottom += most[s];
 	}
 	memset(cz->recent, 0xff, sizeof(cz->recent)); /* RECENT_NONE */

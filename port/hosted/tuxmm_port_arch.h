@@ -23,7 +23,7 @@ extern bool tmm_port_injecting;
 
 void tmm_port_lock_wait(struct tmm_spinlock *lock);
 void tmm_port_cpu_set(struct tmm_cpu *cpu);
-bool tmm_port_allow_counted(const char *point);
+bool tmm_port_allow_counted(const char *point) __attribute__((cold));
 
 static inline struct tmm_cpu *tmm_port_cpu(void)
 {
