@@ -157,7 +157,7 @@ TEST(every_failure_is_survived)
 			bool all;
 
 			memset(ram, 0, 8 * MB);
-			boot_on(ram, 8 * MB);
+			boot_on(ram, 8 * MB, 1);
 			tmm_inject_nth(n, forever);
 			all = use_everything();
 			failed = tmm_inject_stop();

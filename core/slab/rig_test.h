@@ -18,9 +18,9 @@ static struct {
 	uint64_t free_pages; /* before the first slab */
 } m;
 
-static inline void boot_on(void *ram, uint64_t ram_bytes)
+static inline void boot_on(void *ram, uint64_t ram_bytes, uint32_t nr_cpus)
 {
-	cpu_set_init(&m.cpus, 1);
+	cpu_set_init(&m.cpus, nr_cpus);
 	tmm_memblock_init(&m.memblock, ram);
 	CHECK(tmm_memblock_add(&m.memblock, (tmm_paddr){0}, ram_bytes, 0) == TMM_OK);
 	CHECK(pages_init(&m.pages, &m.memblock, ram, &m.cpus, 0) == TMM_OK);
@@ -30,7 +30,7 @@ static inline void boot_on(void *ram, uint64_t ram_bytes)
 
 static inline void boot(uint64_t ram_bytes)
 {
-	boot_on(test_ram(ram_bytes), ram_bytes);
+	boot_on(test_ram(ram_bytes), ram_bytes, 1);
 }
 
 static inline void halt(void)

@@ -1,0 +1,95 @@
+/*
+ * Real threads on one cache.  Each puts what it borrows into a common table, in
+ * exchange for what another put there, which it checks and gives back.
+ */
+#include <pthread.h>
+
+#include "slab/rig_test.h"
+
+#define NR_THREADS   4u
+#define NR_STEPS     60000u
+#define NR_PLACES    512u
+
+#define SHARED_BYTES 64u /* kmalloc is asked for more: so the size tells whose it is */
+
+struct borrowed {
+	uint64_t size_bytes;
+	uint64_t seal[]; /* the address, as often as fits */
+};
+
+static struct tmm_cache *shared;
+static struct borrowed *table[NR_PLACES];
+static unsigned nr_broken; /* objects that somebody else wrote to */
+
+static struct borrowed *borrow(uint64_t r)
+{
+	size_t bytes = r & 1 ? SHARED_BYTES : SHARED_BYTES + 8 + (r >> 1) % 5000;
+	struct borrowed *object = r & 1 ? tmm_cache_alloc(shared, TMM_GFP_KERNEL)
+	                                : tmm_kmalloc(&m.slabs, bytes, TMM_GFP_KERNEL);
+
+	if (!object)
+		return NULL;
+	object->size_bytes = bytes;
+	for (size_t i = 0; i < bytes / 8 - 1; i++)
+		object->seal[i] = (uintptr_t)object;
+	return object;
+}
+
+static void give_back(struct borrowed *object)
+{
+	size_t bytes;
+
+	if (!object)
+		return;
+	bytes = object->size_bytes;
+	for (size_t i = 0; i < bytes / 8 - 1; i++) {
+		if (object->seal[i] != (uintptr_t)object)
+			__atomic_fetch_add(&nr_broken, 1, __ATOMIC_RELAXED);
+	}
+	if (bytes == SHARED_BYTES)
+		tmm_cache_free(shared, object);
+	else
+		tmm_kfree(&m.slabs, object);
+}
+
+static void *work(void *seed)
+{
+	uint64_t state = *(uint64_t *)seed;
+
+	for (unsigned i = 0; i < NR_STEPS; i++) {
+		uint64_t r = test_random(&state);
+		struct borrowed *mine = borrow(r);
+
+		/* release: its seal goes with it; acquire: so does the other's */
+		give_back(__atomic_exchange_n(&table[(r >> 32) % NR_PLACES], mine,
+		                              __ATOMIC_ACQ_REL));
+		if (r >> 56 == 0)
+			tmm_cache_shrink(shared);
+	}
+	return NULL;
+}
+
+TEST(threads_share_a_cache)
+{
+	pthread_t thread[NR_THREADS];
+	uint64_t seed[NR_THREADS];
+
+	boot_on(test_ram(16 * MB), 16 * MB, NR_THREADS);
+	shared = cache_of_size("shared", SHARED_BYTES);
+	tmm_cpu_exit(cpu_self(&m.cpus)); /* one for each thread */
+	nr_broken = 0;
+	for (unsigned i = 0; i < NR_THREADS; i++) {
+		seed[i] = test_seed() + i;
+		CHECK(pthread_create(&thread[i], NULL, work, &seed[i]) == 0);
+	}
+	for (unsigned i = 0; i < NR_THREADS; i++)
+		pthread_join(thread[i], NULL);
+	CHECK(nr_broken == 0);
+	tmm_slab_check(&m.slabs);
+	for (unsigned i = 0; i < NR_PLACES; i++) {
+		give_back(table[i]);
+		table[i] = NULL;
+	}
+	CHECK(shared->nr_lent == 0);
+	halt();
+}
