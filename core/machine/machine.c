@@ -61,6 +61,33 @@ static bool around_is_valid(uint32_t bytes)
 	return !bytes || (is_power_of_two(bytes) && bytes >= TMM_PAGE_SIZE);
 }
 
+/* What this core does not know to make yet. */
+static const char *unknown_kind(const struct tmm_shape *shape)
+{
+	if (shape->nr_nodes > 1)
+		return "nr_nodes is not 1";
+	for (uint32_t cpu = 0; cpu < shape->nr_cpus; cpu++)
+		if (shape->cpu_node[cpu] != 0)
+			return "cpu_node names a node that the machine does not have";
+	if (shape->memory_model != TMM_MEMORY_FLAT || shape->section_bytes)
+		return "memory_model is not TMM_MEMORY_FLAT, which has no sections";
+	if (shape->geometry != TMM_GEOMETRY_X86_64)
+		return "geometry is not TMM_GEOMETRY_X86_64";
+	if (shape->max_order && shape->max_order != TMM_MAX_ORDER)
+		return "max_order is neither 0 nor 10";
+	if (shape->lowmem_bytes)
+		return "lowmem_bytes is not 0";
+	if (shape->kernelcore_bytes || shape->movablecore_bytes)
+		return "kernelcore_bytes or movablecore_bytes is not 0";
+	if (shape->nr_cma)
+		return "nr_cma is not 0";
+	if (shape->watermark_scale_factor)
+		return "watermark_scale_factor is not 0";
+	if (shape->stack_high_pages || shape->stack_batch_pages)
+		return "stack_high_pages or stack_batch_pages is not 0";
+	return NULL;
+}
+
 /* What is wrong with the shape, or NULL. */
 static const char *shape_fault(const struct tmm_shape *shape)
 {
@@ -76,6 +103,8 @@ static const char *shape_fault(const struct tmm_shape *shape)
 		return "fault_around_bytes is neither 0 nor a power of two of at least 4096";
 	if (!around_is_valid(shape->anon_around_bytes))
 		return "anon_around_bytes is neither 0 nor a power of two of at least 4096";
+	if (unknown_kind(shape))
+		return unknown_kind(shape);
 	return map_fault(shape);
 }
 

@@ -19,6 +19,34 @@
 #include <tuxmm/slab.h>
 #include <tuxmm/space.h>
 
+/* How struct page is found by frame number. */
+enum tmm_memory_model {
+	TMM_MEMORY_FLAT,          /* one array from the first frame to the last */
+	TMM_MEMORY_DISCONTIGUOUS, /* one array for each node */
+	TMM_MEMORY_SPARSE         /* one array for each section with RAM */
+};
+
+/* Page tables; tasks run on TMM_GEOMETRY_X86_64 only. */
+enum tmm_geometry {
+	TMM_GEOMETRY_X86_64,      /* 4 levels, 47 bits for tasks */
+	TMM_GEOMETRY_X86_64_LA57, /* 5 levels */
+	TMM_GEOMETRY_X86_32,      /* 2 levels, 4 GiB of physical addresses */
+	TMM_GEOMETRY_X86_PAE      /* 3 levels, 64 GiB */
+};
+
+/* An area that the contiguous memory allocator keeps; it must be one piece of free RAM. */
+#define TMM_MAX_CMA_AREAS 8u
+struct tmm_cma_spec {
+	const char *name;
+	uint64_t size_bytes;
+	uint64_t base;          /* its address; 0: anywhere */
+	uint64_t limit;         /* ends at or below this address; 0: anywhere */
+	uint64_t align_bytes;   /* a power of two; 0: that of a block */
+	uint32_t order_per_bit; /* granularity: 2^order frames */
+	uint32_t node;          /* TMM_NODE_ANY: whichever has room */
+};
+
+/* Zeroes mean what Linux does by itself, but for the map and the number of CPUs. */
 struct tmm_shape {
 	const struct tmm_firmware_range *firmware_map;
 	size_t nr_ranges;
@@ -33,6 +61,27 @@ struct tmm_shape {
 	uint32_t fault_around_bytes; /* 0: 65536; most that one file fault maps */
 	uint32_t anon_around_bytes; /* 0: 262144; most that one anonymous fault makes; 4096: one
 	                               page */
+
+	/* Nodes: ranges of the map say which node they are on. */
+	uint32_t nr_nodes; /* 0: 1; at most TMM_MAX_NODES */
+	uint8_t cpu_node[TMM_MAX_CPUS];
+	uint8_t distance[TMM_MAX_NODES][TMM_MAX_NODES]; /* from, to; 0: 10 to itself, else 20 */
+
+	/* Frames. */
+	enum tmm_memory_model memory_model;
+	enum tmm_geometry geometry;
+	uint64_t section_bytes;     /* of TMM_MEMORY_SPARSE: a power of two; 0: 128 MiB */
+	uint32_t max_order;         /* longest run: 2^max_order frames, 9..18; 0: 10 */
+	uint64_t lowmem_bytes;      /* frames above have no address (HIGHMEM); 0: all have */
+	uint64_t kernelcore_bytes;  /* what is not MOVABLE; 0: no limit */
+	uint64_t movablecore_bytes; /* what is MOVABLE */
+	struct tmm_cma_spec cma[TMM_MAX_CMA_AREAS];
+	uint32_t nr_cma;
+
+	/* When memory is short. */
+	uint32_t watermark_scale_factor; /* 1/10000 of a zone between marks; 0: 10 */
+	uint32_t stack_high_pages;  /* single frames a CPU keeps of a zone; 0: by its size */
+	uint32_t stack_batch_pages; /* taken or given back at a time; 0: by stack_high */
 };
 
 /* Size and alignment (64) of the struct the caller provides. */

@@ -19,6 +19,7 @@
 
 #define TMM_MAX_ORDER 10u /* longest run: 2^10 frames, 4 MiB */
 #define TMM_NR_ORDERS (TMM_MAX_ORDER + 1)
+#define TMM_MAX_NODES 16u
 
 enum tmm_zone_id {
 	TMM_ZONE_DMA,    /* below 16 MiB */
@@ -33,26 +34,37 @@ enum tmm_zone_id {
  */
 typedef uint32_t tmm_gfp;
 
-#define TMM_GFP_DMA              (1u << 0) /* only ZONE_DMA */
-#define TMM_GFP_DMA32            (1u << 1) /* ZONE_DMA32 or below */
-#define TMM_GFP_MOVABLE          (1u << 2) /* the owner can move it */
-#define TMM_GFP_RECLAIMABLE      (1u << 3) /* a shrinker can free it */
-#define TMM_GFP_HIGH             (1u << 4) /* may dig into half of the min reserve */
-#define TMM_GFP_IO               (1u << 5) /* reclaim may start I/O */
-#define TMM_GFP_FS               (1u << 6) /* reclaim may call the file system */
-#define TMM_GFP_DIRECT_RECLAIM   (1u << 7) /* the caller may sleep and reclaim */
-#define TMM_GFP_KSWAPD           (1u << 8) /* wake background reclaim when low */
-#define TMM_GFP_ZERO             (1u << 9) /* contents read as zeroes */
-#define TMM_GFP_NORETRY          (1u << 10)
-#define TMM_GFP_NOFAIL           (1u << 11)
-#define TMM_GFP_NOWARN           (1u << 12)
-#define TMM_GFP_MEMALLOC         (1u << 13) /* ignore watermarks: frees more than it takes */
+#define TMM_GFP_DMA              (1u << 0)  /* only ZONE_DMA */
+#define TMM_GFP_DMA32            (1u << 1)  /* ZONE_DMA32 or below */
+#define TMM_GFP_HIGHMEM          (1u << 2)  /* frames without an address will do */
+#define TMM_GFP_MOVABLE          (1u << 3)  /* the owner can move it */
+#define TMM_GFP_RECLAIMABLE      (1u << 4)  /* a shrinker can free it */
+#define TMM_GFP_THISNODE         (1u << 5)  /* from the asked node or not at all */
+#define TMM_GFP_HIGH             (1u << 6)  /* may dig into half of the min reserve */
+#define TMM_GFP_IO               (1u << 7)  /* reclaim may start I/O */
+#define TMM_GFP_FS               (1u << 8)  /* reclaim may call the file system */
+#define TMM_GFP_DIRECT_RECLAIM   (1u << 9)  /* the caller may sleep and reclaim */
+#define TMM_GFP_KSWAPD           (1u << 10) /* wake background reclaim when low */
+#define TMM_GFP_ZERO             (1u << 11) /* contents read as zeroes */
+#define TMM_GFP_NORETRY          (1u << 12) /* reclaim once, then give up */
+#define TMM_GFP_RETRY_MAYFAIL    (1u << 13) /* try hard, but kill nobody for it */
+#define TMM_GFP_NOFAIL           (1u << 14) /* wait for as long as it takes */
+#define TMM_GFP_NOWARN           (1u << 15) /* no report of a failure */
+#define TMM_GFP_MEMALLOC         (1u << 16) /* ignore watermarks: frees more than it takes */
+#define TMM_GFP_NOMEMALLOC       (1u << 17) /* never below the watermarks, MEMALLOC or not */
 
 #define TMM_GFP_NOWAIT           TMM_GFP_KSWAPD
 #define TMM_GFP_ATOMIC           (TMM_GFP_HIGH | TMM_GFP_KSWAPD)
-#define TMM_GFP_KERNEL           (TMM_GFP_DIRECT_RECLAIM | TMM_GFP_KSWAPD | TMM_GFP_IO | TMM_GFP_FS)
+#define TMM_GFP_RECLAIM          (TMM_GFP_DIRECT_RECLAIM | TMM_GFP_KSWAPD)
+#define TMM_GFP_NOIO             TMM_GFP_RECLAIM
+#define TMM_GFP_NOFS             (TMM_GFP_RECLAIM | TMM_GFP_IO)
+#define TMM_GFP_KERNEL           (TMM_GFP_RECLAIM | TMM_GFP_IO | TMM_GFP_FS)
 #define TMM_GFP_USER             TMM_GFP_KERNEL
-#define TMM_GFP_HIGHUSER_MOVABLE (TMM_GFP_USER | TMM_GFP_MOVABLE)
+#define TMM_GFP_HIGHUSER         (TMM_GFP_USER | TMM_GFP_HIGHMEM)
+#define TMM_GFP_HIGHUSER_MOVABLE (TMM_GFP_HIGHUSER | TMM_GFP_MOVABLE)
+#define TMM_GFP_TRANSHUGE_LIGHT                                                                \
+	((TMM_GFP_HIGHUSER_MOVABLE | TMM_GFP_NOMEMALLOC | TMM_GFP_NOWARN) & ~TMM_GFP_RECLAIM)
+#define TMM_GFP_TRANSHUGE (TMM_GFP_TRANSHUGE_LIGHT | TMM_GFP_DIRECT_RECLAIM)
 
 struct tmm_pages; /* fields: core/page/page_system.h */
 
