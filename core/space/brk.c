@@ -44,11 +44,11 @@ static bool grow(struct tmm_mm *mm, uint64_t from, uint64_t to)
 static bool shrink(struct tmm_mm *mm, uint64_t from, uint64_t to)
 {
 	/* Something that reaches over the old break is not the heap's. */
-	const struct vma *vma = find_overlap(mm, to, from);
+	struct vma *vma = find_overlap(mm, to, from);
 
-	if (!vma || mm_may_unmap(mm, to, from) != TMM_OK || !mm_prepare(mm, 2))
+	if (!vma || mm_may_unmap(mm, vma, to, from) != TMM_OK || !mm_prepare(mm, 2))
 		return false;
-	mm_unmap(mm, to, from);
+	mm_unmap(mm, vma, to, from);
 	return true;
 }
 

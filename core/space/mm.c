@@ -74,7 +74,7 @@ void tmm_mm_put(struct tmm_mm *mm)
 		return;
 	unlist(mm);
 	lock_take(&mm->lock);
-	mm_unmap(mm, 0, mm->layout.task_size);
+	mm_unmap(mm, find_vma(mm, 0), 0, mm->layout.task_size);
 	mm_unprepare(mm);
 	lock_drop(&mm->lock);
 	TMM_ASSERT(mm->total_pages == 0 && mm->rss_pages[TMM_RSS_ANON] == 0);

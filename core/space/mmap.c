@@ -26,6 +26,7 @@ struct plan {
 	uint64_t nr_pages;
 	uint64_t commit_pages; /* to be promised for it */
 	uint64_t kept_pages;   /* and of promises to what it replaces, taken over */
+	struct vma *first;     /* the first area that ends above its start, or NULL */
 };
 
 static tmm_err check_private_file(struct plan *plan, const struct tmm_file_spec *file)
@@ -141,8 +142,9 @@ static tmm_err check_request(struct tmm_mm *mm, struct plan *plan)
 	if (err != TMM_OK)
 		return err;
 	plan->want.end = plan->want.start + length;
-	if ((plan->map_flags & TMM_MAP_FIXED_NOREPLACE) &&
-	    find_overlap(mm, plan->want.start, plan->want.end))
+	plan->first = find_vma(mm, plan->want.start);
+	if ((plan->map_flags & TMM_MAP_FIXED_NOREPLACE) && plan->first &&
+	    plan->first->start < plan->want.end)
 		return TMM_E_EXIST;
 	err = set_flags(mm, plan);
 	if (err != TMM_OK)
@@ -151,13 +153,14 @@ static tmm_err check_request(struct tmm_mm *mm, struct plan *plan)
 }
 
 /* Pages of areas in the range, and of them those that memory is promised for. */
-static void count_replaced(const struct tmm_mm *mm, const struct vma *want, uint64_t *out_pages,
+static void count_replaced(const struct plan *plan, uint64_t *out_pages,
                            uint64_t *out_committed)
 {
+	const struct vma *want = &plan->want;
 	uint64_t pages = 0, committed = 0;
 
-	for (const struct vma *vma = find_overlap(mm, want->start, want->end);
-	     vma && vma->start < want->end; vma = vma_next(vma)) {
+	for (const struct vma *vma = plan->first; vma && vma->start < want->end;
+	     vma = vma_next(vma)) {
 		uint64_t nr = (min_u64(vma->end, want->end) -
 		               max_u64(vma->start, want->start)) >>
 		              TMM_PAGE_SHIFT;
@@ -174,11 +177,11 @@ static tmm_err check_memory(struct tmm_mm *mm, struct plan *plan)
 {
 	struct vma *want = &plan->want;
 	uint64_t pages, replaced;
-	tmm_err err = mm_may_unmap(mm, want->start, want->end);
+	tmm_err err = mm_may_unmap(mm, plan->first, want->start, want->end);
 
 	if (err != TMM_OK)
 		return err;
-	count_replaced(mm, want, &pages, &replaced);
+	count_replaced(plan, &pages, &replaced);
 	if (!mm_may_expand(mm, want->flags, plan->nr_pages - pages))
 		return TMM_E_NOMEM;
 	if ((plan->map_flags & TMM_MAP_NORESERVE) &&
@@ -214,8 +217,7 @@ static tmm_err map_locked(struct tmm_mm *mm, struct plan *plan)
 	if (made)
 		want->file = made;
 	space_keep(mm->spaces, plan->kept_pages); /* unmapping takes them back */
-	mm_unmap(mm, want->start, want->end);
-	vma_add(mm, want);
+	vma_add(mm, want, mm_unmap(mm, plan->first, want->start, want->end));
 	mm_account(mm, want->flags, plan->nr_pages);
 	if (made)
 		tmm_file_put(made); /* the area has its own */

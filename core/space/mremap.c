@@ -109,7 +109,7 @@ static tmm_err grow_in_place(struct remap *remap, uint64_t delta)
 	more.start = remap->vma->end;
 	more.end = more.start + delta;
 	more.pgoff = vma_pgoff_at(remap->vma, more.start);
-	vma_add(mm, &more); /* joins the area, so it needs no memory */
+	vma_add(mm, &more, vma_next(remap->vma)); /* joins the area, so it needs no memory */
 	mm_account(mm, more.flags, delta >> TMM_PAGE_SHIFT);
 	remap->new_addr = remap->addr;
 	if (more.flags & VM_LOCKED) {
@@ -203,14 +203,15 @@ static tmm_err move(struct remap *remap)
 	err = carry_leaves(remap, remap->old_length);
 	if (err != TMM_OK)
 		return err;
-	vma_add(mm, &want);
+	vma_add(mm, &want, find_vma(mm, want.start));
 	mm_account(mm, want.flags, remap->new_length >> TMM_PAGE_SHIFT);
 	if (remap->flags & TMM_MREMAP_DONTUNMAP) {
 		leave_empty(remap);
 	} else if (nr_old) {
 		if (want.flags & VM_ACCOUNT)
 			space_keep(mm->spaces, nr_old); /* unmapping takes it back */
-		mm_unmap(mm, remap->addr, remap->addr + remap->old_length);
+		mm_unmap(mm, find_vma(mm, remap->addr), remap->addr,
+		         remap->addr + remap->old_length);
 	}
 	if (want.flags & VM_LOCKED) {
 		remap->populate_start = want.start + remap->old_length;
@@ -251,9 +252,12 @@ static tmm_err remap_to(struct remap *remap)
 	if (err != TMM_OK)
 		return err;
 	if (fixed)
-		mm_unmap(mm, remap->new_addr, remap->new_addr + remap->new_length);
+		mm_unmap(mm, find_vma(mm, remap->new_addr), remap->new_addr,
+		         remap->new_addr + remap->new_length);
 	if (remap->old_length > remap->new_length) {
-		mm_unmap(mm, remap->addr + remap->new_length, remap->addr + remap->old_length);
+		uint64_t cut = remap->addr + remap->new_length;
+
+		mm_unmap(mm, find_vma(mm, cut), cut, remap->addr + remap->old_length);
 		remap->old_length = remap->new_length;
 	}
 	/* Either may have cut the area, and what is only copied may be gone. */

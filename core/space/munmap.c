@@ -6,10 +6,9 @@
  */
 #include "space/vma.h"
 
-tmm_err mm_may_unmap(const struct tmm_mm *mm, uint64_t start, uint64_t end)
+tmm_err mm_may_unmap(const struct tmm_mm *mm, const struct vma *vma, uint64_t start,
+                     uint64_t end)
 {
-	const struct vma *vma = find_overlap(mm, start, end);
-
 	/* Only a cut out of the middle leaves one area more than there was. */
 	if (vma && vma->start < start && end < vma->end &&
 	    mm->areas.nr_ranges >= mm->spaces->config.max_map_count)
@@ -17,9 +16,9 @@ tmm_err mm_may_unmap(const struct tmm_mm *mm, uint64_t start, uint64_t end)
 	return TMM_OK;
 }
 
-void mm_unmap(struct tmm_mm *mm, uint64_t start, uint64_t end)
+struct vma *mm_unmap(struct tmm_mm *mm, struct vma *vma, uint64_t start, uint64_t end)
 {
-	struct vma *vma = find_overlap(mm, start, end), *next;
+	struct vma *next;
 
 	if (vma && vma->start < start)
 		vma = vma_split(vma, start);
@@ -33,10 +32,12 @@ void mm_unmap(struct tmm_mm *mm, uint64_t start, uint64_t end)
 			space_uncommit(mm->spaces, vma_pages(vma));
 		vma_drop(vma);
 	}
+	return vma;
 }
 
 tmm_err mm_munmap(struct tmm_mm *mm, uint64_t addr, uint64_t length)
 {
+	struct vma *vma;
 	uint64_t end;
 	tmm_err err;
 
@@ -46,12 +47,13 @@ tmm_err mm_munmap(struct tmm_mm *mm, uint64_t addr, uint64_t length)
 	end = addr + align_up(length, TMM_PAGE_SIZE);
 	if (end == addr)
 		return TMM_E_INVAL;
-	err = mm_may_unmap(mm, addr, end);
+	vma = find_vma(mm, addr);
+	err = mm_may_unmap(mm, vma, addr, end);
 	if (err != TMM_OK)
 		return err;
 	if (!mm_prepare(mm, 2))
 		return TMM_E_NOMEM;
-	mm_unmap(mm, addr, end);
+	mm_unmap(mm, vma, addr, end);
 	return TMM_OK;
 }
 

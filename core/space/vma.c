@@ -145,9 +145,8 @@ static void adopt_family(struct vma *vma, const struct vma *other)
 		vma->anon_family = other->anon_family;
 }
 
-struct vma *vma_add(struct tmm_mm *mm, const struct vma *want)
+struct vma *vma_add(struct tmm_mm *mm, const struct vma *want, struct vma *next)
 {
-	struct vma *next = find_vma(mm, want->start);
 	struct joinable join = joinable(want, next ? vma_prev(next) : mm_last_vma(mm), next);
 
 	if (join.left) {

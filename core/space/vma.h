@@ -57,10 +57,11 @@ void mm_unprepare(struct tmm_mm *mm);
 
 /*
  * A new area with the bounds, flags, file, pgoff and family of *want: its
- * neighbours grow where they can join it.  Prepared: 1.  The file's reference is
- * taken here.  Returns the area that now covers it.
+ * neighbours grow where they can join it; next is the one above, or NULL.
+ * Prepared: 1.  The file's reference is taken here.  Returns the area that now
+ * covers it.
  */
-struct vma *vma_add(struct tmm_mm *mm, const struct vma *want);
+struct vma *vma_add(struct tmm_mm *mm, const struct vma *want, struct vma *next);
 
 /* The same, but it stays by itself. */
 struct vma *vma_insert(struct tmm_mm *mm, const struct vma *want);
@@ -104,13 +105,17 @@ TMM_MUST_CHECK tmm_err mm_place(const struct tmm_mm *mm, uint64_t hint, uint64_t
 /* munmap.c */
 
 /*
+ * The two want the first area that ends above start, or NULL, as find_vma() has
+ * it, so that one search serves a whole call.
+ *
  * May [start, end) be unmapped?  TMM_E_NOMEM: cutting it out of one area would
  * make one too many.
  */
-TMM_MUST_CHECK tmm_err mm_may_unmap(const struct tmm_mm *mm, uint64_t start, uint64_t end);
+TMM_MUST_CHECK tmm_err mm_may_unmap(const struct tmm_mm *mm, const struct vma *vma,
+                                    uint64_t start, uint64_t end);
 
-/* Unmap; allowed, and prepared: 2. */
-void mm_unmap(struct tmm_mm *mm, uint64_t start, uint64_t end);
+/* Unmap; allowed, and prepared: 2.  Returns the first area above the range, or NULL. */
+struct vma *mm_unmap(struct tmm_mm *mm, struct vma *vma, uint64_t start, uint64_t end);
 
 /* munmap(2), with mm->lock held. */
 TMM_MUST_CHECK tmm_err mm_munmap(struct tmm_mm *mm, uint64_t addr, uint64_t length);
