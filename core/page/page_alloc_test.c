@@ -173,7 +173,7 @@ TEST(zeroed_frames_read_as_zeroes)
 	tmm_pages_check(pages);
 }
 
-/* Both ways in: the word for merely fresh is on the entry, whatever lent it before. */
+/* 64 frames, dirtied as runs of every order, then lent one by one: each must be cleared. */
 TEST(a_frame_lent_as_part_of_a_run_is_not_fresh)
 {
 	struct tmm_pages *pages = rig_exact(&rig, 0, 64);

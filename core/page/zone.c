@@ -266,7 +266,10 @@ static NOINLINE void raise_longest(struct tmm_pages *pages, struct zone *zone, u
 	file_block(pages, zone, block, longest);
 }
 
-/* `run` is a bit of the only run in mask, or mask is several and any may be longer now. */
+/*
+ * Set mask in pfn's word: nr frames.  one_run: they are one aligned run that pfn is
+ * in, and only the group around it can have become whole; else look everywhere.
+ */
 static ALWAYS_INLINE void give_bits(struct tmm_pages *pages, struct zone *zone, uint64_t pfn,
                                     uint64_t mask, unsigned nr, bool one_run)
 	TMM_REQUIRES(zone->lock)

@@ -75,11 +75,17 @@ struct tmm_pages; /* fields: core/page/page_system.h */
  *   TMM_OK       *out_pfn is the first frame
  *   TMM_E_NOMEM  no free run is that long above the watermark gfp may reach
  *   TMM_E_INVAL  order > TMM_MAX_ORDER
+ * With TMM_GFP_DIRECT_RECLAIM a request that cannot be served reclaims and tries
+ * again as long as that frees something; being called for it where
+ * tmm_port_may_sleep() says no panics.  TMM_GFP_NOFAIL panics where it would fail.
  */
 TMM_MUST_CHECK tmm_err tmm_pages_alloc(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
                                        tmm_pfn *out_pfn);
 
-/* Give a run back.  A (pfn, order) that is not lent is the caller's bug: panics. */
+/*
+ * Give a run back.  A (pfn, order) that is not lent is the caller's bug: panics, at
+ * once where this CPU can see it (core/page/page_alloc.c says what it can).
+ */
 void tmm_pages_free(struct tmm_pages *pages, tmm_pfn pfn, unsigned order);
 
 /*
@@ -96,7 +102,7 @@ void tmm_pages_free_bulk(struct tmm_pages *pages, size_t nr, const tmm_pfn *pfns
 void *tmm_page_address(const struct tmm_pages *pages, tmm_pfn pfn);
 tmm_pfn tmm_virt_to_pfn(const struct tmm_pages *pages, const void *address);
 
-/* Empty every stack of the calling CPU into the zones. */
+/* Empty every stack of the calling CPU into the zones; other CPUs' stay filled. */
 void tmm_pages_drain(struct tmm_pages *pages);
 
 /*
