@@ -223,6 +223,21 @@ uint64_t tmm_cache_dirty_pages(const struct tmm_cache_system *cache)
 	return count_read(&cache->nr_dirty);
 }
 
+uint64_t tmm_cache_shmem_pages(struct tmm_cache_system *cache)
+{
+	uint64_t pages = 0;
+
+	lock_take(&cache->lock);
+	list_for_each (node, &cache->mappings) {
+		const struct tmm_mapping *mapping = list_entry(node, struct tmm_mapping, link);
+
+		if (!mapping->ops->write)
+			pages += mapping->nr_pages;
+	}
+	lock_drop(&cache->lock);
+	return pages;
+}
+
 uint64_t cache_mapped_pages(const struct tmm_cache_system *cache)
 {
 	return count_read(&cache->nr_mapped);

@@ -188,6 +188,7 @@ static struct tmm_mm *space_of(struct tmm_machine *machine)
  *   600000    heap   |wwww----|      4 of 8 pages written
  *   ...       mmap   |w-------|      1 of 8
  *   mmap      none   |--|            PROT_NONE
+ *   mmap      shared |w-|
  *   7ffff...  stack  |--w|
  */
 static void use_memory(struct tmm_mm *mm)
@@ -205,6 +206,10 @@ static void use_memory(struct tmm_mm *mm)
 	request.prot = TMM_PROT_NONE;
 	request.length = 8192;
 	CHECK(tmm_mm_mmap(mm, &request, &addr) == TMM_OK);
+	request.prot = TMM_PROT_READ | TMM_PROT_WRITE;
+	request.flags = TMM_MAP_SHARED | TMM_MAP_ANONYMOUS;
+	CHECK(tmm_mm_mmap(mm, &request, &addr) == TMM_OK);
+	CHECK(tmm_mm_fault(mm, addr, TMM_ACCESS_WRITE) == TMM_FAULT_OK);
 	CHECK(tmm_mm_map_stack(mm, UINT64_C(0x7ffffffef000), 3 * 4096, false) == TMM_OK);
 	CHECK(tmm_mm_fault(mm, UINT64_C(0x7ffffffeefff), TMM_ACCESS_WRITE) == TMM_FAULT_OK);
 }
@@ -214,7 +219,7 @@ TEST(status_smaps_and_meminfo_count_the_same_pages)
 	struct tmm_machine *machine = boot();
 	struct tmm_mm *mm = space_of(machine);
 	const struct tmm_task_id id = {.name = "a task", .state = 'R', .pid = 7, .threads = 1};
-	uint64_t size, rss, anon, tables;
+	uint64_t size, rss, anon, shmem, tables;
 
 	use_memory(mm);
 	begin();
@@ -222,7 +227,7 @@ TEST(status_smaps_and_meminfo_count_the_same_pages)
 	size = sum_of("Size:");
 	rss = sum_of("Rss:");
 	anon = sum_of("Anonymous:");
-	CHECK(rss == anon && anon == sum_of("Private_Dirty:") + sum_of("Private_Clean:"));
+	CHECK(rss == sum_of("Private_Dirty:") + sum_of("Private_Clean:"));
 	CHECK(sum_of("Pss:") == rss);
 	begin();
 	tmm_view_status(mm, &id, &sink);
@@ -230,11 +235,14 @@ TEST(status_smaps_and_meminfo_count_the_same_pages)
 	              49) == 0);
 	CHECK(sum_of("VmSize:") == size && sum_of("VmRSS:") == rss);
 	CHECK(sum_of("RssAnon:") == anon && sum_of("VmHWM:") >= rss);
+	shmem = sum_of("RssShmem:");
+	CHECK(shmem > 0 && anon + shmem == rss);
 	CHECK(sum_of("VmStk:") == 12);
 	tables = sum_of("VmPTE:");
 	begin();
 	tmm_view_meminfo(machine, &sink);
 	CHECK(sum_of("AnonPages:") == anon);
+	CHECK(sum_of("Shmem:") == shmem && sum_of("Cached:") == shmem);
 	CHECK(sum_of("PageTables:") == tables + 4); /* and the root */
 	check_free_pages_agree(machine);
 	tmm_check(machine);
@@ -242,6 +250,7 @@ TEST(status_smaps_and_meminfo_count_the_same_pages)
 	begin();
 	tmm_view_meminfo(machine, &sink);
 	CHECK(sum_of("AnonPages:") == 0 && sum_of("PageTables:") == 0);
+	CHECK(sum_of("Shmem:") == 0 && sum_of("Cached:") == 0);
 	CHECK(sum_of("Committed_AS:") == 0);
 	tmm_machine_fini(machine);
 }
@@ -264,12 +273,13 @@ TEST(maps_lists_every_area_in_order)
 		CHECK(start >= last && end > start);
 		last = end;
 	}
-	CHECK(lines == 4);
+	CHECK(lines == 5);
 	CHECK(strncmp(text,
 	              "00600000-00608000 rw-p 00000000 00:00 0                          "
 	              "        [heap]\n",
 	              80) == 0);
 	CHECK(strstr(text, " ---p 00000000 00:00 0 \n"));
+	CHECK(strstr(text, " rw-s 00000000 00:01 ") && strstr(text, " /dev/zero (deleted)\n"));
 	CHECK(strstr(text,
 	             "7ffffffef000 rw-p 00000000 00:00 0                          [stack]\n"));
 	tmm_mm_put(mm);

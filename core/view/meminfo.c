@@ -47,12 +47,13 @@ static uint64_t takeable(uint64_t pages, uint64_t low)
 static uint64_t available_pages(const struct snapshot *snapshot, uint64_t free_pages)
 {
 	uint64_t reserve = 0, low = 0, available;
+	uint64_t files = snapshot->cache_pages - snapshot->cache_shmem_pages;
 
 	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
 		reserve += zone_reserve(&snapshot->zone[z].info);
 		low += snapshot->zone[z].info.watermark_low;
 	}
-	available = free_pages + takeable(snapshot->cache_pages, low) +
+	available = free_pages + takeable(files, low) +
 	            takeable(snapshot->slab_reclaimable_pages, low);
 	return available > reserve ? available - reserve : 0;
 }
@@ -119,7 +120,7 @@ void print_meminfo(struct printer *printer, const struct snapshot *snapshot)
 	row(printer, "Writeback", 0);
 	page_row(printer, "AnonPages", space->anon_pages);
 	page_row(printer, "Mapped", space->mapped_pages);
-	row(printer, "Shmem", 0);
+	page_row(printer, "Shmem", snapshot->cache_shmem_pages);
 	print_slab(printer, snapshot);
 	row(printer, "KernelStack", 0);
 	page_row(printer, "PageTables", space->table_pages);

@@ -33,7 +33,7 @@ void snapshot_take(struct tmm_machine *machine, struct snapshot *out)
 {
 	struct tmm_pages *pages = tmm_machine_pages(machine);
 	struct tmm_slab_system *slabs = tmm_machine_slabs(machine);
-	const struct tmm_cache_system *cache = tmm_machine_cache(machine);
+	struct tmm_cache_system *cache = tmm_machine_cache(machine);
 	const struct tmm_memblock *mb = tmm_machine_memblock(machine);
 
 	for (unsigned z = 0; z < TMM_NR_ZONES; z++)
@@ -45,6 +45,7 @@ void snapshot_take(struct tmm_machine *machine, struct snapshot *out)
 	out->slab_unreclaimable_pages = tmm_slab_pages(slabs, false);
 	out->cache_pages = tmm_cache_pages(cache);
 	out->cache_dirty_pages = tmm_cache_dirty_pages(cache);
+	out->cache_shmem_pages = tmm_cache_shmem_pages(cache);
 	out->cache_read_pages = tmm_cache_pages_read(cache);
 	out->cache_written_pages = tmm_cache_pages_written(cache);
 	out->direct_map = (struct direct_map){.small_bytes = 0};

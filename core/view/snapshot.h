@@ -28,7 +28,7 @@ struct snapshot {
 	struct tmm_space_totals space;
 	struct direct_map direct_map;
 	uint64_t slab_reclaimable_pages, slab_unreclaimable_pages;
-	uint64_t cache_pages, cache_dirty_pages;
+	uint64_t cache_pages, cache_dirty_pages, cache_shmem_pages;
 	uint64_t cache_read_pages, cache_written_pages;
 };
 

@@ -16,7 +16,7 @@ struct zone_values {
 struct node_values {
 	uint64_t none;
 	uint64_t slab_reclaimable, slab_unreclaimable;
-	uint64_t anon, mapped, file, dirty, written, tables;
+	uint64_t anon, mapped, file, shmem, dirty, written, tables;
 };
 
 struct event_values {
@@ -75,7 +75,7 @@ static const struct stat_row node_rows[] = {
 	NODE("nr_file_pages", file),
 	NODE("nr_dirty", dirty),
 	NONE("nr_writeback"),
-	NONE("nr_shmem"),
+	NODE("nr_shmem", shmem),
 	NONE("nr_shmem_hugepages"),
 	NONE("nr_shmem_pmdmapped"),
 	NONE("nr_file_hugepages"),
@@ -258,6 +258,7 @@ static void node_values(const struct snapshot *snapshot, struct node_values *out
 		.anon = snapshot->space.anon_pages,
 		.mapped = snapshot->space.mapped_pages,
 		.file = snapshot->cache_pages,
+		.shmem = snapshot->cache_shmem_pages,
 		.dirty = snapshot->cache_dirty_pages,
 		.written = snapshot->cache_written_pages,
 		.tables = snapshot->space.table_pages,

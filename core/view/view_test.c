@@ -106,6 +106,7 @@ static struct snapshot a_machine(void)
 		.slab_unreclaimable_pages = 40,
 		.cache_pages = 600,
 		.cache_dirty_pages = 3,
+		.cache_shmem_pages = 50,
 		.cache_read_pages = 500,
 		.cache_written_pages = 4,
 	};
@@ -119,7 +120,7 @@ TEST(meminfo_is_as_linux_prints_it)
 	print_meminfo(&printer, &snapshot);
 	CHECK(printed("MemTotal:         127360 kB\n"
 	              "MemFree:           94340 kB\n"
-	              "MemAvailable:      94684 kB\n"
+	              "MemAvailable:      94484 kB\n"
 	              "Buffers:               0 kB\n"
 	              "Cached:             2400 kB\n"
 	              "SwapCached:            0 kB\n"
@@ -139,7 +140,7 @@ TEST(meminfo_is_as_linux_prints_it)
 	              "Writeback:             0 kB\n"
 	              "AnonPages:          4000 kB\n"
 	              "Mapped:              800 kB\n"
-	              "Shmem:                 0 kB\n"
+	              "Shmem:               200 kB\n"
 	              "KReclaimable:        400 kB\n"
 	              "Slab:                560 kB\n"
 	              "SReclaimable:        400 kB\n"
@@ -180,11 +181,12 @@ TEST(available_memory_is_what_is_free_or_can_be_had_above_the_reserves)
 	begin();
 	print_meminfo(&printer, &snapshot);
 	print_end(&printer);
-	/* reserves: 109 + 98 and 0 + 150; low: 207; cache 600 - 207, slab 100 - 50 */
-	CHECK(value("MemAvailable:") == 4 * (23585 - 357 + 393 + 50));
+	/* reserves: 109 + 98 and 0 + 150; low: 207; files 550 - 207, slab 100 - 50 */
+	CHECK(value("MemAvailable:") == 4 * (23585 - 357 + 343 + 50));
 	snapshot.zone[0].info.free_pages = 0;
 	snapshot.zone[1].info.free_pages = 0;
 	snapshot.cache_pages = 0;
+	snapshot.cache_shmem_pages = 0;
 	snapshot.slab_reclaimable_pages = 0;
 	begin();
 	print_meminfo(&printer, &snapshot);
@@ -237,7 +239,7 @@ TEST(zoneinfo_carries_the_node_in_its_first_zone)
 	              "      nr_file_pages 600\n"
 	              "      nr_dirty     3\n"
 	              "      nr_writeback 0\n"
-	              "      nr_shmem     0\n"
+	              "      nr_shmem     50\n"
 	              "      nr_shmem_hugepages 0\n"
 	              "      nr_shmem_pmdmapped 0\n"
 	              "      nr_file_hugepages 0\n"
