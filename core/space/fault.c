@@ -5,15 +5,15 @@
  *   absent    anonymous      read     the zero page, read-only
  *   absent    anonymous      write    frames of zeroes (and more: below)
  *   absent    file           read     cached pages, read-only (and more: below)
- *   absent    file, private  write    a copy of the cached page
- *   absent    file, shared   write    as for a read, the page writable and dirty
+ *   absent    file           write    as for a read, then as if it were present
  *   present   private        write    the same frame if it is ours alone, else a copy
  *   present   shared         write    the same frame, writable and dirty
  *   allows it already                 accessed and dirty as the processor sets them
  *
  * Everything that can fail comes before anything is changed: frames, then tables
  * (tmm_pte_set_run() makes them before it writes).  A fault that is answered with
- * TMM_FAULT_OOM or TMM_FAULT_BUS leaves no trace and can be repeated.
+ * TMM_FAULT_OOM or TMM_FAULT_BUS can be repeated; all it may leave behind is pages
+ * of the file, mapped to be read.
  *
  * Making more than was asked for.  A trap costs a hundred times what a cleared
  * page does, so each should make many pages, but pages that nobody wants cost
@@ -21,6 +21,11 @@
  *
  *   A fault somewhere makes the aligned group of GROUP_PAGES round it, no more:
  *   scattered accesses cost at most that factor, and real ones come in clusters.
+ *   A write to a page of a file, or to the zero page, copies those of its group
+ *   that are there in the same way.  A file's pages only if it was opened to be
+ *   read: a copied page no longer shows what others write to the file, which
+ *   mmap(2) allows but Linux does not do, so it must not be noticed.  Programs and
+ *   libraries, whose data this is for, are not written while they run.
  *
  *   A fault right above or below a run of pages that faults have made goes on
  *   with it: GROUP_PAGES, then 4 times as many, then 16 times, up to
@@ -317,33 +322,6 @@ static bool copy_frame(struct tmm_pages *pages, tmm_pfn from, tmm_pfn *out_copy)
 	return true;
 }
 
-/* An absent page of a private file area is written: it starts as a copy. */
-static enum tmm_fault file_copy(struct tmm_mm *mm, struct vma *vma, uint64_t va, bool *major)
-{
-	struct tmm_pages *pages = mm->spaces->pages;
-	struct mapping_window window;
-	enum tmm_fault fault = file_window(mm, vma, va, false, &window);
-	tmm_pfn copy;
-	bool copied;
-
-	if (fault != TMM_FAULT_OK)
-		return fault;
-	*major = window.nr_read > 0;
-	copied = copy_frame(pages, window.pfn[window.index - window.first], &copy);
-	window_put(mm, &window);
-	if (!copied)
-		return TMM_FAULT_OOM;
-	if (tmm_pte_set(&mm->pt, (tmm_vaddr){va}, tmm_pte_make(copy, writable_bits(vma))) !=
-	    TMM_OK) {
-		tmm_pages_free(pages, copy, 0);
-		return TMM_FAULT_OOM;
-	}
-	vma_make_family(vma);
-	anon_page_init(mm, vma, va, copy);
-	mm_count_pages_up(mm, vma, va, TMM_RSS_ANON, 1);
-	return TMM_FAULT_OK;
-}
-
 /* ---- leaves that are present -------------------------------------------- */
 
 static void make_writable(struct tmm_mm *mm, const struct vma *vma, uint64_t va, tmm_pfn pfn)
@@ -387,25 +365,56 @@ static enum tmm_fault copy_on_write(struct tmm_mm *mm, struct vma *vma, uint64_t
 }
 
 /*
+ * A write copied the page of va, a file's or the zero page: copy those of its group
+ * that are the same, as long as memory is plenty.
+ */
+static void copy_group(struct tmm_mm *mm, struct vma *vma, uint64_t va, bool zero)
+	TMM_REQUIRES(mm->lock)
+{
+	uint64_t most = power_of_two_pages(mm->spaces->config.anon_around_bytes, GROUP_PAGES);
+	struct span area = {vma->start, vma->end};
+	struct span group = intersect(aligned_group(va, most), area);
+
+	if (pages_low(mm->spaces->pages) || (!zero && vma->file->spec.writable))
+		return;
+	for (uint64_t at = group.start; at < group.end; at += TMM_PAGE_SIZE) {
+		tmm_pte pte = tmm_pte_get(&mm->pt, (tmm_vaddr){at});
+
+		if (at == va || pte.v == 0 || ((pte.v & TMM_PTE_SPECIAL) != 0) != zero)
+			continue;
+		if (!zero && page_of(mm->spaces->pages, tmm_pte_pfn(pte))->kind != PAGE_FILE)
+			continue;
+		if (copy_on_write(mm, vma, at, pte) != TMM_FAULT_OK)
+			return;
+	}
+}
+
+/*
  * The page is there and the area allows the access.  An anonymous page with one
  * leaf is ours alone even while it is pinned: who pinned it wants to see the write.
  */
 static enum tmm_fault fault_present(struct tmm_mm *mm, struct vma *vma, uint64_t va,
                                     tmm_pte old, bool write) TMM_REQUIRES(mm->lock)
 {
-	const struct page *page;
+	bool zero = (old.v & TMM_PTE_SPECIAL) != 0;
+	enum tmm_fault fault;
+	struct page *page;
 
 	if (!write) {
 		tmm_pte_replace(&mm->pt, (tmm_vaddr){va}, (tmm_pte){old.v | TMM_PTE_ACCESSED});
 		return TMM_FAULT_OK;
 	}
-	if ((old.v & TMM_PTE_SPECIAL) && !(vma->flags & VM_SHARED))
-		return copy_on_write(mm, vma, va, old);
-	page = page_of(mm->spaces->pages, tmm_pte_pfn(old));
-	if (vma->flags & VM_SHARED)
+	page = zero ? NULL : page_of(mm->spaces->pages, tmm_pte_pfn(old));
+	if (vma->flags & VM_SHARED) {
 		file_page_set_dirty(mm->spaces->cache, tmm_pte_pfn(old));
-	else if (!(old.v & TMM_PTE_WRITE) && (page->kind != PAGE_ANON || page->mapcount > 1))
+	} else if (zero || page->kind == PAGE_FILE) {
+		fault = copy_on_write(mm, vma, va, old);
+		if (fault == TMM_FAULT_OK)
+			copy_group(mm, vma, va, zero);
+		return fault;
+	} else if (!(old.v & TMM_PTE_WRITE) && page->mapcount > 1) {
 		return copy_on_write(mm, vma, va, old);
+	}
 	make_writable(mm, vma, va, tmm_pte_pfn(old));
 	return TMM_FAULT_OK;
 }
@@ -419,8 +428,6 @@ static enum tmm_fault fault_absent(struct tmm_mm *mm, struct vma *vma, uint64_t 
 
 	if (vma_is_anonymous(vma))
 		return write ? anon_write(mm, vma, va) : anon_read(mm, vma, va);
-	if (write && !(vma->flags & VM_SHARED))
-		return file_copy(mm, vma, va, major);
 	fault = file_read(mm, vma, va, major);
 	if (fault == TMM_FAULT_OK && write)
 		fault = fault_present(mm, vma, va, tmm_pte_get(&mm->pt, (tmm_vaddr){va}), true);

@@ -287,6 +287,51 @@ TEST(a_private_write_copies_and_a_shared_one_does_not)
 	CHECK(rig.store.bytes[PAGE] == 's' && rig.store.bytes[100] != 'p');
 }
 
+/*
+ *   leaves    z z a . | z       z the zero page, a written before
+ *   write       *
+ *   after     w w a . | z       the group's zero pages and no others
+ */
+TEST(a_copy_takes_the_like_of_its_group_along)
+{
+	uint64_t frame;
+
+	begin();
+	map(8, READ_WRITE, ANON);
+	CHECK(touch(0, TMM_ACCESS_READ) == TMM_FAULT_OK);
+	CHECK(touch(1, TMM_ACCESS_READ) == TMM_FAULT_OK);
+	CHECK(touch(4, TMM_ACCESS_READ) == TMM_FAULT_OK);
+	CHECK(touch(2, TMM_ACCESS_WRITE) == TMM_FAULT_OK);
+	CHECK(tmm_mm_madvise(rig.mm, BASE + 3 * PAGE, PAGE, TMM_MADV_DONTNEED) == TMM_OK);
+	frame = tmm_pte_pfn((tmm_pte){leaf(2)}).v;
+	CHECK(touch(1, TMM_ACCESS_WRITE) == TMM_FAULT_OK);
+	CHECK((leaf(0) & TMM_PTE_WRITE) && (leaf(1) & TMM_PTE_WRITE));
+	CHECK(tmm_pte_pfn((tmm_pte){leaf(2)}).v == frame && leaf(3) == 0);
+	CHECK((leaf(4) & TMM_PTE_SPECIAL) && rss(TMM_RSS_ANON) == 3);
+	end();
+}
+
+/* A program's data: its file is open for reading alone. */
+TEST(data_of_a_file_that_is_only_read_is_copied_in_groups)
+{
+	struct tmm_file_spec spec;
+	struct tmm_file *all;
+
+	begin();
+	all = rig.file;
+	spec = all->spec;
+	spec.writable = false;
+	CHECK(tmm_file_create(&rig.cache.cache, &spec, &rig.file) == TMM_OK);
+	map(8, READ_WRITE, TMM_MAP_PRIVATE);
+	tmm_file_put(rig.file);
+	rig.file = all;
+	CHECK(touch(6, TMM_ACCESS_WRITE) == TMM_FAULT_OK);
+	CHECK(rss(TMM_RSS_ANON) == 4 && rss(TMM_RSS_FILE) == 4);
+	map(8, READ_WRITE, TMM_MAP_PRIVATE);
+	CHECK(touch(6, TMM_ACCESS_WRITE) == TMM_FAULT_OK && rss(TMM_RSS_ANON) == 1);
+	end();
+}
+
 TEST(an_exclusive_page_is_made_writable_in_place)
 {
 	uint64_t frame;
