@@ -1,10 +1,11 @@
 # The front door; Meson does the work.
 BUILD = build
 PREFIX = /usr/local
-NINJA = ninja -C $(BUILD)
+# Silent when nothing is to be done.
+NINJA = ninja -C $(BUILD) -n | grep -q 'no work to do' || ninja -C $(BUILD)
 
 all: configured
-	@$(NINJA) --quiet
+	@$(NINJA)
 
 # Installs what is missing, quickly nothing when all is there.
 configured:
@@ -16,7 +17,7 @@ run: all
 
 test check: configured
 	@tools/setup test
-	@$(NINJA) --quiet
+	@$(NINJA)
 	@meson test -C $(BUILD) --print-errorlogs
 
 bench: all
