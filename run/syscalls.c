@@ -11,7 +11,7 @@ static const struct entry {
 } entries[] = {
 #define CALL(number, name) [number] = {#name, sys_##name},
 #define NONE(number, name) [number] = {#name, NULL},
-#include "syscall_list.h"
+#include "syscall_list.def"
 #undef CALL
 #undef NONE
 };

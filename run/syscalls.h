@@ -1,7 +1,7 @@
 /*
  * syscalls.h - the system calls of x86-64 Linux
  *
- * syscall_list.h names all of them: CALL(number, name) is served by
+ * syscall_list.def names all of them: CALL(number, name) is served by
  * sys_name(), NONE(number, name) is answered ENOSYS, counted, and reported.
  *
  * A handler gets the six arguments as the program passed them and returns what
@@ -18,7 +18,7 @@
 
 #define CALL(number, name) int64_t sys_##name(struct task *task, const uint64_t *arg);
 #define NONE(number, name)
-#include "syscall_list.h"
+#include "syscall_list.def"
 #undef CALL
 #undef NONE
 
