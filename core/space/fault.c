@@ -428,6 +428,8 @@ static enum tmm_fault fault_absent(struct tmm_mm *mm, struct vma *vma, uint64_t 
 
 	if (vma_is_anonymous(vma))
 		return write ? anon_write(mm, vma, va) : anon_read(mm, vma, va);
+	if (write && !(vma->flags & VM_SHARED))
+		vma_make_family(vma); /* as on Linux even when no page can be had */
 	fault = file_read(mm, vma, va, major);
 	if (fault == TMM_FAULT_OK && write)
 		fault = fault_present(mm, vma, va, tmm_pte_get(&mm->pt, (tmm_vaddr){va}), true);
