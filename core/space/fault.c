@@ -126,7 +126,10 @@ static uint64_t writable_bits(const struct vma *vma)
 	return vma_leaf_bits(vma) | TMM_PTE_WRITE | TMM_PTE_ACCESSED | TMM_PTE_DIRTY;
 }
 
-/* The remembered run that va goes on with, or NULL. */
+/*
+ * The remembered run that va goes on with, or NULL.  A run whose end was unmapped,
+ * as by a heap that is trimmed, goes on from where it ends now.
+ */
 static struct anon_run *run_beside(struct tmm_mm *mm, uint64_t va)
 {
 	for (unsigned i = 0; i < NR_ANON_RUNS; i++) {
@@ -134,6 +137,11 @@ static struct anon_run *run_beside(struct tmm_mm *mm, uint64_t va)
 
 		if (run->end == va || run->start == va + TMM_PAGE_SIZE)
 			return run;
+		if (run->start < va && va < run->end &&
+		    tmm_pte_get(&mm->pt, (tmm_vaddr){va - TMM_PAGE_SIZE}).v != 0) {
+			run->end = va;
+			return run;
+		}
 	}
 	return NULL;
 }

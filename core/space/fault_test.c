@@ -165,6 +165,23 @@ TEST(several_runs_grow_side_by_side)
 }
 
 /*
+ *   heap    [=================|x]       x is given back
+ *   heap    [=================|. . . . . .]     and the run goes on
+ */
+TEST(a_run_goes_on_where_its_end_was_unmapped)
+{
+	begin();
+	map(40, READ_WRITE, ANON);
+	for (uint64_t page = 0; page < 40; page++)
+		CHECK(leaf(page) || touch(page, TMM_ACCESS_WRITE) == TMM_FAULT_OK);
+	CHECK(tmm_mm_munmap(rig.mm, BASE + 39 * PAGE, PAGE) == TMM_OK);
+	fault_rig_map(&rig, BASE + 39 * PAGE, 200, READ_WRITE, ANON, 0);
+	CHECK(touch(39, TMM_ACCESS_WRITE) == TMM_FAULT_OK);
+	CHECK(leaf(39 + 63) && !leaf(39 + 64));
+	end();
+}
+
+/*
  *   area        |......|        two pages long, in a hole of three
  *   present   #                 what is there ends a batch
  */
