@@ -255,6 +255,38 @@ static int fail(struct task *task, const char *what, int err)
 	return RUN_STATUS_FAILED;
 }
 
+/* Any seed, 0 among them, makes a generator that is not stuck at 0. */
+static void seed_random(struct task *task)
+{
+	const uint64_t stir = UINT64_C(0x9e3779b97f4a7c15);
+
+	task->random = task->config->seed == stir ? stir : task->config->seed ^ stir;
+	for (int i = 0; i < 8; i++)
+		task_random(task); /* near seeds drift apart */
+}
+
+/* Room for tuxmm's own descriptors beside all that the program may have. */
+static void raise_files(struct task *task)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	task->files_limit_host = limit.rlim_cur;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void lower_files(const struct task *task)
+{
+	struct rlimit limit;
+
+	if (task->files_limit_host && !getrlimit(RLIMIT_NOFILE, &limit)) {
+		limit.rlim_cur = task->files_limit_host;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 /* Everything a program needs besides its memory. */
 static int prepare(struct task *task)
 {
@@ -263,10 +295,10 @@ static int prepare(struct task *task)
 
 	task->umask = umask(0);
 	umask(task->umask);
-	task->random = (task->config->seed ^ UINT64_C(0x9e3779b97f4a7c15)) | 1;
-	task_random(task);
+	seed_random(task);
 	task->dumpable = 1;
 	read_limits(task);
+	raise_files(task);
 	files = task->limits[RLIMIT_NOFILE][0];
 	fd_table_init(&task->fds, files < INT32_MAX ? (unsigned)files : DEFAULT_FILES);
 	task->cwd_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -380,6 +412,7 @@ static void run_task(struct task *task)
 		tmm_mm_put(task->mm);
 	if (task->cwd_fd >= 0)
 		close(task->cwd_fd);
+	lower_files(task);
 	free(task->exe_path);
 	free(task->cmdline);
 	free(task->auxv);

@@ -20,8 +20,8 @@
 #define TIMER_WAKE 1
 #define TIMER_END  2
 
-static const int forwarded[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGTERM,   SIGUSR1,
-                                SIGUSR2, SIGALRM, SIGWINCH, SIGVTALRM, SIGPROF};
+static const int forwarded[] = {SIGHUP,  SIGINT,   SIGQUIT,   SIGTERM, SIGUSR1, SIGUSR2,
+                                SIGALRM, SIGWINCH, SIGVTALRM, SIGPROF, SIGXFSZ, SIGXCPU};
 #define NR_FORWARDED (sizeof(forwarded) / sizeof(*forwarded))
 
 static struct {

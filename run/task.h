@@ -92,6 +92,8 @@ struct task {
 	char comm[16];
 	uint64_t random;        /* state of the seeded generator */
 	uint64_t limits[16][2]; /* rlimits: soft, hard */
+	uint64_t
+		files_limit_host; /* tuxmm's own RLIMIT_NOFILE, to be put back; 0: not raised */
 	uint64_t started_ns;
 	uint64_t user_ns;                               /* spent in cpu_ops.run */
 	uint64_t dumpable, no_new_privs, pdeath_signal; /* what prctl() was told */
