@@ -74,7 +74,7 @@ struct end_state {
 	uint32_t pid;
 	bool populated[TMM_NR_ZONES];
 	struct tmm_zone_info zone[TMM_NR_ZONES];
-	uint64_t slab_pages, cache_pages;
+	uint64_t slab_pages, slab_peak_pages, cache_pages;
 };
 
 struct report {

@@ -127,7 +127,8 @@ static struct end_state an_end(void)
 	                  .stack_pages = 100,
 	                  .free_area = {5, 4, 0, 1, 0, 0, 2, 0, 0, 0, 3}},
 	                 {.name = "Normal"}},
-		.slab_pages = 22,
+		.slab_pages = 7,
+		.slab_peak_pages = 22,
 	};
 }
 

@@ -52,17 +52,19 @@ static json_t *arguments(char **argv)
 	return array;
 }
 
-static json_t *peak(const struct tmm_mm_usage *usage)
+static json_t *peak(const struct report *report)
 {
+	const struct tmm_mm_usage *usage = &report->result->usage;
 	const uint64_t *kind = usage->kind_peak_pages;
 
 	return json_pack(
-		"{so so so so so so so}", "resident_bytes", bytes_of(usage->peak_rss_pages),
+		"{so so so so so so so so}", "resident_bytes", bytes_of(usage->peak_rss_pages),
 		"mapped_bytes", bytes_of(usage->peak_total_pages), "text_bytes",
 		bytes_of(kind[TMM_AREA_TEXT]), "heap_bytes", bytes_of(kind[TMM_AREA_HEAP]),
 		"mmap_bytes", bytes_of(kind[TMM_AREA_MMAP]), "stack_bytes",
 		bytes_of(kind[TMM_AREA_STACK]), "table_bytes",
-		bytes_of(usage->peak_table_pages));
+		bytes_of(usage->peak_table_pages), "slab_bytes",
+		bytes_of(report->end->slab_peak_pages));
 }
 
 static json_t *zones(const struct end_state *end)
@@ -148,7 +150,7 @@ bool write_json(FILE *file, const char *name, const struct report *report)
 		json_pack("{so so}", "minor", number(usage->minor_faults), "major",
 	                  number(usage->major_faults)),
 		"system_calls", number(result->syscalls), "unknown_calls",
-		unknown_calls(result), "peak", peak(usage), "end", end_state(report), "traps",
+		unknown_calls(result), "peak", peak(report), "end", end_state(report), "traps",
 		traps(&result->cpu));
 	bool ok = root && json_dumpf(root, file, JSON_INDENT(2)) == 0 && fputc('\n', file) >= 0;
 

@@ -65,6 +65,7 @@ static void at_end(void *arg, struct tmm_mm *mm, const struct tmm_task_id *id)
 		state->populated[z] = tmm_zone_info(pages, (enum tmm_zone_id)z,
 		                                    &state->zone[z]);
 	state->slab_pages = tmm_slab_pages(slabs, true) + tmm_slab_pages(slabs, false);
+	state->slab_peak_pages = tmm_slab_peak_pages(slabs);
 	state->cache_pages = tmm_cache_pages(tmm_machine_cache(ending->machine));
 	state->pid = id->pid;
 	state->reached = true;

@@ -71,7 +71,7 @@ static void print_kinds(FILE *stream, const struct report *report, const char *c
 		{"mmap", usage->kind_peak_pages[TMM_AREA_MMAP] << TMM_PAGE_SHIFT},
 		{"stack", usage->kind_peak_pages[TMM_AREA_STACK] << TMM_PAGE_SHIFT},
 		{"page tables", usage->peak_table_pages << TMM_PAGE_SHIFT},
-		{"slab", report->end->slab_pages << TMM_PAGE_SHIFT},
+		{"slab", report->end->slab_peak_pages << TMM_PAGE_SHIFT},
 	};
 	const size_t nr = sizeof(rows) / sizeof(rows[0]);
 	uint64_t most = 1;

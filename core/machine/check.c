@@ -61,6 +61,8 @@ void tmm_check(struct tmm_machine *machine)
 		of_a_kind += census.nr[kind];
 	/* I1: free frames have no kind, says tmm_pages_check(); so these are lent. */
 	TMM_ASSERT(of_a_kind + tmm_pages_free_count(pages) <= tmm_pages_managed_count(pages));
+	TMM_ASSERT(census.nr[PAGE_SLAB] + census.nr[PAGE_LARGE] ==
+	           machine->slabs.nr_pages);                                        /* I2 */
 	TMM_ASSERT(census.nr_reclaimable == tmm_slab_pages(&machine->slabs, true)); /* I2 */
 	TMM_ASSERT(census.nr[PAGE_SLAB] + census.nr[PAGE_LARGE] - census.nr_reclaimable ==
 	           tmm_slab_pages(&machine->slabs, false)); /* I2 */

@@ -213,6 +213,23 @@ uint64_t tmm_slab_pages(struct tmm_slab_system *slabs, bool reclaimable)
 	return pages;
 }
 
+void slab_count_pages(struct tmm_slab_system *slabs, uint64_t taken, uint64_t given)
+{
+	/* relaxed: a count that orders nothing */
+	uint64_t now = __atomic_add_fetch(&slabs->nr_pages, taken - given, __ATOMIC_RELAXED);
+	uint64_t peak = __atomic_load_n(&slabs->peak_pages, __ATOMIC_RELAXED);
+
+	while (now > peak && !__atomic_compare_exchange_n(&slabs->peak_pages, &peak, now, true,
+	                                                  __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
+uint64_t tmm_slab_peak_pages(const struct tmm_slab_system *slabs)
+{
+	/* relaxed: a moment's value */
+	return __atomic_load_n(&slabs->peak_pages, __ATOMIC_RELAXED);
+}
+
 uint64_t slab_shrink_all(struct tmm_slab_system *slabs)
 {
 	tmm_irq irq = lock_take_irqsave(&slabs->lock);
@@ -267,6 +284,7 @@ void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages)
 	lock_init(&slabs->lock, RANK_SLAB);
 	slabs->pages = pages;
 	slabs->nr_large_pages = 0;
+	slabs->nr_pages = slabs->peak_pages = 0;
 	list_init(&slabs->caches);
 	cache_init(&slabs->cache_of_caches, slabs, &own);
 	list_add(&slabs->caches, &slabs->cache_of_caches.link);

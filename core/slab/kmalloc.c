@@ -34,6 +34,7 @@ static void count_large(struct tmm_slab_system *slabs, uint64_t more, uint64_t l
 
 	slabs->nr_large_pages += more - less;
 	lock_drop_irqrestore(&slabs->lock, irq);
+	slab_count_pages(slabs, more, less);
 }
 
 static void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)

@@ -114,6 +114,7 @@ static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp)
 	if (tmm_pages_alloc(pages, gfp, cache->order, &pfn))
 		return NO_SLAB;
 	run_mark(pages, pfn, cache->order, PAGE_SLAB, cache);
+	slab_count_pages(cache->slabs, UINT64_C(1) << cache->order, 0);
 	address = tmm_page_address(pages, pfn);
 	bits = slab_bits(cache, page_of(pages, pfn), address);
 	memset(bits, 0, cache->nr_words * sizeof(*bits));
@@ -128,6 +129,7 @@ static void slab_destroy(struct tmm_cache *cache, uint32_t first)
 	struct tmm_pages *pages = cache->pages;
 
 	run_unmark(pages, (tmm_pfn){first}, cache->order);
+	slab_count_pages(cache->slabs, 0, UINT64_C(1) << cache->order);
 	tmm_pages_free(pages, (tmm_pfn){first}, cache->order);
 }
 

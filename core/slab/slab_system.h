@@ -21,7 +21,7 @@ struct slab_list {
 	uint32_t nr;
 };
 
-/* (c) constant after init  (n) lock  (s) tmm_slab_system.lock */
+/* (c) constant after init  (n) lock  (s) tmm_slab_system.lock  (a) atomic */
 struct tmm_cache {
 	struct lock lock;
 	uint32_t size_bytes;  /* (c) from one object to the next */
@@ -46,6 +46,8 @@ struct tmm_slab_system {
 	struct tmm_pages *pages; /* (c) */
 	struct list caches;      /* (s) the newest first */
 	uint64_t nr_large_pages; /* (s) frames of PAGE_LARGE */
+	uint64_t nr_pages;       /* (a) frames of slabs and large runs */
+	uint64_t peak_pages;     /* (a) most that nr_pages has been */
 	struct tmm_cache cache_of_caches;
 	struct tmm_cache kmalloc[NR_KMALLOC_CACHES]; /* by size, rising */
 };
@@ -58,6 +60,9 @@ void slab_fini(struct tmm_slab_system *slabs);
 
 /* Give the empty slabs of all caches back; returns the pages freed. */
 uint64_t slab_shrink_all(struct tmm_slab_system *slabs);
+
+/* cache.c: frames were taken from, or given back to, the page allocator. */
+void slab_count_pages(struct tmm_slab_system *slabs, uint64_t taken, uint64_t given);
 
 /* cache.c: fill in the fields, for a spec that is valid. */
 void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,

@@ -276,8 +276,10 @@ TEST(kmalloc_of_nothing_and_of_too_much)
 	all = tmm_kmalloc(&m.slabs, TMM_KMALLOC_MAX, TMM_GFP_KERNEL);
 	CHECK(all && tmm_ksize(&m.slabs, all) == TMM_KMALLOC_MAX);
 	CHECK(tmm_slab_pages(&m.slabs, false) == 1024);
+	CHECK(tmm_slab_peak_pages(&m.slabs) == 1024);
 	tmm_kfree(&m.slabs, all);
 	CHECK(tmm_slab_pages(&m.slabs, false) == 0);
+	CHECK(tmm_slab_peak_pages(&m.slabs) == 1024);
 	halt();
 }
 

@@ -101,6 +101,9 @@ bool tmm_cache_info(struct tmm_slab_system *slabs, size_t index, struct tmm_cach
 /* Frames that slabs and large kmalloc hold (Linux: Slab in meminfo). */
 uint64_t tmm_slab_pages(struct tmm_slab_system *slabs, bool reclaimable);
 
+/* The most frames that slabs and large kmalloc held at one time. */
+uint64_t tmm_slab_peak_pages(const struct tmm_slab_system *slabs);
+
 /* Panics unless every slab's free list, count and list membership agree. */
 void tmm_slab_check(struct tmm_slab_system *slabs);
 
