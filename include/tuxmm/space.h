@@ -110,9 +110,18 @@ TMM_MUST_CHECK tmm_err tmm_mm_mmap(struct tmm_mm *mm, const struct tmm_mmap_requ
 TMM_MUST_CHECK tmm_err tmm_mm_munmap(struct tmm_mm *mm, uint64_t addr, uint64_t length);
 TMM_MUST_CHECK tmm_err tmm_mm_mprotect(struct tmm_mm *mm, uint64_t addr, uint64_t length,
                                        uint32_t prot);
+
+/* mremap(2), of one area: moving several at once (Linux 6.17) is TMM_E_FAULT. */
 TMM_MUST_CHECK tmm_err tmm_mm_mremap(struct tmm_mm *mm, uint64_t old_addr, uint64_t old_length,
                                      uint64_t new_length, uint32_t flags, uint64_t new_addr,
                                      uint64_t *out_addr);
+
+/*
+ * madvise(2).  Kept as flags of areas: NORMAL, RANDOM, SEQUENTIAL, (NO)HUGEPAGE,
+ * DONTFORK, DOFORK, WIPEONFORK, KEEPONFORK, DONTDUMP, DODUMP; taken note of by
+ * nobody yet: WILLNEED, COLD, PAGEOUT.  DONTNEED frees at once, FREE leaves pages
+ * that reclaim may take until they are written.  Anything else: TMM_E_INVAL.
+ */
 TMM_MUST_CHECK tmm_err tmm_mm_madvise(struct tmm_mm *mm, uint64_t addr, uint64_t length,
                                       int advice);
 TMM_MUST_CHECK tmm_err tmm_mm_msync(struct tmm_mm *mm, uint64_t addr, uint64_t length,

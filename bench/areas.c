@@ -1,0 +1,218 @@
+/*
+ * areas.c - what the calls on areas cost: the patterns of docs/PERFORMANCE.md
+ *
+ *	bench-areas [--json]
+ *
+ * An address space with 30 000 areas of one page, every other page free.  Times
+ * are of this thread's processor time, so that a busy machine disturbs less.
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include <tuxmm/machine.h>
+
+#include "space/mm.h"
+
+#define RAM_BYTES (UINT64_C(256) << 20)
+#define PAGE      UINT64_C(4096)
+#define BASE      UINT64_C(0x200000000)
+#define AREAS     30000u
+#define FEW       15000u /* of them, at random */
+#define MANY      300000u
+#define RUNS      9
+#define ANON      (TMM_MAP_PRIVATE | TMM_MAP_ANONYMOUS)
+
+static struct tmm_machine *machine;
+static struct tmm_mm *mm;
+static uint32_t order[FEW]; /* areas in the order they are torn and mapped */
+static uint64_t random_state = UINT64_C(0x9e3779b97f4a7c15);
+static bool json;
+
+static _Noreturn void stop(const char *expected)
+{
+	fprintf(stderr, "bench-areas: expected %s\n", expected);
+	exit(1);
+}
+
+static double now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static uint64_t pick(uint64_t below)
+{
+	random_state ^= random_state >> 12;
+	random_state ^= random_state << 25;
+	random_state ^= random_state >> 27;
+	return (random_state >> 8) % below;
+}
+
+static uint64_t area_start(uint64_t area)
+{
+	return BASE + area * 2 * PAGE;
+}
+
+static uint64_t map(uint64_t addr, uint32_t flags)
+{
+	const struct tmm_mmap_request request = {.addr = addr,
+	                                         .length = PAGE,
+	                                         .prot = TMM_PROT_READ | TMM_PROT_WRITE,
+	                                         .flags = ANON | flags};
+	uint64_t got;
+
+	if (tmm_mm_mmap(mm, &request, &got) != TMM_OK)
+		stop("room for an area");
+	return got;
+}
+
+static void unmap(uint64_t addr)
+{
+	if (tmm_mm_munmap(mm, addr, PAGE) != TMM_OK)
+		stop("an area to unmap");
+}
+
+static double pairs(void)
+{
+	double start = now_ns();
+
+	for (unsigned i = 0; i < MANY; i++)
+		unmap(map(0, 0));
+	return (now_ns() - start) / MANY;
+}
+
+static double finds(void)
+{
+	double start = now_ns();
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < MANY; i++)
+		sum += find_vma(mm, area_start(pick(AREAS)))->end;
+	if (!sum)
+		stop("areas");
+	return (now_ns() - start) / MANY;
+}
+
+static double scattered_unmaps(void)
+{
+	double start = now_ns();
+
+	for (unsigned i = 0; i < FEW; i++)
+		unmap(area_start(order[i]));
+	return (now_ns() - start) / FEW;
+}
+
+static double fixed_maps(void)
+{
+	double start = now_ns();
+
+	for (unsigned i = 0; i < FEW; i++)
+		map(area_start(order[i]), TMM_MAP_FIXED);
+	return (now_ns() - start) / FEW;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void report(const char *name, double *ns, double goal)
+{
+	double median;
+
+	qsort(ns, RUNS, sizeof(ns[0]), by_value);
+	median = ns[RUNS / 2];
+	if (json)
+		printf("{\"bench\":\"areas\",\"pattern\":\"%s\",\"median\":%.2f,\"min\":%.2f,"
+		       "\"max\":%.2f,\"unit\":\"ns\",\"goal\":%.1f,\"met\":%s}\n",
+		       name, median, ns[0], ns[RUNS - 1], goal,
+		       median <= goal ? "true" : "false");
+	else
+		printf("%-28s %8.2f ns  (%.2f .. %.2f)  goal %5.1f  %s\n", name, median, ns[0],
+		       ns[RUNS - 1], goal, median <= goal ? "met" : "missed");
+}
+
+static void bench(const char *name, double (*run)(void), double goal)
+{
+	double ns[RUNS];
+
+	for (int i = 0; i < RUNS; i++)
+		ns[i] = run();
+	report(name, ns, goal);
+}
+
+/* What is torn is mapped again, so the two take turns. */
+static void bench_turns(void)
+{
+	double unmaps[RUNS], maps[RUNS];
+
+	for (int i = 0; i < RUNS; i++) {
+		unmaps[i] = scattered_unmaps();
+		maps[i] = fixed_maps();
+	}
+	report("munmap, scattered", unmaps, 300);
+	report("mmap, fixed", maps, 200);
+}
+
+static void boot(void)
+{
+	static struct tmm_firmware_range map_of_ram[TMM_FIRMWARE_PC_RANGES];
+	const struct tmm_shape shape = {.firmware_map = map_of_ram,
+	                                .nr_ranges = tmm_firmware_pc(RAM_BYTES, map_of_ram),
+	                                .nr_cpus = 1};
+	const struct tmm_mm_layout layout = {UINT64_C(0x7ffffffff000), 65536,
+	                                     UINT64_C(0x7fff00000000)};
+	const struct tmm_mm_limits limits = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+	void *ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE,
+	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	const char *why;
+
+	machine = aligned_alloc(64, tmm_machine_bytes());
+	if (ram == MAP_FAILED || !machine)
+		stop("256 MiB of address space");
+	if (tmm_machine_init(machine, &shape, ram, &why) != TMM_OK)
+		stop(why);
+	if (tmm_mm_create(tmm_machine_spaces(machine), &layout, &limits, &mm) != TMM_OK)
+		stop("memory for an address space");
+}
+
+static void make_order(void)
+{
+	for (uint32_t i = 0; i < FEW; i++)
+		order[i] = 2 * i;
+	for (uint32_t i = FEW - 1; i > 0; i--) {
+		uint64_t other = pick(i + 1);
+		uint32_t was = order[i];
+
+		order[i] = order[other];
+		order[other] = was;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	json = argc == 2 && strcmp(argv[1], "--json") == 0;
+	if (argc > 1 && !json) {
+		fprintf(stderr, "usage: bench-areas [--json]\n");
+		return 2;
+	}
+	boot();
+	make_order();
+	bench("mmap + munmap, no others", pairs, 100);
+	for (uint32_t i = 0; i < AREAS; i++)
+		map(area_start(i), TMM_MAP_FIXED);
+	bench("find_vma, random", finds, 25);
+	bench_turns();
+	tmm_mm_put(mm);
+	tmm_machine_fini(machine);
+	free(machine);
+	return 0;
+}
