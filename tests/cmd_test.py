@@ -43,7 +43,7 @@ BAD = [
     ("timeout: text", ["run", "--timeout", "soon", "x"], {}, 125, "--timeout soon: expected seconds"),
     ("timeout: none", ["run", "--timeout", "0", "x"], {}, 125, "expected seconds above 0"),
     ("timeout: nan", ["run", "--timeout", "nan", "x"], {}, 125, "expected seconds"),
-    ("proc: a file", ["run", "--proc", "/dev/null", "x"], {}, 125, "/dev/null: expected a directory"),
+    ("proc: a file", ["run", "--proc", "plain", "x"], {}, 125, "plain: expected a directory"),
     ("proc: no parent", ["run", "--proc", "no/such", "x"], {}, 125, "no/such: expected a directory"),
     ("json: no parent", ["run", "--json", "no/such", "x"], {}, 125, "no/such: cannot be written"),
     ("injection", ["run", "x"], {"TUXMM_FAIL": "many"}, 125, "TUXMM_FAIL=many: expected a number"),
