@@ -33,18 +33,18 @@ static const char *skip_self(const char *name)
 	return rest && (*rest == '\0' || *rest == '/') ? rest : NULL;
 }
 
-/* Write the host's name of the program's descriptor; false: it has no such one. */
-static bool name_fd(struct task *task, const char *digits, struct path *out)
+/* The host's name of the program's descriptor; one that is not open has none there. */
+static void name_fd(struct task *task, const char *digits, struct path *out)
 {
-	char *end;
+	char *end = NULL;
 	long fd = isdigit((unsigned char)*digits) ? strtol(digits, &end, 10) : -1;
 	struct open_file *open = fd_get(&task->fds, fd);
 
-	if (!open)
-		return false;
-	snprintf(out->name, sizeof(out->name), "/proc/self/fd/%d%.*s", open->host,
-	         (int)sizeof(out->name) - 40, end);
-	return true;
+	if (open && (*end == '\0' || *end == '/'))
+		snprintf(out->name, sizeof(out->name), "/proc/self/fd/%d%.*s", open->host,
+		         (int)sizeof(out->name) - 40, end);
+	else
+		snprintf(out->name, sizeof(out->name), "/proc/self/fd/none");
 }
 
 /* Names that mean something else for the program than for tuxmm. */

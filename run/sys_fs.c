@@ -301,8 +301,11 @@ int64_t sys_futimesat(struct task *task, const uint64_t *arg)
 
 	if (arg[2] && user_get(task, seconds, arg[2], sizeof(seconds)))
 		return -EFAULT;
-	for (int i = 0; arg[2] && i < 2; i++)
+	for (int i = 0; arg[2] && i < 2; i++) {
+		if (seconds[i].tv_usec < 0 || seconds[i].tv_usec >= 1000000)
+			return -EINVAL;
 		times[i] = (struct timespec){seconds[i].tv_sec, seconds[i].tv_usec * 1000};
+	}
 	return set_times(task, (int32_t)arg[0], arg[1], arg[2] ? times : NULL, 0);
 }
 
