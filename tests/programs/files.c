@@ -18,6 +18,19 @@
 
 #include "say.h"
 
+/* What is not open cannot be reached by name either. */
+static int no_other_descriptor(void)
+{
+	char name[40];
+
+	for (int fd = 3; fd < 40; fd++) {
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+		if (open(name, O_RDONLY) != -1 || errno != ENOENT)
+			return 0;
+	}
+	return 1;
+}
+
 static void descriptors(void)
 {
 	int fd = open("a", O_RDWR | O_CREAT | O_TRUNC, 0644), copy, high;
@@ -43,6 +56,7 @@ static void descriptors(void)
 	close(fd);
 	SAY(open("/dev/fd/1", O_WRONLY) == 3);
 	close(3);
+	SAY(no_other_descriptor());
 }
 
 static void names(void)
