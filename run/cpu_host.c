@@ -42,6 +42,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#define VECTOR_UD    6u
 #define VECTOR_GP    13u
 #define VECTOR_PAGE  14u
 #define USER_CS_SS   UINT64_C(0x002b000000000033) /* ss, fs, gs, cs: the gregs word */
@@ -395,6 +396,10 @@ static bool stopped(struct cpu *cpu, struct cpu_regs *regs, struct cpu_exit *exi
 		return take_kick(cpu, exit);
 	if (stop.signal == SIGSYS) {
 		system_call(cpu, &stop, regs, exit);
+		return true;
+	}
+	if (stop.signal == SIGILL) { /* also from system calls, with the last trap's number */
+		exit_exception(exit, VECTOR_UD, 0);
 		return true;
 	}
 	if (stop.trapno != VECTOR_PAGE) {

@@ -54,6 +54,28 @@ TEST(other_ways_into_the_host_kernel_are_closed)
 	machine_close(machine);
 }
 
+/* uretprobe and uprobe: some hosts answer them before any filter, with SIGILL. */
+PROGRAM(probe_call, "mov $335, %eax\n syscall\n");
+PROGRAM(other_probe_call, "mov $336, %eax\n syscall\n");
+
+static bool call_or_invalid(struct machine *machine)
+{
+	enum cpu_exit_kind kind = run(machine);
+
+	return kind == CPU_SYSCALL || (kind == CPU_EXCEPTION && machine->exit.vector == 6);
+}
+
+TEST(calls_that_the_host_refuses_by_itself_leave_the_program_alive)
+{
+	struct machine *machine = machine_open();
+
+	LOAD(machine, probe_call);
+	CHECK(call_or_invalid(machine));
+	LOAD(machine, other_probe_call);
+	CHECK(call_or_invalid(machine));
+	machine_close(machine);
+}
+
 /* Faults */
 
 /*
