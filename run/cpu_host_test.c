@@ -54,9 +54,9 @@ TEST(other_ways_into_the_host_kernel_are_closed)
 	machine_close(machine);
 }
 
-/* uretprobe and uprobe: some hosts answer them before any filter, with SIGILL. */
-PROGRAM(probe_call, "mov $335, %eax\n syscall\n");
-PROGRAM(other_probe_call, "mov $336, %eax\n syscall\n");
+/* uretprobe and uprobe: some hosts answer them before any filter, with SIGILL or an error. */
+PROGRAM(probe_call, "mov $335, %eax\n syscall\n ud2\n");
+PROGRAM(other_probe_call, "mov $336, %eax\n syscall\n ud2\n");
 
 static bool call_or_invalid(struct machine *machine)
 {
