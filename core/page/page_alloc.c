@@ -465,7 +465,7 @@ static void check_lent(const struct tmm_pages *pages, uint64_t pfn, unsigned ord
 
 	if (order > TMM_MAX_ORDER || pfn % run)
 		BAD_FREE("a freed run is aligned to its order, at most TMM_MAX_ORDER");
-	if (!pfn_valid(pages, (tmm_pfn){pfn}))
+	if (!pfn_in_span(pages, pfn))
 		BAD_FREE("a freed frame is RAM; this one is outside");
 	for (uint64_t p = pfn; p < pfn + run; p += BLOCK_FRAMES)
 		if ((pages->info[block_of(pages, p)].home & HOME_MIXED) &&
@@ -523,7 +523,7 @@ static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsign
 	struct frame_stack *stack;
 	const struct block_info *info;
 
-	if (unlikely(!on_cpu_of(pages, cpu) || !pfn_valid(pages, (tmm_pfn){pfn})))
+	if (unlikely(!on_cpu_of(pages, cpu) || !pfn_in_span(pages, pfn)))
 		goto rest;
 	info = &pages->info[block_of(pages, pfn)];
 	if (unlikely(info->home > HOME_ZONE) && !run_in_managed_part(info, pfn, order))
@@ -573,7 +573,7 @@ void tmm_pages_set_reclaim(struct tmm_pages *pages, const struct tmm_reclaim_ops
 
 static ALWAYS_INLINE void check_ram(const struct tmm_pages *pages, uint64_t pfn)
 {
-	if (unlikely(!pfn_valid(pages, (tmm_pfn){pfn})) ||
+	if (unlikely(!pfn_in_span(pages, pfn)) ||
 	    (unlikely(pages->info[block_of(pages, pfn)].home & HOME_NO_RAM) &&
 	     !run_is_ram(pages, pfn, 1)))
 		tmm_port_panic(__FILE__, __LINE__,

@@ -39,9 +39,8 @@ TEST(a_fresh_frame_is_not_touched)
 		bytes = tmm_page_address(pages, first);
 		for (uint64_t i = 0; i < UINT64_C(1) << order; i++)
 			CHECK(!is_touched(bytes + i * TMM_PAGE_SIZE));
-		CHECK(!is_touched((char *)pages->mem_map + first.v * sizeof(struct page) /
-		                                                   TMM_PAGE_SIZE *
-		                                                   TMM_PAGE_SIZE));
+		CHECK(!is_touched((void *)((uintptr_t)page_of(pages, first) &
+		                           ~(uintptr_t)(TMM_PAGE_SIZE - 1))));
 		memset(bytes, 0xa5, TMM_PAGE_SIZE << order);
 		tmm_pages_free(pages, first, order);
 		CHECK(tmm_pages_alloc(pages, TMM_GFP_KERNEL | TMM_GFP_ZERO, order, &second) ==

@@ -6,7 +6,7 @@
  *   bits, info   per 2 MiB block: 64 + 10 bytes
  *   block sets   per zone, 10 bits a block
  *   cpu          per CPU
- *   mem_map      32 bytes a frame, from the first block with RAM to the last
+ *   descriptors  32 bytes a frame: model.c
  *
  * A block without RAM has no bits set and home HOME_MIXED | HOME_NO_RAM, which
  * sends every question about its frames to memblock's lists.
@@ -19,34 +19,13 @@
 #define MIN_FREE_KBYTES_LEAST  128
 #define MIN_FREE_KBYTES_MOST   262144
 
-static tmm_err take_array(struct tmm_pages *pages, struct tmm_memblock *memblock,
-                          uint64_t size_bytes, void **out)
-{
-	struct tmm_memblock_request request = {
-
-		.size_bytes = align_up(size_bytes, TMM_PAGE_SIZE),
-		.align_bytes = TMM_PAGE_SIZE,
-		.node = TMM_NODE_ANY};
-	void *clear = memblock->ram;
-	tmm_paddr start;
-	tmm_err err;
-
-	/* It reads as zeroes already; clearing would make the host back all of mem_map. */
-	memblock->ram = NULL;
-	err = tmm_memblock_alloc(memblock, &request, &start);
-	memblock->ram = clear;
-	if (err == TMM_OK)
-		*out = (char *)pages->ram + start.v;
-	return err;
-}
-
 static tmm_err take_sets(struct tmm_pages *pages, struct tmm_memblock *memblock)
 {
 	uint64_t words = block_set_words(nr_blocks(pages));
 	void *array;
 	uint64_t *next;
-	tmm_err err = take_array(pages, memblock,
-	                         words * TMM_NR_ZONES * NR_LONGEST * sizeof(*next), &array);
+	tmm_err err = boot_array(memblock, pages->ram,
+	                         words * TMM_NR_ZONES * NR_LONGEST * sizeof(*next), 0, &array);
 
 	if (err != TMM_OK)
 		return err;
@@ -64,24 +43,29 @@ static tmm_err take_sets(struct tmm_pages *pages, struct tmm_memblock *memblock)
 static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *memblock)
 {
 	uint64_t blocks = nr_blocks(pages);
-	void *array[4];
-	const uint64_t size[4] = {
+	const struct map_request map = {.memblock = memblock,
+	                                .ram = pages->ram,
+	                                .first = pages->first_pfn,
+	                                .nr_frames = pages->nr_frames};
+	void *array[3];
+	const uint64_t size[3] = {
 		blocks * sizeof(*pages->bits),
 		blocks * sizeof(*pages->info),
-		pages->nr_frames * sizeof(*pages->mem_map),
 		pages->cpus->nr * sizeof(*pages->cpu),
 	};
+	tmm_err err;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(array); i++) {
-		tmm_err err = take_array(pages, memblock, size[i], &array[i]);
-
+		err = boot_array(memblock, pages->ram, size[i], 0, &array[i]);
 		if (err != TMM_OK)
 			return err;
 	}
 	pages->bits = array[0];
 	pages->info = array[1];
-	pages->mem_map = array[2];
-	pages->cpu = array[3];
+	pages->cpu = array[2];
+	err = map_init(&pages->map, &map);
+	if (err != TMM_OK)
+		return err;
 	return take_sets(pages, memblock);
 }
 

@@ -12,6 +12,7 @@
 #include "base/cpu.h"
 #include "page/block.h"
 #include "page/block_set.h"
+#include "page/model.h"
 #include "page/page.h"
 #include "page/vmstat.h"
 
@@ -82,7 +83,7 @@ struct tmm_pages {
 	uint64_t nr_frames;                  /* (c) of the span, whole pairs of blocks */
 	struct block_bits *bits;             /* (c) the array; contents: the zone's lock */
 	struct block_info *info;             /* (c) likewise */
-	struct page *mem_map;                /* (c) [nr_frames] */
+	struct memory_map map;               /* where descriptors are */
 	struct page_cpu *cpu;                /* (c) [cpus->nr] */
 	struct cpu_set *cpus;                /* (c) */
 	const struct tmm_memblock *memblock; /* (c) what is RAM, and what was handed over */
@@ -122,13 +123,19 @@ void pages_fini(struct tmm_pages *pages);
 /* Has the frame a descriptor?  It may still be in a hole. */
 static inline bool pfn_valid(const struct tmm_pages *pages, tmm_pfn pfn)
 {
-	return pfn.v - pages->first_pfn < pages->nr_frames;
+	return map_has(&pages->map, pfn.v);
 }
 
+/* Is the frame between the first and the last that may be RAM?  Cheap. */
+static ALWAYS_INLINE bool pfn_in_span(const struct tmm_pages *pages, uint64_t pfn)
+{
+	return pfn - pages->first_pfn < pages->nr_frames;
+}
+
+/* The frame has a descriptor (asserted where that is cheap). */
 static inline struct page *page_of(const struct tmm_pages *pages, tmm_pfn pfn)
 {
-	TMM_ASSERT(pfn_valid(pages, pfn));
-	return pages->mem_map + (pfn.v - pages->first_pfn);
+	return map_page(&pages->map, pfn.v);
 }
 
 /* tmm_page_address() for a frame that is known to be RAM. */
@@ -139,7 +146,7 @@ static inline void *page_address(const struct tmm_pages *pages, tmm_pfn pfn)
 
 static inline tmm_pfn page_pfn(const struct tmm_pages *pages, const struct page *page)
 {
-	return (tmm_pfn){(uint64_t)(page - pages->mem_map) + pages->first_pfn};
+	return (tmm_pfn){map_pfn(&pages->map, page)};
 }
 
 static ALWAYS_INLINE struct page_cpu *page_cpu_self(const struct tmm_pages *pages)

@@ -15,16 +15,10 @@
 
 #include <tuxmm/cpu.h>
 #include <tuxmm/memblock.h>
+#include <tuxmm/model.h>
 #include <tuxmm/page_alloc.h>
 #include <tuxmm/slab.h>
 #include <tuxmm/space.h>
-
-/* How struct page is found by frame number. */
-enum tmm_memory_model {
-	TMM_MEMORY_FLAT,          /* one array from the first frame to the last */
-	TMM_MEMORY_DISCONTIGUOUS, /* one array for each node */
-	TMM_MEMORY_SPARSE         /* one array for each section with RAM */
-};
 
 /* Page tables; tasks run on TMM_GEOMETRY_X86_64 only. */
 enum tmm_geometry {

@@ -1,0 +1,244 @@
+/*
+ * model.c - the arrays of descriptors
+ *
+ *   FLAT           flat[frame - first]
+ *   DISCONTIGUOUS  base[chunk of the frame] + frame; a chunk is the largest power
+ *                  of two that keeps nodes apart, so that few entries do
+ *   SPARSE         base[section of the frame] + frame
+ *
+ * The way back: a descriptor in a node's array is found by comparing with at most
+ * TMM_MAX_NODES arrays.  A section's array is aligned to its own length, so that
+ * section_of[place of the descriptor / length] names the section.  A number kept
+ * in each descriptor would do as well, but would have to be written into all of
+ * them at boot; these are zeroes until the frame is used, and owners of frames may
+ * assign them as a whole.
+ */
+#include "page/model.h"
+
+#define PAGES_OF_ARRAY(frames) ((frames) * sizeof(struct page))
+
+tmm_err boot_array(struct tmm_memblock *memblock, void *ram, uint64_t size_bytes,
+                   uint64_t align_bytes, void **out)
+{
+	const struct tmm_memblock_request request = {
+		.size_bytes = align_up(size_bytes, TMM_PAGE_SIZE),
+		.align_bytes = max_u64(align_bytes, TMM_PAGE_SIZE),
+		.node = TMM_NODE_ANY};
+	void *clear = memblock->ram;
+	tmm_paddr start;
+	tmm_err err;
+
+	/* It reads as zeroes already; clearing would make the host back all of it. */
+	memblock->ram = NULL;
+	err = tmm_memblock_alloc(memblock, &request, &start);
+	memblock->ram = clear;
+	if (err == TMM_OK)
+		*out = (char *)ram + start.v;
+	return err;
+}
+
+static uintptr_t base_of(const struct page *array, uint64_t first)
+{
+	return (uintptr_t)array - (uintptr_t)PAGES_OF_ARRAY(first);
+}
+
+static tmm_err take_pages(const struct map_request *request, uint64_t nr_frames,
+                          uint64_t align_bytes, struct page **out)
+{
+	void *array;
+	tmm_err err = boot_array(request->memblock, request->ram, PAGES_OF_ARRAY(nr_frames),
+	                         align_bytes, &array);
+
+	if (err == TMM_OK)
+		*out = array;
+	return err;
+}
+
+static tmm_err take_bases(struct memory_map *map, const struct map_request *request)
+{
+	void *array;
+	tmm_err err;
+
+	map->nr_bases = ((map->first + map->nr_frames - 1) >> map->shift) + 1;
+	err = boot_array(request->memblock, request->ram, map->nr_bases * sizeof(*map->base), 0,
+	                 &array);
+	if (err == TMM_OK)
+		map->base = array;
+	return err;
+}
+
+/* ---- DISCONTIGUOUS ---- */
+
+unsigned node_chunk_shift(const struct tmm_memblock *memblock)
+{
+	const struct tmm_region_list *memory = &memblock->memory;
+	unsigned shift = 63 - TMM_PAGE_SHIFT;
+
+	for (uint32_t i = 1; i < memory->nr; i++) {
+		if (memory->region[i].node == memory->region[i - 1].node)
+			continue;
+		while (shift > BLOCK_ORDER &&
+		       (memory->region[i - 1].end - 1) >> (shift + TMM_PAGE_SHIFT) ==
+		               memory->region[i].start >> (shift + TMM_PAGE_SHIFT))
+			shift--;
+	}
+	return shift;
+}
+
+static void find_nodes(struct memory_map *map, const struct tmm_memblock *memblock)
+{
+	const uint64_t block = UINT64_C(1) << (BLOCK_ORDER + TMM_PAGE_SHIFT);
+
+	for (uint32_t i = 0; i < memblock->memory.nr; i++) {
+		const struct tmm_region *region = &memblock->memory.region[i];
+		struct node_map *node = &map->node[region->node];
+
+		if (node->start == node->end)
+			node->start = align_down(region->start, block) >> TMM_PAGE_SHIFT;
+		node->end = align_up(region->end, block) >> TMM_PAGE_SHIFT;
+	}
+}
+
+static tmm_err init_nodes(struct memory_map *map, const struct map_request *request)
+{
+	const struct tmm_region_list *memory = &request->memblock->memory;
+	tmm_err err;
+
+	map->shift = node_chunk_shift(request->memblock);
+	err = take_bases(map, request);
+	if (err != TMM_OK)
+		return err;
+	find_nodes(map, request->memblock);
+	for (unsigned n = 0; n < TMM_MAX_NODES; n++) {
+		struct node_map *node = &map->node[n];
+
+		if (node->start == node->end)
+			continue;
+		err = take_pages(request, node->end - node->start, 0, &node->page);
+		if (err != TMM_OK)
+			return err;
+	}
+	for (uint32_t i = 0; i < memory->nr; i++) {
+		const struct tmm_region *region = &memory->region[i];
+		const struct node_map *node = &map->node[region->node];
+
+		for (uint64_t chunk = region->start >> (map->shift + TMM_PAGE_SHIFT);
+		     chunk <= (region->end - 1) >> (map->shift + TMM_PAGE_SHIFT); chunk++)
+			map->base[chunk] = base_of(node->page, node->start);
+	}
+	return TMM_OK;
+}
+
+/* ---- SPARSE ---- */
+
+static tmm_err init_section(struct memory_map *map, const struct map_request *request,
+                            uint64_t section)
+{
+	uint64_t array_bytes = UINT64_C(1) << map->array_shift;
+	struct page *array;
+	tmm_err err;
+
+	if (map->base[section])
+		return TMM_OK;
+	err = take_pages(request, UINT64_C(1) << map->shift, array_bytes, &array);
+	if (err != TMM_OK)
+		return err;
+	map->base[section] = base_of(array, section << map->shift);
+	map->section_of[((uintptr_t)array - map->ram) >> map->array_shift] = (uint32_t)section;
+	return TMM_OK;
+}
+
+static tmm_err init_sections(struct memory_map *map, const struct map_request *request)
+{
+	uint64_t section_bytes = request->section_bytes ? request->section_bytes
+	                                                : TMM_SECTION_BYTES;
+	void *array;
+	tmm_err err;
+
+	if (!is_power_of_two(section_bytes) || section_bytes < TMM_SECTION_BYTES_LEAST)
+		return TMM_E_INVAL;
+	map->shift = log2_floor(section_bytes) - TMM_PAGE_SHIFT;
+	map->array_shift = map->shift + log2_floor(sizeof(struct page));
+	map->nr_places = ((map->first + map->nr_frames - 1) >>
+	                  (map->array_shift - TMM_PAGE_SHIFT)) +
+	                 1;
+	err = take_bases(map, request);
+	if (err == TMM_OK)
+		err = boot_array(request->memblock, request->ram,
+		                 map->nr_places * sizeof(*map->section_of), 0, &array);
+	if (err != TMM_OK)
+		return err;
+	map->section_of = array;
+	for (uint32_t i = 0; i < request->memblock->memory.nr && err == TMM_OK; i++) {
+		const struct tmm_region *region = &request->memblock->memory.region[i];
+
+		for (uint64_t section = region->start / section_bytes;
+		     section <= (region->end - 1) / section_bytes && err == TMM_OK; section++)
+			err = init_section(map, request, section);
+	}
+	return err;
+}
+
+/* ---- all ---- */
+
+tmm_err map_init(struct memory_map *map, const struct map_request *request)
+{
+	*map = (struct memory_map){.model = request->model,
+	                           .first = request->first,
+	                           .nr_frames = request->nr_frames,
+	                           .ram = (uintptr_t)request->ram};
+	switch (request->model) {
+	case TMM_MEMORY_FLAT:
+		return take_pages(request, map->nr_frames, 0, &map->flat);
+	case TMM_MEMORY_DISCONTIGUOUS:
+		return init_nodes(map, request);
+	case TMM_MEMORY_SPARSE:
+		return init_sections(map, request);
+	}
+	return TMM_E_INVAL;
+}
+
+static const struct node_map *node_of_pfn(const struct memory_map *map, uint64_t pfn)
+{
+	for (unsigned n = 0; n < TMM_MAX_NODES; n++) {
+		const struct node_map *node = &map->node[n];
+
+		if (pfn - node->start < node->end - node->start &&
+		    map->base[pfn >> map->shift] == base_of(node->page, node->start))
+			return node;
+	}
+	return NULL;
+}
+
+bool map_has(const struct memory_map *map, uint64_t pfn)
+{
+	if (pfn - map->first >= map->nr_frames)
+		return false;
+	switch (map->model) {
+	case TMM_MEMORY_FLAT:
+		return true;
+	case TMM_MEMORY_DISCONTIGUOUS:
+		return node_of_pfn(map, pfn) != NULL;
+	case TMM_MEMORY_SPARSE:
+		return map->base[pfn >> map->shift] != 0;
+	}
+	return false;
+}
+
+uint64_t map_pfn_of_array(const struct memory_map *map, const struct page *page)
+{
+	uintptr_t address = (uintptr_t)page;
+
+	if (map->model == TMM_MEMORY_SPARSE) {
+		uint64_t section = map->section_of[(address - map->ram) >> map->array_shift];
+
+		return (address - map->base[section]) / sizeof(*page);
+	}
+	for (unsigned n = 0; n < TMM_MAX_NODES; n++) {
+		const struct node_map *node = &map->node[n];
+
+		if (address - (uintptr_t)node->page < PAGES_OF_ARRAY(node->end - node->start))
+			return (uint64_t)(page - node->page) + node->start;
+	}
+	tmm_port_panic(__FILE__, __LINE__, "a descriptor is in the array of a node");
+}

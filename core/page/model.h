@@ -1,0 +1,89 @@
+/*
+ * model.h - from frame number to struct page and back, by any memory model
+ */
+#ifndef TUXMM_PAGE_MODEL_H
+#define TUXMM_PAGE_MODEL_H
+
+#include <tuxmm/model.h>
+
+#include "page/block.h"
+#include "page/page.h"
+
+/* The frames of a node from its first block to its last, and their descriptors. */
+struct node_map {
+	uint64_t start, end; /* frames; equal: the node has no memory */
+	struct page *page;   /* [end - start] */
+};
+
+/* (c) constant after init  (h) changed by hot-plug, one aligned store at a time */
+struct memory_map {
+	enum tmm_memory_model model; /* (c) */
+	unsigned shift;              /* (c) log2 of frames per entry of base[] */
+	uint64_t first, nr_frames;   /* (c) the span; whole blocks */
+	struct page *flat;           /* (c) FLAT: [nr_frames] */
+
+	/*
+	 * (h) By frame number >> shift: the address that the descriptor of frame 0
+	 * would have, were the array to reach there; 0: no descriptors.
+	 */
+	uintptr_t *base;
+	uint64_t nr_bases; /* (c) */
+
+	/* SPARSE: arrays are aligned to their length, which tells whose a descriptor is. */
+	uintptr_t ram;        /* (c) where frame 0 is */
+	unsigned array_shift; /* (c) log2 of an array's bytes */
+	uint32_t *section_of; /* (h) by place in RAM >> array_shift: its section */
+	uint64_t nr_places;   /* (c) entries of section_of[] */
+
+	struct node_map node[TMM_MAX_NODES]; /* (c) DISCONTIGUOUS */
+};
+
+/* What a map is made of. */
+struct map_request {
+	struct tmm_memblock *memblock;
+	void *ram;                 /* where frame 0 is; reads as zeroes */
+	uint64_t first, nr_frames; /* the span; whole blocks, all RAM is inside */
+	enum tmm_memory_model model;
+	uint64_t section_bytes; /* 0: TMM_SECTION_BYTES */
+};
+
+/*
+ * Take the arrays from memblock; descriptors are left as they read, zeroes.
+ *   TMM_E_INVAL  section_bytes is no power of two, or less than a block
+ *   TMM_E_NOMEM, TMM_E_NOSPC  memblock cannot give the arrays
+ */
+TMM_MUST_CHECK tmm_err map_init(struct memory_map *map, const struct map_request *request);
+
+/* Zeroed memory of memblock's, which stays reserved. */
+TMM_MUST_CHECK tmm_err boot_array(struct tmm_memblock *memblock, void *ram, uint64_t size_bytes,
+                                  uint64_t align_bytes, void **out);
+
+/* The largest blocks of frames, as a power of two, that never belong to two nodes. */
+unsigned node_chunk_shift(const struct tmm_memblock *memblock);
+
+/* Has the frame a descriptor? */
+bool map_has(const struct memory_map *map, uint64_t pfn);
+
+/* page_pfn() where there is more than one array. */
+uint64_t map_pfn_of_array(const struct memory_map *map, const struct page *page);
+
+static ALWAYS_INLINE struct page *map_page(const struct memory_map *map, uint64_t pfn)
+{
+	uintptr_t base;
+
+	TMM_ASSERT(pfn - map->first < map->nr_frames);
+	if (likely(map->model == TMM_MEMORY_FLAT))
+		return map->flat + (pfn - map->first);
+	base = map->base[pfn >> map->shift];
+	TMM_ASSERT(base != 0);
+	return (struct page *)(base + pfn * sizeof(struct page));
+}
+
+static ALWAYS_INLINE uint64_t map_pfn(const struct memory_map *map, const struct page *page)
+{
+	if (likely(map->model == TMM_MEMORY_FLAT))
+		return (uint64_t)(page - map->flat) + map->first;
+	return map_pfn_of_array(map, page);
+}
+
+#endif
