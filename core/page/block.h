@@ -8,12 +8,12 @@
 #ifndef TUXMM_PAGE_BLOCK_H
 #define TUXMM_PAGE_BLOCK_H
 
-#include <tuxmm/page_alloc.h>
+#include <tuxmm/migrate.h>
 
 #include "base/base.h"
 
-#define BLOCK_ORDER  9u
-#define BLOCK_FRAMES (1u << BLOCK_ORDER)
+#define BLOCK_ORDER  TMM_BLOCK_ORDER
+#define BLOCK_FRAMES TMM_BLOCK_PAGES
 #define BLOCK_WORDS  (BLOCK_FRAMES / 64)
 #define WORD_ORDER   6u /* longest run inside one word */
 #define ALL_WORDS    ((1u << BLOCK_WORDS) - 1)
@@ -27,7 +27,7 @@ struct block_bits {
 #define HOME_MIXED  0x04u /* the zone manages some of its frames only: managed_* */
 #define HOME_NO_RAM 0x08u /* some frame of it is not memory */
 
-/* (c) constant after init  (z) the zone's lock */
+/* (c) constant after init  (z) the zone's lock  (a) readable without it, relaxed */
 struct block_info {
 	uint16_t nr_free; /* (z) set bits */
 	uint16_t fresh;   /* (z) frames of the block from here on were never lent */
@@ -37,6 +37,9 @@ struct block_info {
 	/* (c) of a mixed block whose managed frames adjoin; otherwise no frames */
 	uint16_t managed_start;
 	uint16_t nr_managed;
+
+	uint8_t type;       /* (z, a) enum tmm_migrate_type: what is lent from here */
+	uint8_t stack_type; /* (z, a) whose stacks its frames go on when freed */
 };
 
 #define LONGEST_WHOLE (BLOCK_ORDER + 1)

@@ -32,9 +32,10 @@ struct request {
 	tmm_gfp gfp;
 	unsigned order;
 	enum tmm_zone_id highest;
+	struct source source;
 };
 
-static const uint8_t stack_of_order[TMM_NR_ORDERS] = {
+static const uint8_t class_of_order[TMM_NR_ORDERS] = {
 	STACK_0,    STACK_1,    STACK_2,    STACK_3,     STACK_NONE, STACK_NONE,
 	STACK_NONE, STACK_NONE, STACK_NONE, STACK_BLOCK, STACK_NONE,
 };
@@ -108,7 +109,7 @@ static NOINLINE void stack_spill(struct tmm_pages *pages, struct cpu_zone *cz, u
 	size_t left = (size_t)(stack->top - entry) - nr;
 
 	lock_take(&zone->lock);
-	if (id == STACK_0)
+	if (order_of_stack(id) == 0)
 		give_frames(pages, zone, entry, nr);
 	else
 		for (size_t i = 0; i < nr; i++)
@@ -130,7 +131,7 @@ static void drain(struct tmm_pages *pages, struct page_cpu *cpu)
 	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
 		struct cpu_zone *cz = &cpu->zone[z];
 
-		for (unsigned s = 0; s < STACK_NONE; s++)
+		for (unsigned s = 0; s < NR_STACKS; s++)
 			if (cz->stack[s].top != cz->stack[s].bottom)
 				stack_spill(pages, cz, s, &pages->zone[z],
 				            (size_t)(cz->stack[s].top - cz->stack[s].bottom));
@@ -167,7 +168,7 @@ static uint64_t floor_of(const struct zone *zone, const struct request *request,
 static size_t batch_of(const struct zone *zone, const struct request *request, uint64_t floor,
                        size_t most)
 {
-	uint64_t nr_free = zone_free(zone);
+	uint64_t nr_free = zone_usable(zone, request->source);
 	uint64_t run = UINT64_C(1) << request->order;
 	uint64_t common = zone->mark[MARK_MIN] + zone->reserve[request->highest];
 
@@ -225,7 +226,7 @@ static bool refill_words(struct tmm_pages *pages, struct cpu_zone *cz, struct zo
 
 	lock_take(&zone->lock);
 	do {
-		unsigned more = zone_take_word(pages, zone, request->order,
+		unsigned more = zone_take_word(pages, zone, request->source, request->order,
 		                               (unsigned)min_u64(most - nr, 64),
 		                               &taken[nr_words]);
 
@@ -242,14 +243,14 @@ static bool refill_words(struct tmm_pages *pages, struct cpu_zone *cz, struct zo
 }
 
 static bool refill_blocks(struct tmm_pages *pages, struct cpu_zone *cz, struct zone *zone,
-                          struct frame_stack *stack, size_t most)
+                          const struct request *request, struct frame_stack *stack, size_t most)
 {
 	uint32_t entry[8];
 	size_t nr = 0;
 
 	lock_take(&zone->lock);
 	while (nr < min_u64(most, stack->batch) && nr < ARRAY_SIZE(entry) &&
-	       zone_take_long(pages, zone, BLOCK_ORDER, &entry[nr]))
+	       zone_take_long(pages, zone, request->source, BLOCK_ORDER, &entry[nr]))
 		nr++;
 	lock_drop(&zone->lock);
 	count_up(&stack->from_zone, nr);
@@ -266,9 +267,15 @@ static bool take_direct(struct tmm_pages *pages, struct page_cpu *cpu, struct zo
 
 	lock_take(&zone->lock);
 	if (request->order > WORD_ORDER)
-		got = zone_take_long(pages, zone, request->order, out);
+		got = zone_take_long(pages, zone, request->source, request->order, out);
 	else
-		got = zone_take_word(pages, zone, request->order, 1, &taken) != 0;
+		got = zone_take_word(pages, zone, request->source, request->order, 1, &taken) !=
+		      0;
+	if (got && (request->source.from & FROM_HIGHATOMIC))
+		zone_reserve_highatomic(pages, zone,
+		                        block_of(pages, request->order > WORD_ORDER
+		                                                ? *out & ENTRY_PFN
+		                                                : taken.pfn));
 	lock_drop(&zone->lock);
 	if (!got)
 		return false;
@@ -284,18 +291,18 @@ static bool take_from_zone(struct tmm_pages *pages, struct page_cpu *cpu, struct
                            const struct request *request, uint64_t floor, uint32_t *out)
 {
 	struct cpu_zone *cz = &cpu->zone[zone->id];
-	unsigned id = stack_of_order[request->order];
-	struct frame_stack *stack = &cz->stack[id];
+	unsigned class = class_of_order[request->order];
+	struct frame_stack *stack = &cz->stack[stack_id(class, request->source.type)];
 	size_t limit = (size_t)(stack->end - stack->bottom);
 	size_t most = batch_of(zone, request, floor, max_u64(limit, 1));
 
 	if (most == 0)
 		return false;
-	if (limit == 0)
+	if (limit == 0 || (request->source.from & FROM_HIGHATOMIC))
 		return take_direct(pages, cpu, zone, request, out);
 	if (stack->top == stack->bottom &&
-	    !(id == STACK_BLOCK ? refill_blocks(pages, cz, zone, stack, most)
-	                        : refill_words(pages, cz, zone, request, stack, most)))
+	    !(class == STACK_BLOCK ? refill_blocks(pages, cz, zone, request, stack, most)
+	                           : refill_words(pages, cz, zone, request, stack, most)))
 		return false;
 	*out = stack_pop(cz, stack);
 	return true;
@@ -330,6 +337,37 @@ static bool try_all(struct tmm_pages *pages, const struct request *request, uint
 	return got;
 }
 
+static struct source source_of(const struct tmm_pages *pages, tmm_gfp gfp, unsigned order)
+{
+	unsigned type = stack_type_of_gfp(pages, gfp);
+	struct source source = {.type = TMM_MIGRATE_UNMOVABLE};
+
+	if (type != STACK_TYPE_NONE)
+		source.type = (enum tmm_migrate_type)type;
+	if (source.type == TMM_MIGRATE_MOVABLE)
+		source.from |= FROM_CMA;
+	if (gfp & TMM_GFP_MEMALLOC)
+		source.from |= FROM_RESERVE;
+	if (order > 0 && (gfp & TMM_GFP_HIGH) && !(gfp & TMM_GFP_DIRECT_RECLAIM))
+		source.from |= FROM_HIGHATOMIC;
+	return source;
+}
+
+/* Before giving up: frames kept for requests that cannot wait. */
+static bool unreserve(struct tmm_pages *pages)
+{
+	bool found = false;
+
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		struct zone *zone = &pages->zone[z];
+		tmm_irq irq = lock_take_irqsave(&zone->lock);
+
+		found |= zone_unreserve_highatomic(pages, zone);
+		lock_drop_irqrestore(&zone->lock, irq);
+	}
+	return found;
+}
+
 /* Sleeps.  False when nothing came of it. */
 static bool reclaim(struct tmm_pages *pages, const struct request *request)
 {
@@ -350,7 +388,7 @@ static bool reclaim(struct tmm_pages *pages, const struct request *request)
 static NOINLINE bool alloc_slow(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
                                 uint32_t *out)
 {
-	struct request request = {gfp, order, highest_zone(gfp)};
+	struct request request = {gfp, order, highest_zone(gfp), source_of(pages, gfp, order)};
 	/* Who reclaims must not start reclaim. */
 	bool may_reclaim = (gfp & TMM_GFP_DIRECT_RECLAIM) && !(gfp & TMM_GFP_MEMALLOC);
 
@@ -359,6 +397,8 @@ static NOINLINE bool alloc_slow(struct tmm_pages *pages, tmm_gfp gfp, unsigned o
 			may_reclaim = !(gfp & TMM_GFP_NORETRY);
 			continue;
 		}
+		if (unreserve(pages))
+			continue;
 		if (gfp & TMM_GFP_NOFAIL)
 			tmm_port_panic(__FILE__, __LINE__,
 			               "a request that must not fail finds memory; there is "
@@ -417,7 +457,7 @@ static ALWAYS_INLINE tmm_err alloc_run(struct tmm_pages *pages, tmm_gfp gfp, uns
 		goto rest;
 	cz = &pages->cpu[cpu->id]
 	              .zone[pages->first_choice[gfp % ARRAY_SIZE(pages->first_choice)]];
-	stack = &cz->stack[stack_of_order[order]];
+	stack = &cz->stack[stack_id(class_of_order[order], stack_type_of_gfp(pages, gfp))];
 	if (unlikely(stack->top == stack->bottom))
 		goto rest;
 	entry = stack_pop(cz, stack);
@@ -489,7 +529,10 @@ static NOINLINE void free_rest(struct tmm_pages *pages, uint64_t pfn, unsigned o
 	check_lent(pages, pfn, order);
 	if (*recent_of(cz, (uint32_t)pfn) == pfn)
 		BAD_FREE("a frame is freed once; this one is on the CPU's stack");
-	id = stack_of_order[order];
+	/* relaxed: its type may change meanwhile, and a few frames end up with the old one */
+	id = stack_id(class_of_order[order],
+	              __atomic_load_n(&pages->info[block_of(pages, pfn)].stack_type,
+	                              __ATOMIC_RELAXED));
 	stack = &cz->stack[id];
 	if (stack->bottom == stack->end) {
 		lock_take(&zone->lock);
@@ -534,7 +577,9 @@ static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsign
 	              first_bits(pfn, order))))
 		goto rest;
 	cz = &pages->cpu[cpu->id].zone[info->home & HOME_ZONE];
-	stack = &cz->stack[stack_of_order[order]];
+	/* relaxed: as in free_rest() */
+	stack = &cz->stack[stack_id(class_of_order[order],
+	                            __atomic_load_n(&info->stack_type, __ATOMIC_RELAXED))];
 	if (unlikely(*recent_of(cz, (uint32_t)pfn) == pfn || stack->top == stack->end))
 		goto rest;
 	stack_push(cz, stack, (uint32_t)pfn);

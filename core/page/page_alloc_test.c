@@ -632,7 +632,7 @@ TEST(the_checker_sees_planted_damage)
 				PAGE_ANON;
 			break;
 		default:
-			pages->zone[0].longest_mask ^= 2;
+			pages->zone[0].longest_mask[TMM_MIGRATE_UNMOVABLE] ^= 2;
 			break;
 		}
 		CHECK(test_panics(check_it, pages));

@@ -4,8 +4,8 @@
  *   I1  a set bit is a frame that memblock handed over
  *   I2  block_info.nr_free is the number of the block's set bits; a zone's is
  *       the sum of its blocks'
- *   I3  a block with set bits is in by_longest[longest] of its zone and in no
- *       other set; one without is in none
+ *   I3  a block with set bits is in by_longest[type][longest] of its zone and in no
+ *       other set; one without, or isolated, is in none
  *   I4  no free run is longer than `longest` says, and it says "whole" of whole
  *       blocks alone
  *   I5  longest_mask names the sets that are not empty
@@ -14,6 +14,7 @@
  *       the zone and on no other stack
  *   I8  what recent[] names is on a stack
  *   I9  the descriptor of a free frame that was lent once has kind PAGE_NONE
+ *   I11 nr_free_of[] are the sums of nr_free over the blocks of each type
  *   I10 no frame is both free and more than there are: free + stacks <= managed
  */
 #include "page/zone.h"
@@ -67,23 +68,29 @@ static uint64_t check_block(const struct tmm_pages *pages, const struct zone *zo
 	TMM_ASSERT((info->longest == 0) == (info->nr_free == 0));                 /* I3 */
 	TMM_ASSERT(info->longest >= exact);                                       /* I4 */
 	TMM_ASSERT((info->longest == LONGEST_WHOLE) == (exact == LONGEST_WHOLE)); /* I4 */
-	for (unsigned l = 1; l < NR_LONGEST; l++)
-		TMM_ASSERT(block_set_has(&zone->by_longest[l], block) ==
-		           (l == info->longest)); /* I3 */
+	for (unsigned type = 0; type < NR_FILED_TYPES; type++)
+		for (unsigned l = 1; l < NR_LONGEST; l++)
+			TMM_ASSERT(block_set_has(&zone->by_longest[type][l], block) ==
+			           (l == info->longest && type == info->type)); /* I3 */
 	return ones;
 }
 
 static void check_zone(struct tmm_pages *pages, struct zone *zone) TMM_REQUIRES(zone->lock)
 {
-	uint64_t nr_free = 0;
+	uint64_t nr_free = 0, nr_free_of[TMM_NR_MIGRATE_TYPES] = {0};
 
 	for (uint64_t block = 0; block < nr_blocks(pages); block++)
 		if ((pages->info[block].home & HOME_ZONE) == zone->id)
-			nr_free += check_block(pages, zone, block);
+			nr_free_of[pages->info[block].type] += check_block(pages, zone, block);
+	for (unsigned type = 0; type < TMM_NR_MIGRATE_TYPES; type++) {
+		TMM_ASSERT(zone->nr_free_of[type] == nr_free_of[type]); /* I11 */
+		nr_free += nr_free_of[type];
+	}
 	TMM_ASSERT(zone->nr_free == nr_free); /* I2 */
-	for (unsigned l = 1; l < NR_LONGEST; l++)
-		TMM_ASSERT(block_set_empty(&zone->by_longest[l]) ==
-		           !(zone->longest_mask >> l & 1)); /* I5 */
+	for (unsigned type = 0; type < NR_FILED_TYPES; type++)
+		for (unsigned l = 1; l < NR_LONGEST; l++)
+			TMM_ASSERT(block_set_empty(&zone->by_longest[type][l]) ==
+			           !(zone->longest_mask[type] >> l & 1)); /* I5 */
 }
 
 /*
@@ -125,7 +132,7 @@ static void check_stack(struct tmm_pages *pages, const struct cpu_zone *cz, unsi
 
 static bool on_a_stack(const struct cpu_zone *cz, uint32_t pfn)
 {
-	for (unsigned s = 0; s < STACK_NONE; s++)
+	for (unsigned s = 0; s < NR_STACKS; s++)
 		for (const uint32_t *entry = cz->stack[s].bottom; entry < cz->stack[s].top;
 		     entry++)
 			if ((*entry & ENTRY_PFN) == pfn)
@@ -144,7 +151,7 @@ static void check_stacks(struct tmm_pages *pages, bool set)
 {
 	for (uint32_t c = 0; c < pages->cpus->nr; c++)
 		for (unsigned z = 0; z < TMM_NR_ZONES; z++)
-			for (unsigned s = 0; s < STACK_NONE; s++)
+			for (unsigned s = 0; s < NR_STACKS; s++)
 				check_stack(pages, &pages->cpu[c].zone[z], s,
 				            (enum tmm_zone_id)z, set);
 }

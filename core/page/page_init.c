@@ -3,8 +3,8 @@
  *
  * The allocator's arrays come from memblock, which hands over the rest:
  *
- *   bits, info   per 2 MiB block: 64 + 10 bytes
- *   block sets   per zone, 10 bits a block
+ *   bits, info   per 2 MiB block: 64 + 12 bytes
+ *   block sets   per zone, 50 bits a block
  *   cpu          per CPU
  *   descriptors  32 bytes a frame: model.c
  *
@@ -16,26 +16,30 @@
 /* Linux's default of vm.watermark_scale_factor, in 1/10000. */
 #define WATERMARK_SCALE_FACTOR 10
 
-#define MIN_FREE_KBYTES_LEAST  128
-#define MIN_FREE_KBYTES_MOST   262144
+/* With fewer blocks than types, parting them by type does harm. */
+#define LEAST_FRAMES_WITH_TYPES (TMM_NR_MIGRATE_TYPES * BLOCK_FRAMES)
+
+#define MIN_FREE_KBYTES_LEAST   128
+#define MIN_FREE_KBYTES_MOST    262144
+
+#define NR_SETS                 (TMM_NR_ZONES * NR_FILED_TYPES * NR_LONGEST)
 
 static tmm_err take_sets(struct tmm_pages *pages, struct tmm_memblock *memblock)
 {
 	uint64_t words = block_set_words(nr_blocks(pages));
 	void *array;
 	uint64_t *next;
-	tmm_err err = boot_array(memblock, pages->ram,
-	                         words * TMM_NR_ZONES * NR_LONGEST * sizeof(*next), 0, &array);
+	tmm_err err = boot_array(memblock, pages->ram, words * NR_SETS * sizeof(*next), 0,
+	                         &array);
 
 	if (err != TMM_OK)
 		return err;
 	next = array;
 	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
-		for (unsigned longest = 0; longest < NR_LONGEST; longest++) {
-			block_set_init(&pages->zone[z].by_longest[longest], next,
-			               nr_blocks(pages));
-			next += words;
-		}
+		struct block_set *set = &pages->zone[z].by_longest[0][0];
+
+		for (unsigned i = 0; i < NR_FILED_TYPES * NR_LONGEST; i++, next += words)
+			block_set_init(&set[i], next, nr_blocks(pages));
 	}
 	return TMM_OK;
 }
@@ -73,7 +77,7 @@ uint64_t pages_array_bytes(uint32_t nr_cpus, uint64_t span_bytes)
 {
 	/* Both ends may cut a pair of blocks; each array may cut a page. */
 	uint64_t blocks = 2 * (span_bytes >> (BLOCK_ORDER + 1 + TMM_PAGE_SHIFT)) + 4;
-	uint64_t sets = block_set_words(blocks) * TMM_NR_ZONES * NR_LONGEST;
+	uint64_t sets = block_set_words(blocks) * NR_SETS;
 
 	return blocks * (sizeof(struct block_bits) + sizeof(struct block_info) +
 	                 BLOCK_FRAMES * sizeof(struct page)) +
@@ -236,20 +240,40 @@ static void set_watermarks(struct tmm_pages *pages, uint64_t min_free_kbytes)
 	}
 }
 
-/* A CPU keeps at most 1/32 of its share of a zone in runs of one order. */
+/* All RAM starts as movable: what does not move claims what it needs. */
+static void set_types(struct tmm_pages *pages)
+{
+	uint64_t bytes = 0;
+	uint8_t type;
+
+	bytes = tmm_memblock_memory_bytes(pages->memblock) -
+	        tmm_memblock_reserved_bytes(pages->memblock);
+	pages->type_mask = bytes >> TMM_PAGE_SHIFT < LEAST_FRAMES_WITH_TYPES ? 0 : 3;
+	type = pages->type_mask ? TMM_MIGRATE_MOVABLE : TMM_MIGRATE_UNMOVABLE;
+	for (uint64_t block = 0; block < nr_blocks(pages); block++)
+		pages->info[block].type = pages->info[block].stack_type = type;
+}
+
+/* A CPU keeps at most 1/64 of its share of a zone in runs of one order and type. */
 static void set_stacks(struct cpu_zone *cz, uint64_t share)
 {
-	static const uint16_t most[NR_STACKS] = {STACK_MAX, 128, 64, 64, 8, 0};
+	static const uint16_t most[NR_CLASSES][NR_STACK_TYPES] = {{STACK_MAX, STACK_MAX, 128},
+	                                                          {128, 128, 32},
+	                                                          {64, 64, 16},
+	                                                          {64, 64, 16},
+	                                                          {8, 8, 2}};
 	uint32_t *bottom = cz->entry;
 
-	for (unsigned s = 0; s < NR_STACKS; s++) {
+	for (unsigned s = 0; s < NR_CLASSES * NR_STACK_TYPES; s++) {
 		struct frame_stack *stack = &cz->stack[s];
-		uint64_t limit = min_u64(most[s], (share / 32) >> order_of_stack(s));
+		unsigned class = s / NR_STACK_TYPES, type = s % NR_STACK_TYPES;
+		uint64_t limit = min_u64(most[class][type],
+		                         (share / 64) >> order_of_class(class));
 
 		stack->top = stack->bottom = bottom;
 		stack->end = bottom + limit;
 		stack->batch = (uint32_t)min_u64((limit + 1) / 2, 64);
-		bottom += most[s];
+		bottom += most[class][type];
 	}
 	memset(cz->recent, 0xff, sizeof(cz->recent)); /* RECENT_NONE */
 }
@@ -290,6 +314,7 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock, void 
 		pages->zone[z].id = (enum tmm_zone_id)z;
 	}
 	carve_zones(pages);
+	set_types(pages);
 	while (tmm_memblock_next_free(memblock, &cursor, &region)) {
 		uint64_t pfn, stop;
 

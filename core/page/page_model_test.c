@@ -221,8 +221,9 @@ static bool do_choice(struct tmm_pages *pages, unsigned choice)
 /* Small stacks for every order, that a zone of 16 frames would not have. */
 static void give_stacks(struct tmm_pages *pages, unsigned limit)
 {
-	for (unsigned s = 0; s < STACK_BLOCK; s++) {
-		struct frame_stack *stack = &pages->cpu[0].zone[0].stack[s];
+	for (unsigned class = 0; class < STACK_BLOCK; class ++) {
+		struct frame_stack *stack =
+			&pages->cpu[0].zone[0].stack[stack_id(class, TMM_MIGRATE_UNMOVABLE)];
 
 		stack->end = stack->bottom + limit;
 		stack->batch = limit ? limit : 1;

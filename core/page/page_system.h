@@ -17,11 +17,19 @@
 #include "page/vmstat.h"
 
 /* Orders that CPUs keep on stacks; the last takes all others and holds nothing. */
-enum stack_id { STACK_0, STACK_1, STACK_2, STACK_3, STACK_BLOCK, STACK_NONE, NR_STACKS };
+enum stack_class { STACK_0, STACK_1, STACK_2, STACK_3, STACK_BLOCK, STACK_NONE, NR_CLASSES };
 
-#define STACK_MAX        512u /* entries of the stack of single frames */
-#define NR_STACK_ENTRIES (STACK_MAX + 128 + 64 + 64 + 8)
-#define RECENT_SLOTS     1024u
+/*
+ * Each class has a stack for each of the migrate types that a request can have, by
+ * its number.  Frames whose block is kept for something else come back to
+ * STACK_TYPE_NONE, which holds nothing, and so to the zone.
+ */
+#define STACK_TYPE_NONE 3u
+#define NR_STACK_TYPES  4u
+#define NR_STACKS       (STACK_NONE * NR_STACK_TYPES) /* that may hold something */
+
+#define STACK_MAX       512u /* entries of a stack of single frames */
+#define RECENT_SLOTS    1024u
 
 /* An entry is the run's first frame, and whether it was never lent since boot. */
 #define ENTRY_FRESH (UINT32_C(1) << 31)
@@ -41,17 +49,28 @@ struct frame_stack {
 	uint64_t freed;     /* (a) runs that borrowers gave back */
 	uint64_t from_zone; /* (a) runs taken from the zone less those given to it */
 	uint32_t batch;     /* (c) runs taken from the zone at a time */
-};
+} __attribute__((aligned(64)));
+
+#define CPU_ZONE_BYTES 16384u
+#define RECENT_BYTES   (RECENT_SLOTS * (unsigned)sizeof(uint32_t))
+#define STACKS_BYTES   (NR_CLASSES * NR_STACK_TYPES * (unsigned)sizeof(struct frame_stack))
+
+/* What is left are entries: room for all stacks' limits (page_init.c). */
+#define NR_STACK_ENTRIES                                                                       \
+	((CPU_ZONE_BYTES - RECENT_BYTES - STACKS_BYTES) / (unsigned)sizeof(uint32_t))
 
 /*
  * recent[] knows free frames of the stacks by number; frames RECENT_SLOTS apart
- * share a slot and the last one put there has it.
+ * share a slot and the last one put there has it.  The size makes the hot path
+ * index by a shift.
  */
 struct cpu_zone {
-	struct frame_stack stack[NR_STACKS];
+	struct frame_stack stack[NR_CLASSES * NR_STACK_TYPES]; /* by stack_id() */
 	uint32_t recent[RECENT_SLOTS]; /* first frame of a run on a stack, or RECENT_NONE */
 	uint32_t entry[NR_STACK_ENTRIES];
-} __attribute__((aligned(1024))); /* makes it 8 KiB: the hot path indexes by a shift */
+};
+
+_Static_assert(sizeof(struct cpu_zone) == CPU_ZONE_BYTES, "a power of two");
 
 struct page_cpu {
 	struct cpu_zone zone[TMM_NR_ZONES];
@@ -60,20 +79,27 @@ struct page_cpu {
 
 #define NR_LONGEST (LONGEST_WHOLE + 1)
 
+/* Isolated blocks are lent by nobody, so they are filed nowhere. */
+#define NR_FILED_TYPES TMM_MIGRATE_ISOLATE
+
 enum watermark { MARK_MIN, MARK_LOW, MARK_HIGH, NR_MARKS };
 
 /* (c) constant after init  (z) lock  (a) readable without it, relaxed */
 struct zone {
 	struct lock lock;
-	enum tmm_zone_id id;            /* (c) */
-	uint64_t start, end;            /* (c) frames from the first RAM to the last */
-	uint64_t present, managed;      /* (c) frames */
-	uint64_t nr_free;               /* (z, a) set bits */
-	uint64_t mark[NR_MARKS];        /* (c) frames */
+	enum tmm_zone_id id;       /* (c) */
+	uint64_t start, end;       /* (c) frames from the first RAM to the last */
+	uint64_t present, managed; /* (c) frames */
+	uint64_t nr_free;          /* (z, a) set bits */
+	uint64_t nr_free_of[TMM_NR_MIGRATE_TYPES]; /* (z, a) of them, in blocks of a type */
+	uint64_t mark[NR_MARKS];                   /* (c) frames */
 	uint64_t reserve[TMM_NR_ZONES]; /* (c) kept from requests that may use zone i */
-	unsigned longest_mask;          /* (z) bit i: by_longest[i] is not empty */
-	struct block_set
-		by_longest[NR_LONGEST]; /* (z) blocks by block_info.longest; [0] unused */
+	uint64_t nr_highatomic;         /* (z) frames of blocks of that type */
+
+	/* (z) Blocks by type and block_info.longest; [0] is not used.  Bit i of the mask: [i]
+	 * has some. */
+	struct block_set by_longest[NR_FILED_TYPES][NR_LONGEST];
+	uint16_t longest_mask[NR_FILED_TYPES];
 };
 
 /* (c) constant after init */
@@ -90,6 +116,7 @@ struct tmm_pages {
 	uint64_t managed;                    /* (c) frames of all zones */
 	uint8_t top_zone[TMM_NR_ZONES];      /* (c) highest zone with memory, not above i */
 	uint8_t first_choice[4];             /* (c) top_zone by the two zone bits of a gfp */
+	uint32_t type_mask;                  /* (c) 3; 0: all blocks are of one type */
 	const struct tmm_reclaim_ops *reclaim_ops;
 	void *reclaim_arg;
 	struct zone zone[TMM_NR_ZONES];
@@ -197,9 +224,25 @@ static inline uint64_t nr_blocks(const struct tmm_pages *pages)
 	return pages->nr_frames >> BLOCK_ORDER;
 }
 
+static ALWAYS_INLINE unsigned stack_id(unsigned stack_class, unsigned type)
+{
+	return stack_class * NR_STACK_TYPES + type;
+}
+
+static inline unsigned order_of_class(unsigned stack_class)
+{
+	return stack_class == STACK_BLOCK ? BLOCK_ORDER : stack_class;
+}
+
 static inline unsigned order_of_stack(unsigned id)
 {
-	return id == STACK_BLOCK ? BLOCK_ORDER : id;
+	return order_of_class(id / NR_STACK_TYPES);
+}
+
+/* What stack a request takes from; NR_STACK_TYPES - 1, which is none, when it has both bits. */
+static ALWAYS_INLINE unsigned stack_type_of_gfp(const struct tmm_pages *pages, tmm_gfp gfp)
+{
+	return gfp / TMM_GFP_MOVABLE & pages->type_mask;
 }
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * zone.c - lending from a zone's blocks and taking back, with the lock held
  *
- * Blocks are filed by `longest`, an upper bound of their longest free run.  A
- * request of order k goes to the least filing above k, and there to the lowest
- * block, so that long runs are not cut while short ones serve.  The bound is
+ * Blocks are filed by type and by `longest`, an upper bound of their longest free
+ * run.  A request of order k goes to the least filing above k of its type (and of
+ * others when that has none: mobility.c), and there to the lowest block, so that
+ * long runs are not cut while short ones serve.  The bound is
  * made exact when a search in vain has shown it too high, and rises when frames
  * come back, by looking at no more than the aligned group that could have become
  * whole: each is a few instructions a frame, whatever the size of the zone.
@@ -29,47 +30,53 @@ unsigned block_longest(const struct block_bits *bits)
 	return longest;
 }
 
+static void file_del(struct zone *zone, uint64_t block, unsigned type, unsigned longest)
+	TMM_REQUIRES(zone->lock)
+{
+	struct block_set *set = &zone->by_longest[type][longest];
+
+	block_set_del(set, block);
+	if (block_set_empty(set))
+		zone->longest_mask[type] &= (uint16_t) ~(1u << longest);
+}
+
 static void file_block(struct tmm_pages *pages, struct zone *zone, uint64_t block,
                        unsigned longest) TMM_REQUIRES(zone->lock)
 {
 	struct block_info *info = &pages->info[block];
+	unsigned type = info->type;
 
 	if (info->longest == longest)
 		return;
-	if (info->longest) {
-		block_set_del(&zone->by_longest[info->longest], block);
-		if (block_set_empty(&zone->by_longest[info->longest]))
-			zone->longest_mask &= ~(1u << info->longest);
-	}
+	if (info->longest && type < NR_FILED_TYPES)
+		file_del(zone, block, type, info->longest);
 	info->longest = (uint8_t)longest;
-	if (longest) {
-		block_set_add(&zone->by_longest[longest], block);
-		zone->longest_mask |= 1u << longest;
+	if (longest && type < NR_FILED_TYPES) {
+		block_set_add(&zone->by_longest[type][longest], block);
+		zone->longest_mask[type] |= (uint16_t)(1u << longest);
 	}
 }
 
-static void count_free(struct zone *zone, uint64_t nr_free) TMM_REQUIRES(zone->lock)
+void zone_file_block(struct tmm_pages *pages, struct zone *zone, uint64_t block,
+                     unsigned longest)
 {
+	file_block(pages, zone, block, longest);
+}
+
+/* Frames of the block have become free, or fewer. */
+static ALWAYS_INLINE void count_free(struct zone *zone, const struct block_info *info,
+                                     uint64_t change) TMM_REQUIRES(zone->lock)
+{
+	uint64_t *of_type = &zone->nr_free_of[info->type];
+
 	/* relaxed: see zone_free() */
-	__atomic_store_n(&zone->nr_free, nr_free, __ATOMIC_RELAXED);
+	__atomic_store_n(&zone->nr_free, zone->nr_free + change, __ATOMIC_RELAXED);
+	__atomic_store_n(of_type, *of_type + change, __ATOMIC_RELAXED);
 }
 
 static uint64_t block_base(const struct tmm_pages *pages, uint64_t block)
 {
 	return pages->first_pfn + (block << BLOCK_ORDER);
-}
-
-/* The lowest block of the least filing that may hold such a run. */
-static bool find_block(const struct zone *zone, unsigned order, uint64_t *out_block)
-	TMM_REQUIRES(zone->lock)
-{
-	unsigned filed = zone->longest_mask >> (order + 1);
-
-	if (!filed)
-		return false;
-	filed = order + 1 + (unsigned)__builtin_ctz(filed);
-	*out_block = block_set_first(&zone->by_longest[filed]);
-	return true;
 }
 
 /* 2^order frames have left the block `nr` times; 0: it has no such run, search elsewhere. */
@@ -79,7 +86,7 @@ static void block_shrinks(struct tmm_pages *pages, struct zone *zone, uint64_t b
 	struct block_info *info = &pages->info[block];
 
 	info->nr_free = (uint16_t)(info->nr_free - (nr << order));
-	count_free(zone, zone->nr_free - (nr << order));
+	count_free(zone, info, -((uint64_t)nr << order));
 	if (info->nr_free == 0)
 		file_block(pages, zone, block, 0);
 	else if (nr == 0)
@@ -143,13 +150,13 @@ static unsigned take_in_block(struct tmm_pages *pages, uint64_t block, unsigned 
 	return nr;
 }
 
-unsigned zone_take_word(struct tmm_pages *pages, struct zone *zone, unsigned order,
-                        unsigned want, struct taken *out)
+unsigned zone_take_word(struct tmm_pages *pages, struct zone *zone, struct source source,
+                        unsigned order, unsigned want, struct taken *out)
 {
 	uint64_t block;
 	unsigned nr = 0;
 
-	while (nr == 0 && find_block(zone, order, &block)) {
+	while (nr == 0 && zone_find_block(pages, zone, source, order, &block)) {
 		nr = take_in_block(pages, block, order, want, out);
 		block_shrinks(pages, zone, block, order, nr);
 	}
@@ -177,13 +184,17 @@ static bool take_words(struct tmm_pages *pages, uint64_t block, unsigned order, 
 	return true;
 }
 
-/* Two adjacent free blocks, the first one even: the least such pair. */
-static bool find_pair(const struct tmm_pages *pages, const struct block_set *set,
+/* Two adjacent free blocks of types that may serve, the first one even: the least such pair. */
+static bool find_pair(const struct tmm_pages *pages, const struct zone *zone, unsigned types,
                       uint64_t *out_block)
 {
 	for (uint64_t w = 0; w < (nr_blocks(pages) + 63) / 64; w++) {
-		uint64_t pairs = runs_in_word(set->level[0][w], 1);
+		uint64_t whole = 0, pairs;
 
+		for (unsigned type = 0; type < NR_FILED_TYPES; type++)
+			if (types >> type & 1)
+				whole |= zone->by_longest[type][LONGEST_WHOLE].level[0][w];
+		pairs = runs_in_word(whole, 1);
 		if (pairs) {
 			*out_block = w * 64 + (uint64_t)__builtin_ctzll(pairs);
 			return true;
@@ -198,51 +209,51 @@ static void lend_block(struct tmm_pages *pages, struct zone *zone, uint64_t bloc
 	words_set(pages->bits[block].word, BLOCK_WORDS, 0);
 	pages->info[block].nr_free = 0;
 	pages->info[block].fresh = BLOCK_FRAMES;
-	count_free(zone, zone->nr_free - BLOCK_FRAMES);
+	count_free(zone, &pages->info[block], -(uint64_t)BLOCK_FRAMES);
 	file_block(pages, zone, block, 0);
 }
 
-static bool take_pair(struct tmm_pages *pages, struct zone *zone, uint32_t *out)
-	TMM_REQUIRES(zone->lock)
+static bool take_pair(struct tmm_pages *pages, struct zone *zone, struct source source,
+                      uint32_t *out) TMM_REQUIRES(zone->lock)
 {
 	uint64_t block;
 
-	if (!find_pair(pages, &zone->by_longest[LONGEST_WHOLE], &block))
+	if (!find_pair(pages, zone, zone_whole_types(source), &block))
 		return false;
 	*out = (uint32_t)block_base(pages, block);
 	if (!pages->info[block].fresh && !pages->info[block + 1].fresh)
 		*out |= ENTRY_FRESH;
-	lend_block(pages, zone, block);
-	lend_block(pages, zone, block + 1);
+	for (unsigned i = 0; i < 2; i++) {
+		zone_claim_whole(pages, zone, block + i, source);
+		lend_block(pages, zone, block + i);
+	}
 	return true;
 }
 
-/* The least whole block. */
-static bool take_block(struct tmm_pages *pages, struct zone *zone, uint32_t *out)
-	TMM_REQUIRES(zone->lock)
+static bool take_block(struct tmm_pages *pages, struct zone *zone, struct source source,
+                       uint32_t *out) TMM_REQUIRES(zone->lock)
 {
-	const struct block_set *whole = &zone->by_longest[LONGEST_WHOLE];
 	uint64_t block;
 
-	if (block_set_empty(whole))
+	if (!zone_find_block(pages, zone, source, BLOCK_ORDER, &block))
 		return false;
-	block = block_set_first(whole);
 	*out = (uint32_t)block_base(pages, block) |
 	       (pages->info[block].fresh ? 0 : ENTRY_FRESH);
 	lend_block(pages, zone, block);
 	return true;
 }
 
-bool zone_take_long(struct tmm_pages *pages, struct zone *zone, unsigned order, uint32_t *out)
+bool zone_take_long(struct tmm_pages *pages, struct zone *zone, struct source source,
+                    unsigned order, uint32_t *out)
 {
 	uint64_t block;
 	bool took = false;
 
 	if (order == TMM_MAX_ORDER)
-		return take_pair(pages, zone, out);
+		return take_pair(pages, zone, source, out);
 	if (order == BLOCK_ORDER)
-		return take_block(pages, zone, out);
-	while (!took && find_block(zone, order, &block)) {
+		return take_block(pages, zone, source, out);
+	while (!took && zone_find_block(pages, zone, source, order, &block)) {
 		took = take_words(pages, block, order, out);
 		block_shrinks(pages, zone, block, order, took);
 	}
@@ -284,7 +295,7 @@ static ALWAYS_INLINE void give_bits(struct tmm_pages *pages, struct zone *zone, 
 		tmm_port_panic(__FILE__, __LINE__, FREED_TWICE);
 	word_set(word, after);
 	info->nr_free = (uint16_t)(info->nr_free + nr);
-	count_free(zone, zone->nr_free + nr);
+	count_free(zone, info, nr);
 	if (info->longest > WORD_ORDER) {
 		longer = after == UINT64_MAX;
 	} else if (one_run) {
@@ -316,7 +327,7 @@ static void give_block(struct tmm_pages *pages, struct zone *zone, uint64_t bloc
 		tmm_port_panic(__FILE__, __LINE__, FREED_TWICE);
 	words_set(pages->bits[block].word, BLOCK_WORDS, UINT64_MAX);
 	info->nr_free = BLOCK_FRAMES;
-	count_free(zone, zone->nr_free + BLOCK_FRAMES);
+	count_free(zone, info, BLOCK_FRAMES);
 	file_block(pages, zone, block, LONGEST_WHOLE);
 }
 

@@ -14,16 +14,30 @@ struct taken {
 };
 
 /*
+ * From whose blocks a request is served: those of its type, and of the others as
+ * far as these bits allow.
+ */
+#define FROM_CMA        1u /* the pages will be movable */
+#define FROM_HIGHATOMIC 2u /* from the reserve before anything else */
+#define FROM_RESERVE    4u /* from the same reserve when there is nothing else */
+
+struct source {
+	enum tmm_migrate_type type; /* one that a request can have */
+	unsigned from;              /* FROM_* */
+};
+
+/*
  * Take up to `want` runs of 2^order frames, order <= WORD_ORDER: the lowest ones
  * of one word of the block that can serve with the least loss of longer runs.
  * Returns how many; 0: there is none.  Watermarks are the caller's business.
  */
-unsigned zone_take_word(struct tmm_pages *pages, struct zone *zone, unsigned order,
-                        unsigned want, struct taken *out) TMM_REQUIRES(zone->lock);
+unsigned zone_take_word(struct tmm_pages *pages, struct zone *zone, struct source source,
+                        unsigned order, unsigned want, struct taken *out)
+	TMM_REQUIRES(zone->lock);
 
 /* Take one run longer than a word; *out: a stack entry. */
-bool zone_take_long(struct tmm_pages *pages, struct zone *zone, unsigned order, uint32_t *out)
-	TMM_REQUIRES(zone->lock);
+bool zone_take_long(struct tmm_pages *pages, struct zone *zone, struct source source,
+                    unsigned order, uint32_t *out) TMM_REQUIRES(zone->lock);
 
 /* Give a run back; panics when a frame of it is free. */
 void zone_give(struct tmm_pages *pages, struct zone *zone, uint64_t pfn, unsigned order)
@@ -31,6 +45,66 @@ void zone_give(struct tmm_pages *pages, struct zone *zone, uint64_t pfn, unsigne
 
 /* Give back those of the 64 frames from pfn, a multiple of 64, that are set in mask. */
 void zone_give_mask(struct tmm_pages *pages, struct zone *zone, uint64_t pfn, uint64_t mask)
+	TMM_REQUIRES(zone->lock);
+
+/* File the block under another bound of its longest run. */
+void zone_file_block(struct tmm_pages *pages, struct zone *zone, uint64_t block,
+                     unsigned longest) TMM_REQUIRES(zone->lock);
+
+/* The lowest block of the least filing of a type that may hold such a run. */
+static inline bool zone_find_of_type(const struct zone *zone, unsigned type, unsigned order,
+                                     uint64_t *out_block) TMM_REQUIRES(zone->lock)
+{
+	unsigned filed = (unsigned)zone->longest_mask[type] >> (order + 1);
+
+	if (!filed)
+		return false;
+	filed = order + 1 + (unsigned)__builtin_ctz(filed);
+	*out_block = block_set_first(&zone->by_longest[type][filed]);
+	return true;
+}
+
+/* mobility.c */
+
+/* What zone_find_block() does when it is not as simple as that. */
+bool zone_find_elsewhere(struct tmm_pages *pages, struct zone *zone, struct source source,
+                         unsigned order, uint64_t *out_block) TMM_REQUIRES(zone->lock);
+
+/*
+ * The block that should serve a run of 2^order, order <= BLOCK_ORDER, claimed for
+ * the source's type where that is worth it; false: there is none.  The block may
+ * turn out to have no such run: make its bound exact and ask again.
+ */
+static inline bool zone_find_block(struct tmm_pages *pages, struct zone *zone,
+                                   struct source source, unsigned order, uint64_t *out_block)
+	TMM_REQUIRES(zone->lock)
+{
+	bool plain = source.from == 0 ||
+	             (source.from == FROM_CMA && zone->nr_free_of[TMM_MIGRATE_CMA] == 0);
+
+	if (likely(plain && zone_find_of_type(zone, source.type, order, out_block)))
+		return true;
+	return zone_find_elsewhere(pages, zone, source, order, out_block);
+}
+
+/* Bit i: whole blocks of type i may serve the source, claimed if need be. */
+unsigned zone_whole_types(struct source source);
+
+/* A whole free block is about to be lent to the source. */
+void zone_claim_whole(struct tmm_pages *pages, struct zone *zone, uint64_t block,
+                      struct source source) TMM_REQUIRES(zone->lock);
+
+/* The block changes its type, what is free of it with it. */
+void zone_set_type(struct tmm_pages *pages, struct zone *zone, uint64_t block,
+                   enum tmm_migrate_type type) TMM_REQUIRES(zone->lock);
+
+/* A request that could not wait was given frames of this block: keep it for the next, up to 1%.
+ */
+void zone_reserve_highatomic(struct tmm_pages *pages, struct zone *zone, uint64_t block)
+	TMM_REQUIRES(zone->lock);
+
+/* Give a block of the reserve up; false: there is none with anything free. */
+bool zone_unreserve_highatomic(struct tmm_pages *pages, struct zone *zone)
 	TMM_REQUIRES(zone->lock);
 
 /* The zone that a pfn is in by its number alone. */
@@ -52,6 +126,20 @@ static ALWAYS_INLINE enum tmm_zone_id highest_zone(tmm_gfp gfp)
 static inline uint64_t zone_free(const struct zone *zone)
 {
 	return __atomic_load_n(&zone->nr_free, __ATOMIC_RELAXED);
+}
+
+/* Frames that the source may have.  relaxed: a moment's value */
+static inline uint64_t zone_usable(const struct zone *zone, struct source source)
+{
+	const uint64_t *of = zone->nr_free_of;
+	uint64_t kept = __atomic_load_n(&of[TMM_MIGRATE_ISOLATE], __ATOMIC_RELAXED);
+	uint64_t nr_free = zone_free(zone);
+
+	if (!(source.from & FROM_CMA))
+		kept += __atomic_load_n(&of[TMM_MIGRATE_CMA], __ATOMIC_RELAXED);
+	if (!(source.from & (FROM_HIGHATOMIC | FROM_RESERVE)))
+		kept += __atomic_load_n(&of[TMM_MIGRATE_HIGHATOMIC], __ATOMIC_RELAXED);
+	return nr_free > kept ? nr_free - kept : 0;
 }
 
 /* Are these frames memory; were they handed over?  By memblock's lists: slow. */

@@ -68,7 +68,6 @@ static void count_block(const struct block_bits *bits, uint64_t *groups)
 static void count_free_runs(struct tmm_pages *pages, struct zone *zone, uint64_t *free_area)
 	TMM_REQUIRES(zone->lock)
 {
-	const struct block_set *whole = &zone->by_longest[LONGEST_WHOLE];
 	uint64_t groups[TMM_NR_ORDERS + 1] = {0}; /* aligned free groups, parts of longer too */
 	uint64_t last = block_of(pages, zone->end - 1);
 
@@ -76,7 +75,8 @@ static void count_free_runs(struct tmm_pages *pages, struct zone *zone, uint64_t
 		if (pages->info[block].nr_free == BLOCK_FRAMES) {
 			for (unsigned order = 0; order <= BLOCK_ORDER; order++)
 				groups[order] += BLOCK_FRAMES >> order;
-			groups[TMM_MAX_ORDER] += (block & 1) && block_set_has(whole, block - 1);
+			groups[TMM_MAX_ORDER] += (block & 1) &&
+			                         pages->info[block - 1].nr_free == BLOCK_FRAMES;
 		} else if (pages->info[block].nr_free) {
 			groups[0] += pages->info[block].nr_free;
 			count_block(&pages->bits[block], groups);
@@ -96,7 +96,7 @@ static uint64_t stack_pages(const struct cpu_zone *cz)
 {
 	uint64_t pages = 0;
 
-	for (unsigned s = 0; s < STACK_NONE; s++)
+	for (unsigned s = 0; s < NR_STACKS; s++)
 		pages += stack_runs(&cz->stack[s]) << order_of_stack(s);
 	return pages;
 }
@@ -139,14 +139,15 @@ bool tmm_zone_stack_info(struct tmm_pages *pages, enum tmm_zone_id zone, unsigne
                          struct tmm_stack_info *out)
 {
 	const struct cpu_zone *cz;
+	const struct frame_stack *single;
 
 	if (cpu >= pages->cpus->nr)
 		return false;
 	cz = &pages->cpu[cpu].zone[zone];
-	*out = (struct tmm_stack_info){
-		.count_pages = stack_pages(cz),
-		.high_pages = (uint64_t)(cz->stack[STACK_0].end - cz->stack[STACK_0].bottom),
-		.batch_pages = cz->stack[STACK_0].batch};
+	single = &cz->stack[stack_id(STACK_0, TMM_MIGRATE_UNMOVABLE)];
+	*out = (struct tmm_stack_info){.count_pages = stack_pages(cz),
+	                               .high_pages = (uint64_t)(single->end - single->bottom),
+	                               .batch_pages = single->batch};
 	return true;
 }
 
@@ -169,7 +170,7 @@ static uint64_t stack_freed(const struct cpu_zone *cz)
 {
 	uint64_t pages = 0;
 
-	for (unsigned s = 0; s < STACK_NONE; s++)
+	for (unsigned s = 0; s < NR_STACKS; s++)
 		pages += __atomic_load_n(&cz->stack[s].freed, __ATOMIC_RELAXED)
 		         << order_of_stack(s);
 	return pages;
@@ -179,7 +180,7 @@ static uint64_t stack_lent(const struct cpu_zone *cz)
 {
 	uint64_t pages = 0;
 
-	for (unsigned s = 0; s < STACK_NONE; s++) {
+	for (unsigned s = 0; s < NR_STACKS; s++) {
 		const struct frame_stack *stack = &cz->stack[s];
 		uint64_t runs = __atomic_load_n(&stack->from_zone, __ATOMIC_RELAXED) +
 		                __atomic_load_n(&stack->freed, __ATOMIC_RELAXED) -
