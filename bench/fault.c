@@ -99,7 +99,8 @@ static void boot(uint32_t around_bytes)
 	tmm_memblock_init(&memblock, ram);
 	cpu_set_init(&cpus, 1);
 	must(tmm_memblock_add(&memblock, (tmm_paddr){0}, RAM_BYTES, 0) == TMM_OK &&
-	             pages_init(&pages, &memblock, ram, &cpus, 0) == TMM_OK,
+	             pages_init(&pages, &memblock,
+	                        &(struct pages_config){.ram = ram, .cpus = &cpus}) == TMM_OK,
 	     "a page allocator");
 	slab_init(&slabs, &pages);
 	must(cache_system_init(&cache, &pages, &slabs) == TMM_OK &&

@@ -85,7 +85,8 @@ static void boot(void)
 	cpu_set_init(&cpus, 2);
 	if (ram == MAP_FAILED ||
 	    tmm_memblock_add(&memblock, (tmm_paddr){0}, RAM_BYTES, 0) != TMM_OK ||
-	    pages_init(&pages, &memblock, ram, &cpus, 0) != TMM_OK) {
+	    pages_init(&pages, &memblock, &(struct pages_config){.ram = ram, .cpus = &cpus}) !=
+	            TMM_OK) {
 		fprintf(stderr, "bench-page: expected 9 GiB of address space\n");
 		exit(1);
 	}
@@ -198,7 +199,7 @@ static void bench_buddyinfo(void)
 	for (int run = 0; run < RUNS; run++) {
 		double start = now_ns();
 
-		tmm_zone_info(&pages, TMM_ZONE_NORMAL, &info);
+		tmm_zone_info(&pages, 0, TMM_ZONE_NORMAL, &info);
 		series.ns[run] = (now_ns() - start) / 1000;
 	}
 	free_all(frame + TAKEN / 2, TAKEN / 2, 0);

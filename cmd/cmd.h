@@ -68,12 +68,14 @@ struct booted {
 bool boot(const struct run_options *options, struct booted *out);
 void shut_down(struct booted *booted);
 
+#define NR_END_ZONES (TMM_MAX_NODES * TMM_NR_ZONES)
+
 /* The machine at the moment the program had ended. */
 struct end_state {
 	bool reached;
 	uint32_t pid;
-	bool populated[TMM_NR_ZONES];
-	struct tmm_zone_info zone[TMM_NR_ZONES];
+	bool populated[NR_END_ZONES];
+	struct tmm_zone_info zone[NR_END_ZONES]; /* node by node */
 	uint64_t slab_pages, slab_peak_pages, cache_pages;
 };
 

@@ -71,11 +71,11 @@ static json_t *zones(const struct end_state *end)
 {
 	json_t *array = json_array();
 
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+	for (unsigned z = 0; z < NR_END_ZONES; z++) {
 		const struct tmm_zone_info *zone = &end->zone[z];
 		json_t *area = json_array();
 
-		for (unsigned order = 0; order < TMM_NR_ORDERS; order++)
+		for (unsigned order = 0; order < zone->nr_orders; order++)
 			json_array_append_new(area, number(zone->free_area[order]));
 		if (end->populated[z])
 			json_array_append_new(

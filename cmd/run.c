@@ -61,8 +61,9 @@ static void at_end(void *arg, struct tmm_mm *mm, const struct tmm_task_id *id)
 	struct tmm_pages *pages = tmm_machine_pages(ending->machine);
 	struct tmm_slab_system *slabs = tmm_machine_slabs(ending->machine);
 
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++)
-		state->populated[z] = tmm_zone_info(pages, (enum tmm_zone_id)z,
+	for (unsigned z = 0; z < tmm_pages_nr_nodes(pages) * TMM_NR_ZONES; z++)
+		state->populated[z] = tmm_zone_info(pages, z / TMM_NR_ZONES,
+		                                    (enum tmm_zone_id)(z % TMM_NR_ZONES),
 		                                    &state->zone[z]);
 	state->slab_pages = tmm_slab_pages(slabs, true) + tmm_slab_pages(slabs, false);
 	state->slab_peak_pages = tmm_slab_peak_pages(slabs);

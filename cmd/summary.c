@@ -106,7 +106,7 @@ static void print_free(FILE *stream, const struct end_state *end)
 	const char *comma = "";
 
 	fprintf(stream, "  %-11s ", "free");
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+	for (unsigned z = 0; z < NR_END_ZONES; z++) {
 		const struct tmm_zone_info *zone = &end->zone[z];
 		uint64_t pages = zone->free_pages + zone->stack_pages;
 		char left[SIZE_TEXT], all[SIZE_TEXT];
@@ -126,12 +126,12 @@ static void print_buddyinfo(FILE *stream, const struct end_state *end)
 {
 	const struct tmm_zone_info *zone = &end->zone[0];
 
-	for (unsigned z = 1; z < TMM_NR_ZONES; z++) {
+	for (unsigned z = 1; z < NR_END_ZONES; z++) {
 		if (end->zone[z].managed_pages > zone->managed_pages)
 			zone = &end->zone[z];
 	}
 	fprintf(stream, "  %-11s %s", "buddyinfo", zone->name);
-	for (unsigned order = 0; order < TMM_NR_ORDERS; order++)
+	for (unsigned order = 0; order < zone->nr_orders; order++)
 		fprintf(stream, " %llu", (unsigned long long)zone->free_area[order]);
 	fprintf(stream, "  (free runs of 4 KiB to 4 MiB)\n");
 }

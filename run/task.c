@@ -51,8 +51,9 @@ void task_oom(struct task *task, uint64_t addr, const char *wanted)
 
 	if (task->ended)
 		return;
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
-		if (!tmm_zone_info(pages, (enum tmm_zone_id)z, &zone))
+	for (unsigned i = 0; i < tmm_pages_nr_nodes(pages) * TMM_NR_ZONES; i++) {
+		if (!tmm_zone_info(pages, i / TMM_NR_ZONES,
+		                   (enum tmm_zone_id)(i % TMM_NR_ZONES), &zone))
 			continue;
 		free_pages += zone.free_pages;
 		min_pages += zone.watermark_min;

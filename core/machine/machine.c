@@ -124,11 +124,29 @@ static uint64_t usable_span(const struct tmm_shape *shape)
 	return start < end ? end - start : 0;
 }
 
+static struct pages_config config_of(const struct tmm_shape *shape)
+{
+	return (struct pages_config){
+		.nr_nodes = shape->nr_nodes,
+		.distance = shape->distance,
+		.max_order = shape->max_order,
+		.memory_model = shape->memory_model,
+		.section_bytes = shape->section_bytes,
+		.lowmem_bytes = shape->lowmem_bytes,
+		.kernelcore_bytes = shape->kernelcore_bytes,
+		.movablecore_bytes = shape->movablecore_bytes,
+		.min_free_kbytes = shape->min_free_kbytes,
+		.watermark_scale_factor = shape->watermark_scale_factor,
+	};
+}
+
 /* Usable memory that a machine needs whose frames lie within span_bytes. */
 static uint64_t usable_needed(const struct tmm_shape *shape, uint64_t span_bytes)
 {
+	const struct pages_config config = config_of(shape);
+
 	return shape->kernel_bytes + SMALL_PROGRAM_BYTES +
-	       pages_array_bytes(shape->nr_cpus, span_bytes) +
+	       pages_array_bytes(&config, shape->nr_cpus, span_bytes) +
 	       2 * (shape->min_free_kbytes << 10);
 }
 
@@ -222,9 +240,12 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 		.fault_around_bytes = shape->fault_around_bytes,
 		.anon_around_bytes = shape->anon_around_bytes,
 	};
-	tmm_err err = pages_init(&machine->pages, &machine->memblock, ram, &machine->cpus,
-	                         shape->min_free_kbytes);
+	struct pages_config config = config_of(shape);
+	tmm_err err;
 
+	config.ram = ram;
+	config.cpus = &machine->cpus;
+	err = pages_init(&machine->pages, &machine->memblock, &config);
 	if (err)
 		return err;
 	slab_init(&machine->slabs, &machine->pages);

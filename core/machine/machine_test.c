@@ -98,8 +98,9 @@ static uint64_t lives(const struct tmm_shape *shape, void *ram)
 	bytes = tmm_memblock_memory_bytes(tmm_machine_memblock(&one));
 	managed = tmm_pages_managed_count(tmm_machine_pages(&one)) * TMM_PAGE_SIZE;
 	kept = shape->kernel_bytes + 2 * TMM_PAGE_SIZE +
-	       pages_array_bytes(shape->nr_cpus, tmm_memblock_end(&one.memblock) -
-	                                                 tmm_memblock_start(&one.memblock));
+	       pages_array_bytes(&(struct pages_config){.nr_nodes = 1}, shape->nr_cpus,
+	                         tmm_memblock_end(&one.memblock) -
+	                                 tmm_memblock_start(&one.memblock));
 	CHECK(managed < bytes && managed + kept >= bytes);
 	use(&one);
 	tmm_machine_fini(&one);

@@ -22,10 +22,10 @@ struct block_bits {
 	uint64_t word[BLOCK_WORDS];
 } __attribute__((aligned(64)));
 
-/* home: a zone's number, and above that what is odd about the block. */
-#define HOME_ZONE   0x03u
-#define HOME_MIXED  0x04u /* the zone manages some of its frames only: managed_* */
-#define HOME_NO_RAM 0x08u /* some frame of it is not memory */
+/* home: index of the zone, and above that what is odd about the block. */
+#define HOME_ZONE   0x3fu
+#define HOME_MIXED  0x40u /* the zone manages some of its frames only: managed_* */
+#define HOME_NO_RAM 0x80u /* some frame of it is not memory */
 
 /* (c) constant after init  (z) the zone's lock  (a) readable without it, relaxed */
 struct block_info {

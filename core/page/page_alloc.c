@@ -24,6 +24,7 @@
  * tmm_pages_check() (page_check.c) asserts the invariants.
  */
 #include "page/zone.h"
+#include "page/zonelist.h"
 
 #define BAD_FREE(rule) tmm_port_panic(__FILE__, __LINE__, rule)
 
@@ -31,13 +32,14 @@
 struct request {
 	tmm_gfp gfp;
 	unsigned order;
-	enum tmm_zone_id highest;
+	struct zone_choice choice;
 	struct source source;
 };
 
 static const uint8_t class_of_order[TMM_NR_ORDERS] = {
-	STACK_0,    STACK_1,    STACK_2,    STACK_3,     STACK_NONE, STACK_NONE,
-	STACK_NONE, STACK_NONE, STACK_NONE, STACK_BLOCK, STACK_NONE,
+	STACK_0,    STACK_1,    STACK_2,     STACK_3,    STACK_NONE, STACK_NONE, STACK_NONE,
+	STACK_NONE, STACK_NONE, STACK_BLOCK, STACK_NONE, STACK_NONE, STACK_NONE, STACK_NONE,
+	STACK_NONE, STACK_NONE, STACK_NONE,  STACK_NONE, STACK_NONE,
 };
 
 /* ---- stacks ---- */
@@ -128,7 +130,7 @@ static NOINLINE void stack_spill(struct tmm_pages *pages, struct cpu_zone *cz, u
 
 static void drain(struct tmm_pages *pages, struct page_cpu *cpu)
 {
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+	for (unsigned z = 0; z < pages->nr_zones; z++) {
 		struct cpu_zone *cz = &cpu->zone[z];
 
 		for (unsigned s = 0; s < NR_STACKS; s++)
@@ -152,16 +154,16 @@ void tmm_pages_drain(struct tmm_pages *pages)
 static uint64_t floor_of(const struct zone *zone, const struct request *request,
                          enum watermark mark)
 {
-	uint64_t floor = zone->mark[mark];
+	uint64_t floor = zone_mark(zone, mark);
 
-	if (request->gfp & TMM_GFP_MEMALLOC)
+	if ((request->gfp & TMM_GFP_MEMALLOC) && !(request->gfp & TMM_GFP_NOMEMALLOC))
 		return 0;
 	if (mark == MARK_MIN && (request->gfp & TMM_GFP_HIGH)) {
 		floor -= floor / 2;
-		if (!(request->gfp & TMM_GFP_DIRECT_RECLAIM))
+		if (!(request->gfp & (TMM_GFP_DIRECT_RECLAIM | TMM_GFP_NOMEMALLOC)))
 			floor -= floor / 4;
 	}
-	return floor + zone->reserve[request->highest];
+	return floor + zone_reserve(zone, request->choice.highest);
 }
 
 /* How many runs may be taken: more than one only of what anybody might take. */
@@ -170,7 +172,8 @@ static size_t batch_of(const struct zone *zone, const struct request *request, u
 {
 	uint64_t nr_free = zone_usable(zone, request->source);
 	uint64_t run = UINT64_C(1) << request->order;
-	uint64_t common = zone->mark[MARK_MIN] + zone->reserve[request->highest];
+	uint64_t common = zone_mark(zone, MARK_MIN) +
+	                  zone_reserve(zone, request->choice.highest);
 
 	if (nr_free < floor + run)
 		return 0;
@@ -290,7 +293,7 @@ static bool take_direct(struct tmm_pages *pages, struct page_cpu *cpu, struct zo
 static bool take_from_zone(struct tmm_pages *pages, struct page_cpu *cpu, struct zone *zone,
                            const struct request *request, uint64_t floor, uint32_t *out)
 {
-	struct cpu_zone *cz = &cpu->zone[zone->id];
+	struct cpu_zone *cz = &cpu->zone[zone->index];
 	unsigned class = class_of_order[request->order];
 	struct frame_stack *stack = &cz->stack[stack_id(class, request->source.type)];
 	size_t limit = (size_t)(stack->end - stack->bottom);
@@ -311,13 +314,13 @@ static bool take_from_zone(struct tmm_pages *pages, struct page_cpu *cpu, struct
 static bool try_zones(struct tmm_pages *pages, struct page_cpu *cpu,
                       const struct request *request, enum watermark mark, uint32_t *out)
 {
-	for (unsigned z = pages->top_zone[request->highest] + 1u; z-- > 0;) {
-		struct zone *zone = &pages->zone[z];
+	unsigned cursor = 0;
+	struct zone *zone;
 
+	while ((zone = zonelist_next(pages, &request->choice, &cursor)))
 		if (take_from_zone(pages, cpu, zone, request, floor_of(zone, request, mark),
 		                   out))
 			return true;
-	}
 	return false;
 }
 
@@ -358,7 +361,7 @@ static bool unreserve(struct tmm_pages *pages)
 {
 	bool found = false;
 
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+	for (unsigned z = 0; z < pages->nr_zones; z++) {
 		struct zone *zone = &pages->zone[z];
 		tmm_irq irq = lock_take_irqsave(&zone->lock);
 
@@ -378,8 +381,7 @@ static bool reclaim(struct tmm_pages *pages, const struct request *request)
 		return false;
 	TMM_ASSERT(caller_may_sleep);
 	irq = tmm_port_irq_save();
-	page_cpu_count(page_cpu_self(pages), ALLOCSTALL_DMA + pages->top_zone[request->highest],
-	               1);
+	page_cpu_count(page_cpu_self(pages), ALLOCSTALL_DMA + request->choice.highest, 1);
 	tmm_port_irq_restore(irq);
 	return pages->reclaim_ops->reclaim(pages->reclaim_arg, request->gfp, request->order) !=
 	       0;
@@ -388,10 +390,17 @@ static bool reclaim(struct tmm_pages *pages, const struct request *request)
 static NOINLINE bool alloc_slow(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
                                 uint32_t *out)
 {
-	struct request request = {gfp, order, highest_zone(gfp), source_of(pages, gfp, order)};
+	struct request request = {gfp,
+	                          order,
+	                          {.node = cpu_self(pages->cpus)->node,
+	                           .nodes = NODES_ALL,
+	                           .highest = highest_zone(pages, gfp)},
+	                          source_of(pages, gfp, order)};
 	/* Who reclaims must not start reclaim. */
 	bool may_reclaim = (gfp & TMM_GFP_DIRECT_RECLAIM) && !(gfp & TMM_GFP_MEMALLOC);
 
+	if (gfp & TMM_GFP_THISNODE)
+		request.choice.nodes = 1u << request.choice.node;
 	while (!try_all(pages, &request, out)) {
 		if (may_reclaim && reclaim(pages, &request)) {
 			may_reclaim = !(gfp & TMM_GFP_NORETRY);
@@ -448,15 +457,16 @@ static ALWAYS_INLINE tmm_err alloc_run(struct tmm_pages *pages, tmm_gfp gfp, uns
                                        tmm_pfn *out_pfn)
 {
 	tmm_irq irq = tmm_port_irq_save();
-	const struct tmm_cpu *cpu = tmm_port_cpu();
+	const struct tmm_cpu *self = tmm_port_cpu();
+	struct page_cpu *cpu;
 	struct cpu_zone *cz;
 	struct frame_stack *stack;
 	uint32_t entry;
 
-	if (unlikely(!on_cpu_of(pages, cpu)))
+	if (unlikely(!on_cpu_of(pages, self)))
 		goto rest;
-	cz = &pages->cpu[cpu->id]
-	              .zone[pages->first_choice[gfp % ARRAY_SIZE(pages->first_choice)]];
+	cpu = pages->cpu[self->id];
+	cz = &cpu->zone[cpu->first_choice[gfp % NR_FIRST_CHOICES]];
 	stack = &cz->stack[stack_id(class_of_order[order], stack_type_of_gfp(pages, gfp))];
 	if (unlikely(stack->top == stack->bottom))
 		goto rest;
@@ -474,7 +484,7 @@ tmm_err tmm_pages_alloc(struct tmm_pages *pages, tmm_gfp gfp, unsigned order, tm
 		return TMM_E_NOMEM;
 	if (likely(order == 0))
 		return alloc_run(pages, gfp, 0, out_pfn);
-	if (unlikely(order > TMM_MAX_ORDER))
+	if (unlikely(order > pages->max_order))
 		return TMM_E_INVAL;
 	return alloc_run(pages, gfp, order, out_pfn);
 }
@@ -503,8 +513,8 @@ static void check_lent(const struct tmm_pages *pages, uint64_t pfn, unsigned ord
 {
 	uint64_t run = UINT64_C(1) << order;
 
-	if (order > TMM_MAX_ORDER || pfn % run)
-		BAD_FREE("a freed run is aligned to its order, at most TMM_MAX_ORDER");
+	if (order > pages->max_order || pfn % run)
+		BAD_FREE("a freed run is aligned to its order, at most tmm_pages_max_order()");
 	if (!pfn_in_span(pages, pfn))
 		BAD_FREE("a freed frame is RAM; this one is outside");
 	for (uint64_t p = pfn; p < pfn + run; p += BLOCK_FRAMES)
@@ -521,12 +531,14 @@ static NOINLINE void free_rest(struct tmm_pages *pages, uint64_t pfn, unsigned o
 {
 	tmm_irq irq = tmm_port_irq_save();
 	struct page_cpu *cpu = page_cpu_self(pages);
-	struct zone *zone = &pages->zone[zone_of_pfn(pfn)];
-	struct cpu_zone *cz = &cpu->zone[zone->id];
+	struct zone *zone;
+	struct cpu_zone *cz;
 	struct frame_stack *stack;
 	unsigned id;
 
 	check_lent(pages, pfn, order);
+	zone = zone_of(pages, pfn);
+	cz = &cpu->zone[zone->index];
 	if (*recent_of(cz, (uint32_t)pfn) == pfn)
 		BAD_FREE("a frame is freed once; this one is on the CPU's stack");
 	/* relaxed: its type may change meanwhile, and a few frames end up with the old one */
@@ -576,7 +588,7 @@ static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsign
 	             (__atomic_load_n(word_of(pages, pfn), __ATOMIC_RELAXED) &
 	              first_bits(pfn, order))))
 		goto rest;
-	cz = &pages->cpu[cpu->id].zone[info->home & HOME_ZONE];
+	cz = &pages->cpu[cpu->id]->zone[info->home & HOME_ZONE];
 	/* relaxed: as in free_rest() */
 	stack = &cz->stack[stack_id(class_of_order[order],
 	                            __atomic_load_n(&info->stack_type, __ATOMIC_RELAXED))];

@@ -46,7 +46,7 @@ static struct tmm_zone_info info_of(struct tmm_pages *pages, enum tmm_zone_id zo
 {
 	struct tmm_zone_info info;
 
-	CHECK(tmm_zone_info(pages, zone, &info));
+	CHECK(tmm_zone_info(pages, 0, zone, &info));
 	return info;
 }
 
@@ -77,7 +77,7 @@ TEST(buddies_merge_in_either_order)
 /* Every order, taken until nothing is left, and all of it given back. */
 TEST(all_memory_can_be_lent_and_comes_back)
 {
-	for (unsigned order = 0; order <= TMM_MAX_ORDER; order++) {
+	for (unsigned order = 0; order <= TMM_DEFAULT_ORDER; order++) {
 		struct tmm_pages *pages = rig_simple(&rig, 24 * MIB);
 		size_t nr = 0;
 
@@ -101,7 +101,8 @@ TEST(an_order_beyond_the_longest_is_invalid)
 	struct tmm_pages *pages = rig_simple(&rig, 16 * MIB);
 	tmm_pfn pfn = {42};
 
-	CHECK(tmm_pages_alloc(pages, TMM_GFP_KERNEL, TMM_MAX_ORDER + 1, &pfn) == TMM_E_INVAL);
+	CHECK(tmm_pages_alloc(pages, TMM_GFP_KERNEL, TMM_DEFAULT_ORDER + 1, &pfn) ==
+	      TMM_E_INVAL);
 	CHECK(pfn.v == 42);
 }
 
@@ -158,7 +159,7 @@ TEST(zeroed_frames_read_as_zeroes)
 {
 	struct tmm_pages *pages = rig_simple(&rig, 16 * MIB);
 
-	for (unsigned order = 0; order <= TMM_MAX_ORDER; order++) {
+	for (unsigned order = 0; order <= TMM_DEFAULT_ORDER; order++) {
 		for (int round = 0; round < 2; round++) {
 			tmm_pfn pfn = take(pages, TMM_GFP_KERNEL | TMM_GFP_ZERO, order);
 			char *bytes = tmm_page_address(pages, pfn);
@@ -240,9 +241,9 @@ TEST(empty_zones_have_no_pages)
 	struct tmm_pages *pages = rig_simple(&rig, 16 * MIB);
 	struct tmm_zone_info info;
 
-	CHECK(!tmm_zone_info(pages, TMM_ZONE_NORMAL, &info));
+	CHECK(!tmm_zone_info(pages, 0, TMM_ZONE_NORMAL, &info));
 	CHECK(info.present_pages == 0 && info.name[0] == 'N');
-	CHECK(tmm_zone_info(pages, TMM_ZONE_DMA, &info));
+	CHECK(tmm_zone_info(pages, 0, TMM_ZONE_DMA, &info));
 	CHECK(info.present_pages == 4096 && info.spanned_pages == 4096 && info.start.v == 0);
 }
 
@@ -337,7 +338,7 @@ TEST(a_request_that_may_sleep_reclaims)
 	take(pages, TMM_GFP_KERNEL, 2); /* 15..8 come back one by one, until 12..15 are whole */
 	CHECK(hoard.calls > 2 && hoard.nr > 0);
 	tmm_pages_events(pages, &events);
-	CHECK(events.stalls[TMM_ZONE_DMA] == hoard.calls);
+	CHECK(events.stalls[TMM_ZONE_NORMAL] == hoard.calls);
 	while (hoard.nr > 0)
 		CHECK(tmm_pages_alloc(pages, TMM_GFP_KERNEL, 0, &got[15]) == TMM_OK);
 	CHECK(refused(pages, TMM_GFP_KERNEL, 4));
@@ -431,7 +432,7 @@ TEST(events_count_frames)
 	struct tmm_page_events events;
 	uint64_t lent = 0;
 
-	for (unsigned order = 0; order <= TMM_MAX_ORDER; order++) {
+	for (unsigned order = 0; order <= TMM_DEFAULT_ORDER; order++) {
 		tmm_pages_free(pages, take(pages, TMM_GFP_DMA, order), order);
 		take(pages, TMM_GFP_DMA, order % 4);
 		lent += (1u << order) + (1u << order % 4);
@@ -453,13 +454,13 @@ TEST(drained_stacks_are_empty)
 	struct tmm_stack_info stack;
 
 	tmm_pages_free(pages, take(pages, TMM_GFP_KERNEL, 0), 0);
-	CHECK(tmm_zone_stack_info(pages, TMM_ZONE_DMA, 0, &stack));
+	CHECK(tmm_zone_stack_info(pages, 0, TMM_ZONE_DMA, 0, &stack));
 	CHECK(stack.count_pages > 0 && stack.count_pages <= stack.high_pages);
 	CHECK(info_of(pages, TMM_ZONE_DMA).stack_pages == stack.count_pages);
 	tmm_pages_drain(pages);
-	CHECK(tmm_zone_stack_info(pages, TMM_ZONE_DMA, 0, &stack) && stack.count_pages == 0);
+	CHECK(tmm_zone_stack_info(pages, 0, TMM_ZONE_DMA, 0, &stack) && stack.count_pages == 0);
 	CHECK(info_of(pages, TMM_ZONE_DMA).free_pages == pages->managed);
-	CHECK(!tmm_zone_stack_info(pages, TMM_ZONE_DMA, 1, &stack));
+	CHECK(!tmm_zone_stack_info(pages, 0, TMM_ZONE_DMA, 1, &stack));
 	tmm_pages_check(pages);
 }
 
@@ -550,15 +551,15 @@ TEST(wrong_frees_are_noticed)
 	CHECK(free_panics(pages, 6 * 256, 0));    /* never lent, in the zone */
 	run = take(pages, TMM_GFP_KERNEL, 3);
 	CHECK(free_panics(pages, run.v + 1, 3)); /* not aligned */
-	CHECK(free_panics(pages, run.v, TMM_MAX_ORDER + 1));
-	CHECK(free_panics(pages, run.v, TMM_MAX_ORDER));
+	CHECK(free_panics(pages, run.v, TMM_DEFAULT_ORDER + 1));
+	CHECK(free_panics(pages, run.v, TMM_DEFAULT_ORDER));
 	tmm_pages_check(pages);
 }
 
 /* The first free is on the stack, or in the zone. */
 TEST(double_frees_are_noticed)
 {
-	for (unsigned order = 0; order <= TMM_MAX_ORDER; order++) {
+	for (unsigned order = 0; order <= TMM_DEFAULT_ORDER; order++) {
 		for (int drained = 0; drained <= 1; drained++) {
 			struct tmm_pages *pages = rig_simple(&rig, 64 * MIB);
 			tmm_pfn run = take(pages, TMM_GFP_KERNEL, order);
@@ -607,7 +608,7 @@ TEST(the_checker_sees_planted_damage)
 {
 	for (int damage = 0; damage < 7; damage++) {
 		struct tmm_pages *pages = rig_simple(&rig, 16 * MIB);
-		struct cpu_zone *cz = &pages->cpu[0].zone[0];
+		struct cpu_zone *cz = &pages->cpu[0]->zone[0];
 
 		tmm_pages_free(pages, take(pages, TMM_GFP_KERNEL, 0), 0);
 		tmm_pages_check(pages);

@@ -80,7 +80,7 @@ static void check_zone(struct tmm_pages *pages, struct zone *zone) TMM_REQUIRES(
 	uint64_t nr_free = 0, nr_free_of[TMM_NR_MIGRATE_TYPES] = {0};
 
 	for (uint64_t block = 0; block < nr_blocks(pages); block++)
-		if ((pages->info[block].home & HOME_ZONE) == zone->id)
+		if ((pages->info[block].home & HOME_ZONE) == zone->index)
 			nr_free_of[pages->info[block].type] += check_block(pages, zone, block);
 	for (unsigned type = 0; type < TMM_NR_MIGRATE_TYPES; type++) {
 		TMM_ASSERT(zone->nr_free_of[type] == nr_free_of[type]); /* I11 */
@@ -112,7 +112,7 @@ static void mark_run(struct tmm_pages *pages, uint64_t pfn, unsigned order, bool
 }
 
 static void check_stack(struct tmm_pages *pages, const struct cpu_zone *cz, unsigned id,
-                        enum tmm_zone_id zone, bool set)
+                        unsigned zone, bool set)
 {
 	const struct frame_stack *stack = &cz->stack[id];
 	unsigned order = order_of_stack(id);
@@ -121,7 +121,7 @@ static void check_stack(struct tmm_pages *pages, const struct cpu_zone *cz, unsi
 	for (const uint32_t *entry = stack->bottom; entry < stack->top; entry++) {
 		uint64_t pfn = *entry & ENTRY_PFN;
 
-		TMM_ASSERT(zone_of_pfn(pfn) == zone);                         /* I7 */
+		TMM_ASSERT(zone_of(pages, pfn)->index == zone);               /* I7 */
 		TMM_ASSERT((pfn & ((UINT64_C(1) << order) - 1)) == 0);        /* I7 */
 		TMM_ASSERT(run_is_managed(pages, pfn, UINT64_C(1) << order)); /* I7 */
 		mark_run(pages, pfn, order, set);
@@ -150,15 +150,14 @@ static void check_recent(const struct cpu_zone *cz)
 static void check_stacks(struct tmm_pages *pages, bool set)
 {
 	for (uint32_t c = 0; c < pages->cpus->nr; c++)
-		for (unsigned z = 0; z < TMM_NR_ZONES; z++)
+		for (unsigned z = 0; z < pages->nr_zones; z++)
 			for (unsigned s = 0; s < NR_STACKS; s++)
-				check_stack(pages, &pages->cpu[c].zone[z], s,
-				            (enum tmm_zone_id)z, set);
+				check_stack(pages, &pages->cpu[c]->zone[z], s, z, set);
 }
 
 void tmm_pages_check(struct tmm_pages *pages)
 {
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+	for (unsigned z = 0; z < pages->nr_zones; z++) {
 		struct zone *zone = &pages->zone[z];
 		tmm_irq irq = lock_take_irqsave(&zone->lock);
 
@@ -166,8 +165,8 @@ void tmm_pages_check(struct tmm_pages *pages)
 		lock_drop_irqrestore(&zone->lock, irq);
 	}
 	for (uint32_t c = 0; c < pages->cpus->nr; c++)
-		for (unsigned z = 0; z < TMM_NR_ZONES; z++)
-			check_recent(&pages->cpu[c].zone[z]);
+		for (unsigned z = 0; z < pages->nr_zones; z++)
+			check_recent(&pages->cpu[c]->zone[z]);
 	check_stacks(pages, true);
 	check_stacks(pages, false);
 	TMM_ASSERT(tmm_pages_free_count(pages) <= pages->managed); /* I10 */

@@ -29,7 +29,7 @@ static bool is_touched(void *address)
  */
 TEST(a_fresh_frame_is_not_touched)
 {
-	for (unsigned order = 0; order <= TMM_MAX_ORDER; order++) {
+	for (unsigned order = 0; order <= TMM_DEFAULT_ORDER; order++) {
 		struct tmm_pages *pages = rig_simple(&rig, 32 * MIB);
 		tmm_pfn first, second;
 		char *bytes;

@@ -11,51 +11,85 @@
  * A block without RAM has no bits set and home HOME_MIXED | HOME_NO_RAM, which
  * sends every question about its frames to memblock's lists.
  */
+#include "page/carve.h"
 #include "page/zone.h"
+#include "page/zonelist.h"
 
-/* Linux's default of vm.watermark_scale_factor, in 1/10000. */
-#define WATERMARK_SCALE_FACTOR 10
+/* As high as it can be, but not in memory that has no address or is to be MOVABLE. */
+static uint64_t arrays_end(const struct tmm_pages *pages)
+{
+	uint64_t end = min_u64(pages->lowmem_end, MAX_PFN);
+
+	for (unsigned n = 0; n < pages->nr_nodes; n++)
+		if (pages->node[n].movable_start)
+			end = min_u64(end, pages->node[n].movable_start);
+	return end << TMM_PAGE_SHIFT;
+}
 
 /* With fewer blocks than types, parting them by type does harm. */
 #define LEAST_FRAMES_WITH_TYPES (TMM_NR_MIGRATE_TYPES * BLOCK_FRAMES)
 
-#define MIN_FREE_KBYTES_LEAST   128
-#define MIN_FREE_KBYTES_MOST    262144
-
-#define NR_SETS                 (TMM_NR_ZONES * NR_FILED_TYPES * NR_LONGEST)
+#define SETS_PER_ZONE           (NR_FILED_TYPES * NR_LONGEST)
 
 static tmm_err take_sets(struct tmm_pages *pages, struct tmm_memblock *memblock)
 {
 	uint64_t words = block_set_words(nr_blocks(pages));
 	void *array;
 	uint64_t *next;
-	tmm_err err = boot_array(memblock, pages->ram, words * NR_SETS * sizeof(*next), 0,
+	tmm_err err = boot_array(memblock, pages->ram,
+	                         words * pages->nr_zones * SETS_PER_ZONE * sizeof(*next), 0,
 	                         &array);
 
 	if (err != TMM_OK)
 		return err;
 	next = array;
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+	for (unsigned z = 0; z < pages->nr_zones; z++) {
 		struct block_set *set = &pages->zone[z].by_longest[0][0];
 
-		for (unsigned i = 0; i < NR_FILED_TYPES * NR_LONGEST; i++, next += words)
+		for (unsigned i = 0; i < SETS_PER_ZONE; i++, next += words)
 			block_set_init(&set[i], next, nr_blocks(pages));
 	}
 	return TMM_OK;
 }
 
-static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *memblock)
+static uint64_t cpu_bytes(uint32_t nr_zones)
+{
+	return align_up(sizeof(struct page_cpu) + (nr_zones + 1) * sizeof(struct cpu_zone),
+	                TMM_PAGE_SIZE);
+}
+
+static tmm_err take_cpus(struct tmm_pages *pages, struct tmm_memblock *memblock)
+{
+	uint64_t bytes = cpu_bytes(pages->nr_zones);
+	void *array, *pointers;
+	tmm_err err = boot_array(memblock, pages->ram, pages->cpus->nr * bytes, 0, &array);
+
+	if (err == TMM_OK)
+		err = boot_array(memblock, pages->ram, pages->cpus->nr * sizeof(*pages->cpu), 0,
+		                 &pointers);
+	if (err != TMM_OK)
+		return err;
+	pages->cpu = pointers;
+	for (uint32_t c = 0; c < pages->cpus->nr; c++)
+		pages->cpu[c] = (void *)((char *)array + c * bytes);
+	return TMM_OK;
+}
+
+static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *memblock,
+                           const struct pages_config *config)
 {
 	uint64_t blocks = nr_blocks(pages);
 	const struct map_request map = {.memblock = memblock,
 	                                .ram = pages->ram,
 	                                .first = pages->first_pfn,
-	                                .nr_frames = pages->nr_frames};
+	                                .nr_frames = pages->nr_frames,
+	                                .model = config->memory_model,
+	                                .section_bytes = config->section_bytes};
 	void *array[3];
 	const uint64_t size[3] = {
 		blocks * sizeof(*pages->bits),
 		blocks * sizeof(*pages->info),
-		pages->cpus->nr * sizeof(*pages->cpu),
+		pages->nr_zones * sizeof(*pages->zone),
 	};
 	tmm_err err;
 
@@ -66,54 +100,36 @@ static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *membloc
 	}
 	pages->bits = array[0];
 	pages->info = array[1];
-	pages->cpu = array[2];
+	pages->zone = array[2];
 	err = map_init(&pages->map, &map);
-	if (err != TMM_OK)
-		return err;
-	return take_sets(pages, memblock);
+	if (!err)
+		err = take_cpus(pages, memblock);
+	return err ? err : take_sets(pages, memblock);
 }
 
-uint64_t pages_array_bytes(uint32_t nr_cpus, uint64_t span_bytes)
+/* Zones that such a machine has, unless nodes share the lowest addresses. */
+static uint32_t usual_zones(const struct pages_config *config)
 {
-	/* Both ends may cut a pair of blocks; each array may cut a page. */
-	uint64_t blocks = 2 * (span_bytes >> (BLOCK_ORDER + 1 + TMM_PAGE_SHIFT)) + 4;
-	uint64_t sets = block_set_words(blocks) * NR_SETS;
+	uint32_t nr_nodes = config->nr_nodes ? config->nr_nodes : 1;
+	bool movable = config->kernelcore_bytes || config->movablecore_bytes;
+
+	return 2 + nr_nodes * (1u + movable);
+}
+
+uint64_t pages_array_bytes(const struct pages_config *config, uint32_t nr_cpus,
+                           uint64_t span_bytes)
+{
+	unsigned order = (unsigned)max_u64(config->max_order, BLOCK_ORDER + 1);
+	uint32_t nr_zones = usual_zones(config);
+	/* Both ends may cut a longest run; each array may cut a page. */
+	uint64_t blocks = ((span_bytes >> (order + TMM_PAGE_SHIFT)) + 2)
+	                  << (order - BLOCK_ORDER);
+	uint64_t sets = block_set_words(blocks) * nr_zones * SETS_PER_ZONE;
 
 	return blocks * (sizeof(struct block_bits) + sizeof(struct block_info) +
 	                 BLOCK_FRAMES * sizeof(struct page)) +
-	       sets * sizeof(uint64_t) + nr_cpus * sizeof(struct page_cpu) + 5 * TMM_PAGE_SIZE;
-}
-
-static bool region_to_frames(const struct tmm_region *region, uint64_t *start, uint64_t *end)
-{
-	*start = align_up(region->start, TMM_PAGE_SIZE) >> TMM_PAGE_SHIFT;
-	*end = region->end >> TMM_PAGE_SHIFT;
-	return *start < *end;
-}
-
-static void carve_zones(struct tmm_pages *pages)
-{
-	const struct tmm_region_list *memory = &pages->memblock->memory;
-
-	for (uint32_t i = 0; i < memory->nr; i++) {
-		uint64_t pfn, end;
-
-		if (!region_to_frames(&memory->region[i], &pfn, &end))
-			continue;
-		while (pfn < end) {
-			enum tmm_zone_id id = zone_of_pfn(pfn);
-			struct zone *zone = &pages->zone[id];
-			uint64_t stop = end;
-
-			while (zone_of_pfn(stop - 1) != id)
-				stop = id == TMM_ZONE_DMA ? UINT64_C(4096) : UINT64_C(1) << 20;
-			if (zone->present == 0)
-				zone->start = pfn;
-			zone->end = stop;
-			zone->present += stop - pfn;
-			pfn = stop;
-		}
-	}
+	       sets * sizeof(uint64_t) + nr_zones * sizeof(struct zone) +
+	       nr_cpus * (cpu_bytes(nr_zones) + sizeof(void *)) + 7 * TMM_PAGE_SIZE;
 }
 
 /* Is [start, end) in one region, or clear of all?  Lists are sorted, so stop early. */
@@ -153,7 +169,7 @@ bool run_is_managed(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
 static void hand_over(struct tmm_pages *pages, uint64_t pfn, uint64_t end)
 {
 	while (pfn < end) {
-		struct zone *zone = &pages->zone[zone_of_pfn(pfn)];
+		struct zone *zone = zone_of(pages, pfn);
 		unsigned order = log2_floor(end - pfn);
 
 		if (pfn)
@@ -187,56 +203,32 @@ static void set_managed(struct block_info *info, const struct block_bits *bits)
 	info->nr_managed = info->nr_free;
 }
 
+/* Blocks of no zone keep the home of the first, and have no frames. */
 static void set_homes(struct tmm_pages *pages)
+{
+	struct carve_cursor cursor = {0, 0};
+	struct piece piece;
+
+	while (carve_next(pages, &cursor, &piece)) {
+		uint8_t index = pages->node[piece.node].zone_index[piece.kind];
+		uint64_t last = block_of(pages, piece.end - 1);
+
+		for (uint64_t b = block_of(pages, piece.start); b <= last; b++)
+			pages->info[b].home = index;
+	}
+}
+
+static void set_odd_homes(struct tmm_pages *pages)
 {
 	for (uint64_t block = 0; block < nr_blocks(pages); block++) {
 		struct block_info *info = &pages->info[block];
 		uint64_t pfn = pages->first_pfn + (block << BLOCK_ORDER);
 
-		info->home = (uint8_t)zone_of_pfn(pfn);
 		if (!inside_one(&pages->memblock->memory, pfn << TMM_PAGE_SHIFT,
 		                (pfn + BLOCK_FRAMES) << TMM_PAGE_SHIFT))
 			info->home |= HOME_NO_RAM;
 		if (info->nr_free != BLOCK_FRAMES)
 			set_managed(info, &pages->bits[block]);
-	}
-}
-
-static uint64_t square_root(uint64_t x)
-{
-	uint64_t root = 0;
-
-	for (uint64_t bit = UINT64_C(1) << 31; bit; bit >>= 1)
-		if ((root | bit) * (root | bit) <= x)
-			root |= bit;
-	return root;
-}
-
-static void set_watermarks(struct tmm_pages *pages, uint64_t min_free_kbytes)
-{
-	static const uint64_t lowmem_reserve_ratio[TMM_NR_ZONES] = {256, 256, 32};
-	const unsigned kbytes_shift = TMM_PAGE_SHIFT - 10;
-
-	if (!min_free_kbytes) {
-		min_free_kbytes = square_root((pages->managed << kbytes_shift) * 16);
-		min_free_kbytes = max_u64(min_free_kbytes, MIN_FREE_KBYTES_LEAST);
-		min_free_kbytes = min_u64(min_free_kbytes, MIN_FREE_KBYTES_MOST);
-	}
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
-		struct zone *zone = &pages->zone[z];
-		uint64_t min = (min_free_kbytes >> kbytes_shift) * zone->managed /
-		               max_u64(pages->managed, 1);
-		uint64_t step = max_u64(min / 4,
-		                        zone->managed * WATERMARK_SCALE_FACTOR / 10000);
-		uint64_t above = 0;
-
-		zone->mark[MARK_MIN] = min;
-		zone->mark[MARK_LOW] = min + step;
-		zone->mark[MARK_HIGH] = min + 2 * step;
-		for (unsigned up = z + 1; zone->managed && up < TMM_NR_ZONES; up++) {
-			above += pages->zone[up].managed;
-			zone->reserve[up] = above / lowmem_reserve_ratio[z];
-		}
 	}
 }
 
@@ -278,55 +270,68 @@ static void set_stacks(struct cpu_zone *cz, uint64_t share)
 	memset(cz->recent, 0xff, sizeof(cz->recent)); /* RECENT_NONE */
 }
 
-static void set_top_zones(struct tmm_pages *pages)
+static bool set_span(struct tmm_pages *pages)
 {
-	unsigned top = 0;
-
-	/* Where even the lowest zone is empty, zone 0 says so itself. */
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
-		if (pages->zone[z].managed)
-			top = z;
-		pages->top_zone[z] = (uint8_t)top;
-	}
-	for (tmm_gfp bits = 0; bits < ARRAY_SIZE(pages->first_choice); bits++)
-		pages->first_choice[bits] = pages->top_zone[highest_zone(bits)];
-}
-
-tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock, void *ram,
-                   struct cpu_set *cpus, uint64_t min_free_kbytes)
-{
-	const uint64_t pair = UINT64_C(2) << (BLOCK_ORDER + TMM_PAGE_SHIFT);
-	uint64_t end = tmm_memblock_end(memblock), cursor = 0;
-	struct tmm_region region;
-	tmm_err err;
+	/* Whole longest runs, so that the index of a block tells which one is its buddy. */
+	const uint64_t run = UINT64_C(1)
+	                     << (max_u64(pages->max_order, BLOCK_ORDER + 1) + TMM_PAGE_SHIFT);
+	uint64_t end = tmm_memblock_end(pages->memblock);
 
 	if (end == 0 || end >> TMM_PAGE_SHIFT > MAX_PFN)
-		return TMM_E_INVAL;
-	*pages = (struct tmm_pages){.ram = ram, .cpus = cpus, .memblock = memblock};
-	/* Whole pairs, so that the index of a block tells which one is its buddy. */
-	pages->first_pfn = align_down(tmm_memblock_start(memblock), pair) >> TMM_PAGE_SHIFT;
-	pages->nr_frames = (align_up(end, pair) >> TMM_PAGE_SHIFT) - pages->first_pfn;
-	err = take_arrays(pages, memblock);
-	if (err != TMM_OK)
-		return err;
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
-		lock_init(&pages->zone[z].lock, RANK_ZONE);
-		pages->zone[z].id = (enum tmm_zone_id)z;
-	}
-	carve_zones(pages);
-	set_types(pages);
-	while (tmm_memblock_next_free(memblock, &cursor, &region)) {
-		uint64_t pfn, stop;
+		return false;
+	pages->first_pfn = align_down(tmm_memblock_start(pages->memblock), run) >>
+	                   TMM_PAGE_SHIFT;
+	pages->nr_frames = (align_up(end, run) >> TMM_PAGE_SHIFT) - pages->first_pfn;
+	return true;
+}
 
+static void fill_zones(struct tmm_pages *pages)
+{
+	uint64_t cursor = 0, pfn, stop;
+	struct tmm_region region;
+
+	carve_zones(pages);
+	set_homes(pages);
+	set_types(pages);
+	while (tmm_memblock_next_free(pages->memblock, &cursor, &region))
 		if (region_to_frames(&region, &pfn, &stop))
 			hand_over(pages, pfn, stop);
-	}
-	set_homes(pages);
-	set_watermarks(pages, min_free_kbytes);
-	for (uint32_t c = 0; c < cpus->nr; c++)
-		for (unsigned z = 0; z < TMM_NR_ZONES; z++)
-			set_stacks(&pages->cpu[c].zone[z], pages->zone[z].managed / cpus->nr);
-	set_top_zones(pages);
+	set_odd_homes(pages);
+}
+
+tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
+                   const struct pages_config *config)
+{
+	uint64_t lowmem_bytes = config->lowmem_bytes, limit = memblock->limit;
+	tmm_err err;
+
+	*pages = (struct tmm_pages){
+		.ram = config->ram,
+		.cpus = config->cpus,
+		.memblock = memblock,
+		.lowmem_end = lowmem_bytes ? lowmem_bytes >> TMM_PAGE_SHIFT : UINT64_MAX,
+		.max_order = config->max_order ? config->max_order : TMM_DEFAULT_ORDER,
+		.nr_nodes = config->nr_nodes ? config->nr_nodes : 1,
+		.min_free_kbytes = config->min_free_kbytes,
+		.watermark_scale_factor = config->watermark_scale_factor,
+	};
+	if (!set_span(pages))
+		return TMM_E_INVAL;
+	err = carve_nodes(pages, config->kernelcore_bytes, config->movablecore_bytes);
+	if (err)
+		return err;
+	memblock->limit = min_u64(limit, arrays_end(pages));
+	err = take_arrays(pages, memblock, config);
+	memblock->limit = limit;
+	if (err)
+		return err;
+	fill_zones(pages);
+	watermarks_init(pages);
+	for (uint32_t c = 0; c < pages->cpus->nr; c++)
+		for (unsigned z = 0; z < pages->nr_zones; z++)
+			set_stacks(&pages->cpu[c]->zone[z],
+			           pages->zone[z].managed / pages->cpus->nr);
+	zonelists_init(pages, config->distance);
 	return TMM_OK;
 }
 

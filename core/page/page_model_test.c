@@ -68,7 +68,7 @@ static void model_free_area(uint64_t *free_area)
 			pfn++;
 			continue;
 		}
-		for (unsigned order = 1; order <= TMM_MAX_ORDER; order++) {
+		for (unsigned order = 1; order <= TMM_DEFAULT_ORDER; order++) {
 			uint64_t length = UINT64_C(1) << order, i = pfn;
 
 			if (pfn % length || pfn + length > MODEL_FRAMES)
@@ -96,7 +96,7 @@ static void compare_views(struct tmm_pages *pages)
 		struct tmm_zone_info info;
 		uint64_t sum = 0;
 
-		tmm_zone_info(pages, (enum tmm_zone_id)z, &info);
+		tmm_zone_info(pages, 0, (enum tmm_zone_id)z, &info);
 		for (unsigned order = 0; order < TMM_NR_ORDERS; order++) {
 			seen[order] += info.free_area[order];
 			sum += info.free_area[order] << order;
@@ -223,7 +223,7 @@ static void give_stacks(struct tmm_pages *pages, unsigned limit)
 {
 	for (unsigned class = 0; class < STACK_BLOCK; class ++) {
 		struct frame_stack *stack =
-			&pages->cpu[0].zone[0].stack[stack_id(class, TMM_MIGRATE_UNMOVABLE)];
+			&pages->cpu[0]->zone[0].stack[stack_id(class, TMM_MIGRATE_UNMOVABLE)];
 
 		stack->end = stack->bottom + limit;
 		stack->batch = limit ? limit : 1;

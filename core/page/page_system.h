@@ -72,9 +72,19 @@ struct cpu_zone {
 
 _Static_assert(sizeof(struct cpu_zone) == CPU_ZONE_BYTES, "a power of two");
 
+/* Bits of a gfp that say where the first choice is. */
+#define NR_FIRST_CHOICES 64u
+
+/*
+ * zone[] has one more than there are zones, never filled: the first choice of
+ * requests for which there is no zone.
+ */
 struct page_cpu {
-	struct cpu_zone zone[TMM_NR_ZONES];
-	uint64_t event[NR_VM_EVENTS]; /* (a) stacks' share not included */
+	uint64_t event[NR_VM_EVENTS];           /* (a) stacks' share not included */
+	uint8_t first_choice[NR_FIRST_CHOICES]; /* (c) index of a zone, by the low bits of a gfp
+	                                         */
+	uint32_t node;                          /* (c) */
+	struct cpu_zone zone[];
 };
 
 #define NR_LONGEST (LONGEST_WHOLE + 1)
@@ -88,12 +98,14 @@ enum watermark { MARK_MIN, MARK_LOW, MARK_HIGH, NR_MARKS };
 struct zone {
 	struct lock lock;
 	enum tmm_zone_id id;       /* (c) */
+	uint8_t node;              /* (c) */
+	uint8_t index;             /* (c) in tmm_pages.zone[] */
 	uint64_t start, end;       /* (c) frames from the first RAM to the last */
 	uint64_t present, managed; /* (c) frames */
 	uint64_t nr_free;          /* (z, a) set bits */
 	uint64_t nr_free_of[TMM_NR_MIGRATE_TYPES]; /* (z, a) of them, in blocks of a type */
-	uint64_t mark[NR_MARKS];                   /* (c) frames */
-	uint64_t reserve[TMM_NR_ZONES]; /* (c) kept from requests that may use zone i */
+	uint64_t mark[NR_MARKS];                   /* (a) frames */
+	uint64_t reserve[TMM_NR_ZONES]; /* (a) kept from requests that may use zone i */
 	uint64_t nr_highatomic;         /* (z) frames of blocks of that type */
 
 	/* (z) Blocks by type and block_info.longest; [0] is not used.  Bit i of the mask: [i]
@@ -102,7 +114,22 @@ struct zone {
 	uint16_t longest_mask[NR_FILED_TYPES];
 };
 
+/* One for each zone kind of each node, were they all there; HOME_ZONE names it. */
+#define MAX_ZONES 64u
+#define ZONE_NONE UINT8_MAX
+
 /* (c) constant after init */
+struct page_node {
+	uint64_t start, end;              /* (c) frames from the first RAM to the last */
+	uint64_t present;                 /* (c) frames; 0: a node without memory */
+	uint64_t movable_start;           /* (c) frames from here on are MOVABLE; 0: none */
+	uint8_t zone_index[TMM_NR_ZONES]; /* (c) in tmm_pages.zone[], or ZONE_NONE */
+	uint8_t zonelist[MAX_ZONES];     /* (c) every zone: nearest node first, highest first */
+	uint8_t nr_zonelist;             /* (c) */
+	uint8_t distance[TMM_MAX_NODES]; /* (c) */
+};
+
+/* (c) constant after init  (s) whoever sets: one at a time, says the interface */
 struct tmm_pages {
 	void *ram;                           /* (c) where frame 0 is, or would be */
 	uint64_t first_pfn;                  /* (c) of an even block; indexes count from here */
@@ -110,31 +137,51 @@ struct tmm_pages {
 	struct block_bits *bits;             /* (c) the array; contents: the zone's lock */
 	struct block_info *info;             /* (c) likewise */
 	struct memory_map map;               /* where descriptors are */
-	struct page_cpu *cpu;                /* (c) [cpus->nr] */
+	struct page_cpu **cpu;               /* (c) [cpus->nr] */
 	struct cpu_set *cpus;                /* (c) */
 	const struct tmm_memblock *memblock; /* (c) what is RAM, and what was handed over */
 	uint64_t managed;                    /* (c) frames of all zones */
-	uint8_t top_zone[TMM_NR_ZONES];      /* (c) highest zone with memory, not above i */
-	uint8_t first_choice[4];             /* (c) top_zone by the two zone bits of a gfp */
-	uint32_t type_mask;                  /* (c) 3; 0: all blocks are of one type */
+	uint64_t lowmem_end;                 /* (c) frames from here on have no address */
+	uint32_t max_order;                  /* (c) */
+	uint32_t nr_nodes;                   /* (c) */
+	uint32_t nr_zones;                   /* (c) */
+	struct zone *zone;                   /* (c) [nr_zones]: those with RAM, node by node */
+	uint64_t min_free_kbytes;            /* (s) 0: by a formula */
+	uint32_t watermark_scale_factor;     /* (s) 0: 10 */
+	uint32_t lowmem_reserve_ratio[TMM_NR_ZONES]; /* (s) 0: no reserve */
+	uint32_t type_mask;                          /* (c) 3; 0: all blocks are of one type */
 	const struct tmm_reclaim_ops *reclaim_ops;
 	void *reclaim_arg;
-	struct zone zone[TMM_NR_ZONES];
+	struct page_node node[TMM_MAX_NODES];
+};
+
+/* Zeroes mean one node, Linux's formulas and no limits. */
+struct pages_config {
+	void *ram;            /* where physical address 0 is */
+	struct cpu_set *cpus; /* with their nodes */
+	uint32_t nr_nodes;
+	const uint8_t (*distance)[TMM_MAX_NODES]; /* NULL: 10 and 20 */
+	uint32_t max_order;
+	enum tmm_memory_model memory_model;
+	uint64_t section_bytes;
+	uint64_t lowmem_bytes, kernelcore_bytes, movablecore_bytes;
+	uint64_t min_free_kbytes;
+	uint32_t watermark_scale_factor;
 };
 
 /*
- * Take all of memblock's free memory.  ram is where physical address 0 is; it
- * must read as zeroes except where memblock lends it, and memblock must stay as
- * it is until pages_fini().  The allocator's own arrays come from memblock.
- * min_free_kbytes 0: Linux's formula.
- *   TMM_E_INVAL  no memory, or memory beyond 8 TiB
+ * Take all of memblock's free memory.  RAM must read as zeroes except where
+ * memblock lends it, and memblock must stay as it is until pages_fini().  The
+ * allocator's own arrays come from memblock.
+ *   TMM_E_INVAL  no memory, memory beyond 8 TiB, or two nodes share a block
  *   TMM_E_NOMEM  memblock cannot give the arrays
  */
 TMM_MUST_CHECK tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
-                                  void *ram, struct cpu_set *cpus, uint64_t min_free_kbytes);
+                                  const struct pages_config *config);
 
 /* What the arrays take at most when all RAM lies within span_bytes. */
-uint64_t pages_array_bytes(uint32_t nr_cpus, uint64_t span_bytes);
+uint64_t pages_array_bytes(const struct pages_config *config, uint32_t nr_cpus,
+                           uint64_t span_bytes);
 
 /*
  * Show the descriptor of every frame that was ever lent; no CPU may be
@@ -178,7 +225,7 @@ static inline tmm_pfn page_pfn(const struct tmm_pages *pages, const struct page 
 
 static ALWAYS_INLINE struct page_cpu *page_cpu_self(const struct tmm_pages *pages)
 {
-	return &pages->cpu[cpu_self(pages->cpus)->id];
+	return pages->cpu[cpu_self(pages->cpus)->id];
 }
 
 /* relaxed: a counter of this CPU's alone, which others only add up */
@@ -192,6 +239,17 @@ static inline void count_vm_event(const struct tmm_pages *pages, enum vm_event e
 	page_cpu_count(page_cpu_self(pages), event, 1);
 }
 
+/* relaxed: whoever sets watermarks does so while others allocate */
+static inline uint64_t zone_mark(const struct zone *zone, enum watermark mark)
+{
+	return __atomic_load_n(&zone->mark[mark], __ATOMIC_RELAXED);
+}
+
+static inline uint64_t zone_reserve(const struct zone *zone, enum tmm_zone_id wanted)
+{
+	return __atomic_load_n(&zone->reserve[wanted], __ATOMIC_RELAXED);
+}
+
 /*
  * Has free memory come down to the high watermarks?  Cheap, a moment's value: says
  * whether to be sparing.
@@ -200,10 +258,10 @@ static inline bool pages_low(const struct tmm_pages *pages)
 {
 	uint64_t nr_free = 0, high = 0;
 
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+	for (unsigned z = 0; z < pages->nr_zones; z++) {
 		/* relaxed: a moment's value */
 		nr_free += __atomic_load_n(&pages->zone[z].nr_free, __ATOMIC_RELAXED);
-		high += pages->zone[z].mark[MARK_HIGH];
+		high += zone_mark(&pages->zone[z], MARK_HIGH);
 	}
 	return nr_free <= high;
 }

@@ -41,8 +41,10 @@ static inline void rig_reserve(struct rig *rig, uint64_t start, uint64_t bytes)
 
 static inline struct tmm_pages *rig_boot(struct rig *rig, uint64_t min_free_kbytes)
 {
-	CHECK(pages_init(&rig->pages, &rig->memblock, rig->ram, &rig->cpus, min_free_kbytes) ==
-	      TMM_OK);
+	const struct pages_config config = {
+		.ram = rig->ram, .cpus = &rig->cpus, .min_free_kbytes = min_free_kbytes};
+
+	CHECK(pages_init(&rig->pages, &rig->memblock, &config) == TMM_OK);
 	return &rig->pages;
 }
 
@@ -64,8 +66,7 @@ static inline struct tmm_pages *rig_exact(struct rig *rig, uint64_t first, uint6
 
 	rig_begin(rig, 4 * MIB, 1);
 	rig_add(rig, 0, 4 * MIB);
-	CHECK(pages_init(&rig->pages, &rig->memblock, rig->ram, &rig->cpus, NO_RESERVE) ==
-	      TMM_OK);
+	rig_boot(rig, NO_RESERVE);
 	arrays = tmm_memblock_reserved_bytes(&rig->memblock);
 	rig_begin(rig, 4 * MIB, 1);
 	rig_add(rig, first << TMM_PAGE_SHIFT, nr_frames << TMM_PAGE_SHIFT);

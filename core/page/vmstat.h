@@ -12,9 +12,13 @@ enum vm_event {
 	PGALLOC_DMA, /* frames lent; by zone, in the order of enum tmm_zone_id */
 	PGALLOC_DMA32,
 	PGALLOC_NORMAL,
+	PGALLOC_HIGHMEM,
+	PGALLOC_MOVABLE,
 	ALLOCSTALL_DMA, /* requests that had to reclaim; by the zone asked for */
 	ALLOCSTALL_DMA32,
 	ALLOCSTALL_NORMAL,
+	ALLOCSTALL_HIGHMEM,
+	ALLOCSTALL_MOVABLE,
 	PGFREE,
 	PGFAULT, /* faults answered, major ones too */
 	PGMAJFAULT,

@@ -184,19 +184,35 @@ static bool take_words(struct tmm_pages *pages, uint64_t block, unsigned order, 
 	return true;
 }
 
-/* Two adjacent free blocks of types that may serve, the first one even: the least such pair. */
-static bool find_pair(const struct tmm_pages *pages, const struct zone *zone, unsigned types,
-                      uint64_t *out_block)
+/* Blocks w * 64 .. w * 64 + 63 that are whole and of types that may serve. */
+static uint64_t whole_in_word(const struct zone *zone, unsigned types, uint64_t w)
 {
-	for (uint64_t w = 0; w < (nr_blocks(pages) + 63) / 64; w++) {
-		uint64_t whole = 0, pairs;
+	uint64_t whole = 0;
 
-		for (unsigned type = 0; type < NR_FILED_TYPES; type++)
-			if (types >> type & 1)
-				whole |= zone->by_longest[type][LONGEST_WHOLE].level[0][w];
-		pairs = runs_in_word(whole, 1);
-		if (pairs) {
-			*out_block = w * 64 + (uint64_t)__builtin_ctzll(pairs);
+	for (unsigned type = 0; type < NR_FILED_TYPES; type++)
+		if (types >> type & 1)
+			whole |= zone->by_longest[type][LONGEST_WHOLE].level[0][w];
+	return whole;
+}
+
+/*
+ * Adjacent whole blocks of types that may serve, 2^log of them from a multiple of
+ * that on: the least such run.
+ */
+static bool find_blocks(const struct tmm_pages *pages, const struct zone *zone, unsigned types,
+                        unsigned log, uint64_t *out_block)
+{
+	uint64_t nr_words = (nr_blocks(pages) + 63) / 64;
+	uint64_t step = log > WORD_ORDER ? UINT64_C(1) << (log - WORD_ORDER) : 1;
+
+	for (uint64_t w = 0; w + step <= nr_words; w += step) {
+		uint64_t whole = UINT64_MAX, runs;
+
+		for (uint64_t i = 0; i < step && whole; i++)
+			whole &= whole_in_word(zone, types, w + i);
+		runs = runs_in_word(whole, log > WORD_ORDER ? WORD_ORDER : log);
+		if (runs) {
+			*out_block = w * 64 + (uint64_t)__builtin_ctzll(runs);
 			return true;
 		}
 	}
@@ -213,20 +229,24 @@ static void lend_block(struct tmm_pages *pages, struct zone *zone, uint64_t bloc
 	file_block(pages, zone, block, 0);
 }
 
-static bool take_pair(struct tmm_pages *pages, struct zone *zone, struct source source,
-                      uint32_t *out) TMM_REQUIRES(zone->lock)
+/* order > BLOCK_ORDER */
+static bool take_blocks(struct tmm_pages *pages, struct zone *zone, struct source source,
+                        unsigned order, uint32_t *out) TMM_REQUIRES(zone->lock)
 {
+	unsigned log = order - BLOCK_ORDER;
 	uint64_t block;
+	uint32_t fresh = ENTRY_FRESH;
 
-	if (!find_pair(pages, zone, zone_whole_types(source), &block))
+	if (!find_blocks(pages, zone, zone_whole_types(source), log, &block))
 		return false;
 	*out = (uint32_t)block_base(pages, block);
-	if (!pages->info[block].fresh && !pages->info[block + 1].fresh)
-		*out |= ENTRY_FRESH;
-	for (unsigned i = 0; i < 2; i++) {
-		zone_claim_whole(pages, zone, block + i, source);
-		lend_block(pages, zone, block + i);
+	for (uint64_t b = block; b < block + (UINT64_C(1) << log); b++) {
+		if (pages->info[b].fresh)
+			fresh = 0;
+		zone_claim_whole(pages, zone, b, source);
+		lend_block(pages, zone, b);
 	}
+	*out |= fresh;
 	return true;
 }
 
@@ -249,8 +269,8 @@ bool zone_take_long(struct tmm_pages *pages, struct zone *zone, struct source so
 	uint64_t block;
 	bool took = false;
 
-	if (order == TMM_MAX_ORDER)
-		return take_pair(pages, zone, source, out);
+	if (order > BLOCK_ORDER)
+		return take_blocks(pages, zone, source, order, out);
 	if (order == BLOCK_ORDER)
 		return take_block(pages, zone, source, out);
 	while (!took && zone_find_block(pages, zone, source, order, &block)) {

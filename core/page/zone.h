@@ -107,19 +107,10 @@ void zone_reserve_highatomic(struct tmm_pages *pages, struct zone *zone, uint64_
 bool zone_unreserve_highatomic(struct tmm_pages *pages, struct zone *zone)
 	TMM_REQUIRES(zone->lock);
 
-/* The zone that a pfn is in by its number alone. */
-static inline enum tmm_zone_id zone_of_pfn(uint64_t pfn)
+/* The zone of a frame that is RAM. */
+static inline struct zone *zone_of(const struct tmm_pages *pages, uint64_t pfn)
 {
-	return pfn < UINT64_C(16) << (20 - TMM_PAGE_SHIFT)  ? TMM_ZONE_DMA
-	       : pfn < UINT64_C(4) << (30 - TMM_PAGE_SHIFT) ? TMM_ZONE_DMA32
-	                                                    : TMM_ZONE_NORMAL;
-}
-
-static ALWAYS_INLINE enum tmm_zone_id highest_zone(tmm_gfp gfp)
-{
-	return gfp & TMM_GFP_DMA     ? TMM_ZONE_DMA
-	       : gfp & TMM_GFP_DMA32 ? TMM_ZONE_DMA32
-	                             : TMM_ZONE_NORMAL;
+	return &pages->zone[pages->info[block_of(pages, pfn)].home & HOME_ZONE];
 }
 
 /* relaxed: without the lock it is a moment's value, and used as no more */
@@ -141,6 +132,10 @@ static inline uint64_t zone_usable(const struct zone *zone, struct source source
 		kept += __atomic_load_n(&of[TMM_MIGRATE_HIGHATOMIC], __ATOMIC_RELAXED);
 	return nr_free > kept ? nr_free - kept : 0;
 }
+
+/* Watermarks and reserves from the settings in pages and the zones' sizes. */
+void watermarks_init(struct tmm_pages *pages);
+void watermarks_update(struct tmm_pages *pages);
 
 /* Are these frames memory; were they handed over?  By memblock's lists: slow. */
 bool run_is_ram(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr);

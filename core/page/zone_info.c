@@ -65,19 +65,34 @@ static void count_block(const struct block_bits *bits, uint64_t *groups)
 	}
 }
 
+/* `run`: whole blocks of the zone in a row, this one the last. */
+static void count_whole_block(const struct tmm_pages *pages, uint64_t block, uint64_t run,
+                              uint64_t *groups)
+{
+	for (unsigned order = 0; order <= BLOCK_ORDER; order++)
+		groups[order] += BLOCK_FRAMES >> order;
+	for (unsigned order = BLOCK_ORDER + 1; order <= pages->max_order; order++) {
+		uint64_t nr = UINT64_C(1) << (order - BLOCK_ORDER);
+
+		if (run < nr || (block + 1) % nr)
+			break;
+		groups[order]++;
+	}
+}
+
 static void count_free_runs(struct tmm_pages *pages, struct zone *zone, uint64_t *free_area)
 	TMM_REQUIRES(zone->lock)
 {
 	uint64_t groups[TMM_NR_ORDERS + 1] = {0}; /* aligned free groups, parts of longer too */
-	uint64_t last = block_of(pages, zone->end - 1);
+	uint64_t last = block_of(pages, zone->end - 1), run = 0;
 
 	for (uint64_t block = block_of(pages, zone->start); block <= last; block++) {
-		if (pages->info[block].nr_free == BLOCK_FRAMES) {
-			for (unsigned order = 0; order <= BLOCK_ORDER; order++)
-				groups[order] += BLOCK_FRAMES >> order;
-			groups[TMM_MAX_ORDER] += (block & 1) &&
-			                         pages->info[block - 1].nr_free == BLOCK_FRAMES;
-		} else if (pages->info[block].nr_free) {
+		bool mine = (pages->info[block].home & HOME_ZONE) == zone->index;
+
+		run = mine && pages->info[block].nr_free == BLOCK_FRAMES ? run + 1 : 0;
+		if (run) {
+			count_whole_block(pages, block, run, groups);
+		} else if (mine && pages->info[block].nr_free) {
 			groups[0] += pages->info[block].nr_free;
 			count_block(&pages->bits[block], groups);
 		}
@@ -106,44 +121,69 @@ static uint64_t all_stack_pages(const struct tmm_pages *pages, unsigned zone)
 	uint64_t sum = 0;
 
 	for (uint32_t c = 0; c < pages->cpus->nr; c++)
-		sum += stack_pages(&pages->cpu[c].zone[zone]);
+		sum += stack_pages(&pages->cpu[c]->zone[zone]);
 	return sum;
 }
 
-bool tmm_zone_info(struct tmm_pages *pages, enum tmm_zone_id id, struct tmm_zone_info *out)
+unsigned tmm_pages_nr_nodes(const struct tmm_pages *pages)
 {
-	static const char *const name[TMM_NR_ZONES] = {"DMA", "DMA32", "Normal"};
-	struct zone *zone = &pages->zone[id];
+	return pages->nr_nodes;
+}
+
+unsigned tmm_pages_max_order(const struct tmm_pages *pages)
+{
+	return pages->max_order;
+}
+
+/* NULL: the node has no such zone. */
+static struct zone *find_zone(const struct tmm_pages *pages, unsigned node, enum tmm_zone_id id)
+{
+	uint8_t index = ZONE_NONE;
+
+	if (node < pages->nr_nodes && (unsigned)id < TMM_NR_ZONES)
+		index = pages->node[node].zone_index[id];
+	return index == ZONE_NONE ? NULL : &pages->zone[index];
+}
+
+bool tmm_zone_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id id,
+                   struct tmm_zone_info *out)
+{
+	static const char *const name[TMM_NR_ZONES] = {"DMA", "DMA32", "Normal", "HighMem",
+	                                               "Movable"};
+	struct zone *zone = find_zone(pages, node, id);
 	tmm_irq irq;
 
-	*out = (struct tmm_zone_info){.name = name[id]};
-	if (!zone->present)
+	*out = (struct tmm_zone_info){
+		.name = name[id], .node = node, .nr_orders = pages->max_order + 1};
+	if (!zone)
 		return false;
 	out->start.v = zone->start;
 	out->spanned_pages = zone->end - zone->start;
 	out->present_pages = zone->present;
 	out->managed_pages = zone->managed;
-	out->watermark_min = zone->mark[MARK_MIN];
-	out->watermark_low = zone->mark[MARK_LOW];
-	out->watermark_high = zone->mark[MARK_HIGH];
-	memcpy(out->lowmem_reserve, zone->reserve, sizeof(out->lowmem_reserve));
+	out->watermark_min = zone_mark(zone, MARK_MIN);
+	out->watermark_low = zone_mark(zone, MARK_LOW);
+	out->watermark_high = zone_mark(zone, MARK_HIGH);
+	for (unsigned up = 0; up < TMM_NR_ZONES; up++)
+		out->lowmem_reserve[up] = zone_reserve(zone, (enum tmm_zone_id)up);
 	irq = lock_take_irqsave(&zone->lock);
 	out->free_pages = zone->nr_free;
 	count_free_runs(pages, zone, out->free_area);
-	out->stack_pages = all_stack_pages(pages, id);
+	out->stack_pages = all_stack_pages(pages, zone->index);
 	lock_drop_irqrestore(&zone->lock, irq);
 	return true;
 }
 
-bool tmm_zone_stack_info(struct tmm_pages *pages, enum tmm_zone_id zone, unsigned cpu,
-                         struct tmm_stack_info *out)
+bool tmm_zone_stack_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id id,
+                         unsigned cpu, struct tmm_stack_info *out)
 {
+	const struct zone *zone = find_zone(pages, node, id);
 	const struct cpu_zone *cz;
 	const struct frame_stack *single;
 
-	if (cpu >= pages->cpus->nr)
+	if (!zone || cpu >= pages->cpus->nr)
 		return false;
-	cz = &pages->cpu[cpu].zone[zone];
+	cz = &pages->cpu[cpu]->zone[zone->index];
 	single = &cz->stack[stack_id(STACK_0, TMM_MIGRATE_UNMOVABLE)];
 	*out = (struct tmm_stack_info){.count_pages = stack_pages(cz),
 	                               .high_pages = (uint64_t)(single->end - single->bottom),
@@ -155,7 +195,7 @@ uint64_t tmm_pages_free_count(struct tmm_pages *pages)
 {
 	uint64_t sum = 0;
 
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++)
+	for (unsigned z = 0; z < pages->nr_zones; z++)
 		sum += zone_free(&pages->zone[z]) + all_stack_pages(pages, z);
 	return sum;
 }
@@ -191,14 +231,17 @@ static uint64_t stack_lent(const struct cpu_zone *cz)
 	return pages;
 }
 
-static uint64_t event_of_cpu(const struct page_cpu *cpu, enum vm_event event)
+static uint64_t event_of_cpu(const struct tmm_pages *pages, const struct page_cpu *cpu,
+                             enum vm_event event)
 {
 	uint64_t sum = __atomic_load_n(&cpu->event[event], __ATOMIC_RELAXED);
 
-	if (event <= PGALLOC_NORMAL)
-		sum += stack_lent(&cpu->zone[event - PGALLOC_DMA]);
-	for (unsigned z = 0; event == PGFREE && z < TMM_NR_ZONES; z++)
-		sum += stack_freed(&cpu->zone[z]);
+	for (unsigned z = 0; z < pages->nr_zones; z++) {
+		if (event == PGALLOC_DMA + pages->zone[z].id)
+			sum += stack_lent(&cpu->zone[z]);
+		else if (event == PGFREE)
+			sum += stack_freed(&cpu->zone[z]);
+	}
 	return sum;
 }
 
@@ -207,7 +250,7 @@ uint64_t vm_event_sum(const struct tmm_pages *pages, enum vm_event event)
 	uint64_t sum = 0;
 
 	for (uint32_t c = 0; c < pages->cpus->nr; c++)
-		sum += event_of_cpu(&pages->cpu[c], event);
+		sum += event_of_cpu(pages, pages->cpu[c], event);
 	return sum;
 }
 

@@ -23,7 +23,8 @@ static inline void boot_on(void *ram, uint64_t ram_bytes, uint32_t nr_cpus)
 	cpu_set_init(&m.cpus, nr_cpus);
 	tmm_memblock_init(&m.memblock, ram);
 	CHECK(tmm_memblock_add(&m.memblock, (tmm_paddr){0}, ram_bytes, 0) == TMM_OK);
-	CHECK(pages_init(&m.pages, &m.memblock, ram, &m.cpus, 0) == TMM_OK);
+	CHECK(pages_init(&m.pages, &m.memblock,
+	                 &(struct pages_config){.ram = ram, .cpus = &m.cpus}) == TMM_OK);
 	m.free_pages = tmm_pages_free_count(&m.pages);
 	slab_init(&m.slabs, &m.pages);
 }

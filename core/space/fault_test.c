@@ -208,6 +208,7 @@ TEST(one_page_a_fault_when_asked_for_or_when_memory_is_short)
 	                                    .anon_around_bytes = 4096,
 	                                    .fault_around_bytes = 4096};
 	uint64_t page = 0;
+	tmm_pfn kept[4];
 
 	fault_rig_begin(&rig, 16 * MIB, 64 * PAGE, &config);
 	map(64, READ_WRITE, ANON);
@@ -217,8 +218,11 @@ TEST(one_page_a_fault_when_asked_for_or_when_memory_is_short)
 	end();
 	begin();
 	map(4096, READ_WRITE, ANON);
+	CHECK(tmm_pages_alloc_bulk(&rig.cache.page.pages, TMM_GFP_KERNEL, ARRAY_SIZE(kept),
+	                           kept) == ARRAY_SIZE(kept));
 	while (!pages_low(&rig.cache.page.pages))
 		CHECK(touch(page++, TMM_ACCESS_WRITE) == TMM_FAULT_OK);
+	tmm_pages_free_bulk(&rig.cache.page.pages, ARRAY_SIZE(kept), kept);
 	for (page = 0; leaf(page); page++)
 		;
 	CHECK(touch(page, TMM_ACCESS_WRITE) == TMM_FAULT_OK && !leaf(page + 1));

@@ -61,7 +61,7 @@ static uint64_t buddyinfo_pages(struct tmm_machine *machine)
 	for (char *at = text; *at; at = strchr(at, '\n') + 1) {
 		char *number = strstr(at, "zone") + strlen("zone         ");
 
-		for (unsigned order = 0; order < TMM_NR_ORDERS; order++)
+		for (unsigned order = 0; order <= TMM_DEFAULT_ORDER; order++)
 			pages += strtoull(number, &number, 10) << order;
 	}
 	return pages;

@@ -28,16 +28,6 @@ static void zero_rows(struct printer *printer, const char *const *names, size_t 
 		row(printer, names[i], 0);
 }
 
-/* Frames that a zone keeps back from ordinary requests. */
-static uint64_t zone_reserve(const struct tmm_zone_info *zone)
-{
-	uint64_t most = 0;
-
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++)
-		most = max_u64(most, zone->lowmem_reserve[z]);
-	return min_u64(most + zone->watermark_high, zone->managed_pages);
-}
-
 /* What of `pages` can be taken back: at least half, and all above the low watermark. */
 static uint64_t takeable(uint64_t pages, uint64_t low)
 {
@@ -46,27 +36,19 @@ static uint64_t takeable(uint64_t pages, uint64_t low)
 
 static uint64_t available_pages(const struct snapshot *snapshot, uint64_t free_pages)
 {
-	uint64_t reserve = 0, low = 0, available;
+	uint64_t reserve = snapshot->zones.reserve, low = snapshot->zones.low;
 	uint64_t files = snapshot->cache_pages - snapshot->cache_shmem_pages;
+	uint64_t available = free_pages + takeable(files, low) +
+	                     takeable(snapshot->slab_reclaimable_pages, low);
 
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
-		reserve += zone_reserve(&snapshot->zone[z].info);
-		low += snapshot->zone[z].info.watermark_low;
-	}
-	available = free_pages + takeable(files, low) +
-	            takeable(snapshot->slab_reclaimable_pages, low);
 	return available > reserve ? available - reserve : 0;
 }
 
 static void print_head(struct printer *printer, const struct snapshot *snapshot)
 {
-	uint64_t managed = 0, free_pages = 0;
+	uint64_t free_pages = snapshot->zones.free;
 
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
-		managed += snapshot->zone[z].info.managed_pages;
-		free_pages += snapshot->zone[z].info.free_pages;
-	}
-	page_row(printer, "MemTotal", managed);
+	page_row(printer, "MemTotal", snapshot->zones.managed);
 	page_row(printer, "MemFree", free_pages);
 	page_row(printer, "MemAvailable", available_pages(snapshot, free_pages));
 	row(printer, "Buffers", 0);
@@ -135,16 +117,10 @@ void print_meminfo(struct printer *printer, const struct snapshot *snapshot)
 	row(printer, "DirectMap1G", snapshot->direct_map.huge_bytes >> 10);
 }
 
-void print_buddyinfo(struct printer *printer, const struct snapshot *snapshot)
+void print_buddyinfo_zone(struct printer *printer, const struct tmm_zone_info *zone)
 {
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
-		const struct tmm_zone_info *zone = &snapshot->zone[z].info;
-
-		if (!snapshot->zone[z].populated)
-			continue;
-		print(printer, "Node %u, zone %8s ", zone->node, zone->name);
-		for (unsigned order = 0; order < TMM_NR_ORDERS; order++)
-			print(printer, "%6lu ", zone->free_area[order]);
-		print(printer, "\n");
-	}
+	print(printer, "Node %u, zone %8s ", zone->node, zone->name);
+	for (unsigned order = 0; order < zone->nr_orders; order++)
+		print(printer, "%6lu ", zone->free_area[order]);
+	print(printer, "\n");
 }

@@ -29,16 +29,69 @@ static void direct_map_add(struct direct_map *map, uint64_t start, uint64_t end)
 	map->small_bytes += end - start - large_bytes;
 }
 
+/* Free frames in runs of a whole 2 MiB block and more. */
+static uint64_t free_in_blocks(const struct tmm_zone_info *zone)
+{
+	uint64_t pages = 0;
+
+	for (unsigned order = 9; order < TMM_NR_ORDERS; order++)
+		pages += zone->free_area[order] << order;
+	return pages;
+}
+
+/* Frames that a zone keeps back from ordinary requests. */
+static uint64_t kept_back(const struct tmm_zone_info *zone)
+{
+	uint64_t most = 0;
+
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++)
+		most = max_u64(most, zone->lowmem_reserve[z]);
+	return min_u64(most + zone->watermark_high, zone->managed_pages);
+}
+
+void zone_sums_add(struct zone_sums *sums, const struct tmm_zone_info *zone)
+{
+	sums->managed += zone->managed_pages;
+	sums->free += zone->free_pages;
+	sums->free_blocks += free_in_blocks(zone);
+	sums->reserve += kept_back(zone);
+	sums->low += zone->watermark_low;
+}
+
+bool zone_shot_next(struct tmm_machine *machine, unsigned *cursor, struct zone_shot *out)
+{
+	struct tmm_pages *pages = tmm_machine_pages(machine);
+	for (; *cursor < tmm_pages_nr_nodes(pages) * TMM_NR_ZONES; ++*cursor) {
+		unsigned node = *cursor / TMM_NR_ZONES;
+
+		out->id = (enum tmm_zone_id)(*cursor % TMM_NR_ZONES);
+		if (!tmm_zone_exists(pages, out->id))
+			continue;
+		if (out->id == TMM_ZONE_DMA)
+			out->nr_carried = node;
+		++*cursor;
+		out->populated = tmm_zone_info(pages, node, out->id, &out->info);
+		out->carries_node = out->populated && out->nr_carried == node;
+		out->nr_carried += out->carries_node;
+		return true;
+	}
+	return false;
+}
+
 void snapshot_take(struct tmm_machine *machine, struct snapshot *out)
 {
 	struct tmm_pages *pages = tmm_machine_pages(machine);
 	struct tmm_slab_system *slabs = tmm_machine_slabs(machine);
 	struct tmm_cache_system *cache = tmm_machine_cache(machine);
 	const struct tmm_memblock *mb = tmm_machine_memblock(machine);
+	struct zone_shot zone = {.nr_carried = 0};
+	unsigned cursor = 0;
 
+	*out = (struct snapshot){.nr_nodes = tmm_pages_nr_nodes(pages)};
 	for (unsigned z = 0; z < TMM_NR_ZONES; z++)
-		out->zone[z].populated = tmm_zone_info(pages, (enum tmm_zone_id)z,
-		                                       &out->zone[z].info);
+		out->zone_exists[z] = tmm_zone_exists(pages, (enum tmm_zone_id)z);
+	while (zone_shot_next(machine, &cursor, &zone))
+		zone_sums_add(&out->zones, &zone.info);
 	tmm_pages_events(pages, &out->events);
 	tmm_space_totals(tmm_machine_spaces(machine), &out->space);
 	out->slab_reclaimable_pages = tmm_slab_pages(slabs, true);
@@ -48,7 +101,6 @@ void snapshot_take(struct tmm_machine *machine, struct snapshot *out)
 	out->cache_shmem_pages = tmm_cache_shmem_pages(cache);
 	out->cache_read_pages = tmm_cache_pages_read(cache);
 	out->cache_written_pages = tmm_cache_pages_written(cache);
-	out->direct_map = (struct direct_map){.small_bytes = 0};
 	for (uint32_t i = 0; i < mb->memory.nr; i++)
 		direct_map_add(&out->direct_map, mb->memory.region[i].start,
 		               mb->memory.region[i].end);

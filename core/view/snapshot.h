@@ -12,9 +12,19 @@
 
 #include "base/print.h"
 
+/* One zone, when its turn comes. */
 struct zone_shot {
 	struct tmm_zone_info info;
+	enum tmm_zone_id id;
 	bool populated;
+	bool carries_node;   /* the first zone of its node with memory */
+	uint32_t nr_carried; /* nodes before, and this one if such a zone was there */
+};
+
+/* Sums over all zones. */
+struct zone_sums {
+	uint64_t managed, free, free_blocks; /* pages; free_blocks: in runs of 2 MiB and more */
+	uint64_t reserve, low;               /* kept back; low watermarks */
 };
 
 /* RAM in the direct map, by the size of the largest page that could map it. */
@@ -23,7 +33,9 @@ struct direct_map {
 };
 
 struct snapshot {
-	struct zone_shot zone[TMM_NR_ZONES];
+	struct zone_sums zones;
+	uint32_t nr_nodes;
+	bool zone_exists[TMM_NR_ZONES]; /* kinds that the machine knows */
 	struct tmm_page_events events;
 	struct tmm_space_totals space;
 	struct direct_map direct_map;
@@ -34,20 +46,23 @@ struct snapshot {
 
 void snapshot_take(struct tmm_machine *machine, struct snapshot *out);
 
+/* Node by node, zones of kinds that exist; start with *cursor = 0 and zeroes in *out.
+ * False at the end. */
+bool zone_shot_next(struct tmm_machine *machine, unsigned *cursor, struct zone_shot *out);
+
+/* Add a zone to the sums. */
+void zone_sums_add(struct zone_sums *sums, const struct tmm_zone_info *zone);
+
 void print_meminfo(struct printer *printer, const struct snapshot *snapshot);
-void print_buddyinfo(struct printer *printer, const struct snapshot *snapshot);
+void print_buddyinfo_zone(struct printer *printer, const struct tmm_zone_info *zone);
 void print_vmstat(struct printer *printer, const struct snapshot *snapshot);
 
 /* zoneinfo, zone by zone: between head and tail comes a group for each CPU. */
 void print_zone_head(struct printer *printer, const struct snapshot *snapshot,
-                     enum tmm_zone_id zone);
+                     const struct zone_shot *zone);
 void print_zone_stack(struct printer *printer, unsigned cpu,
                       const struct tmm_stack_info *stack);
-void print_zone_tail(struct printer *printer, const struct snapshot *snapshot,
-                     enum tmm_zone_id zone);
-
-/* The zone of movable memory that every Linux lists and no machine of ours has. */
-void print_zone_movable(struct printer *printer, uint32_t node);
+void print_zone_tail(struct printer *printer, const struct zone_shot *zone);
 
 /* Counters of vmstat that are per zone or per node, as zoneinfo repeats them. */
 void print_zone_stats(struct printer *printer, const struct tmm_zone_info *zone);

@@ -113,11 +113,11 @@ static const struct stat_row event_rows[] = {
 	EVENT("pgalloc_dma", allocated[TMM_ZONE_DMA]),
 	EVENT("pgalloc_dma32", allocated[TMM_ZONE_DMA32]),
 	EVENT("pgalloc_normal", allocated[TMM_ZONE_NORMAL]),
-	NONE("pgalloc_movable"),
+	EVENT("pgalloc_movable", allocated[TMM_ZONE_MOVABLE]),
 	EVENT("allocstall_dma", stalls[TMM_ZONE_DMA]),
 	EVENT("allocstall_dma32", stalls[TMM_ZONE_DMA32]),
 	EVENT("allocstall_normal", stalls[TMM_ZONE_NORMAL]),
-	NONE("allocstall_movable"),
+	EVENT("allocstall_movable", stalls[TMM_ZONE_MOVABLE]),
 	NONE("pgskip_dma"),
 	NONE("pgskip_dma32"),
 	NONE("pgskip_normal"),
@@ -232,21 +232,13 @@ static void print_rows(struct printer *printer, bool nested, const struct stat_r
 	}
 }
 
-/* Free frames in runs of a whole 2 MiB block and more. */
-static uint64_t free_in_blocks(const struct tmm_zone_info *zone)
-{
-	uint64_t pages = 0;
-
-	for (unsigned order = 9; order < TMM_NR_ORDERS; order++)
-		pages += zone->free_area[order] << order;
-	return pages;
-}
-
 void print_zone_stats(struct printer *printer, const struct tmm_zone_info *zone)
 {
-	struct zone_values values = {.free = zone->free_pages,
-	                             .free_blocks = free_in_blocks(zone)};
+	struct zone_sums sums = {.managed = 0};
+	struct zone_values values;
 
+	zone_sums_add(&sums, zone);
+	values = (struct zone_values){.free = sums.free, .free_blocks = sums.free_blocks};
 	print_rows(printer, true, zone_rows, ARRAY_SIZE(zone_rows), &values);
 }
 
@@ -293,14 +285,11 @@ static void event_values(const struct snapshot *snapshot, struct event_values *o
 
 void print_vmstat(struct printer *printer, const struct snapshot *snapshot)
 {
-	struct zone_values zones = {.none = 0};
+	struct zone_values zones = {.free = snapshot->zones.free,
+	                            .free_blocks = snapshot->zones.free_blocks};
 	struct node_values node;
 	struct event_values events;
 
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
-		zones.free += snapshot->zone[z].info.free_pages;
-		zones.free_blocks += free_in_blocks(&snapshot->zone[z].info);
-	}
 	node_values(snapshot, &node);
 	event_values(snapshot, &events);
 	print_rows(printer, false, zone_rows, ARRAY_SIZE(zone_rows), &zones);

@@ -25,7 +25,15 @@ void tmm_view_meminfo(struct tmm_machine *machine, const struct tmm_sink *sink)
 
 void tmm_view_buddyinfo(struct tmm_machine *machine, const struct tmm_sink *sink)
 {
-	print_file(machine, sink, print_buddyinfo);
+	struct zone_shot zone = {.nr_carried = 0};
+	struct printer printer;
+	unsigned cursor = 0;
+
+	print_begin(&printer, sink);
+	while (zone_shot_next(machine, &cursor, &zone))
+		if (zone.populated)
+			print_buddyinfo_zone(&printer, &zone.info);
+	print_end(&printer);
 }
 
 void tmm_view_vmstat(struct tmm_machine *machine, const struct tmm_sink *sink)
@@ -36,23 +44,22 @@ void tmm_view_vmstat(struct tmm_machine *machine, const struct tmm_sink *sink)
 void tmm_view_zoneinfo(struct tmm_machine *machine, const struct tmm_sink *sink)
 {
 	struct tmm_pages *pages = tmm_machine_pages(machine);
+	struct zone_shot zone = {.nr_carried = 0};
 	struct snapshot snapshot;
 	struct printer printer;
+	unsigned cursor = 0;
 
 	snapshot_take(machine, &snapshot);
 	print_begin(&printer, sink);
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
-		enum tmm_zone_id zone = (enum tmm_zone_id)z;
+	while (zone_shot_next(machine, &cursor, &zone)) {
 		struct tmm_stack_info stack;
 
-		print_zone_head(&printer, &snapshot, zone);
-		for (unsigned cpu = 0; snapshot.zone[z].populated &&
-		                       tmm_zone_stack_info(pages, zone, cpu, &stack);
-		     cpu++)
+		print_zone_head(&printer, &snapshot, &zone);
+		for (unsigned cpu = 0;
+		     tmm_zone_stack_info(pages, zone.info.node, zone.id, cpu, &stack); cpu++)
 			print_zone_stack(&printer, cpu, &stack);
-		print_zone_tail(&printer, &snapshot, zone);
+		print_zone_tail(&printer, &zone);
 	}
-	print_zone_movable(&printer, snapshot.zone[0].info.node);
 	print_end(&printer);
 }
 

@@ -65,34 +65,46 @@ static unsigned long long value(const char *name)
 	test_fail(__FILE__, __LINE__, "the row is there");
 }
 
+static const struct zone_shot dma = {.id = TMM_ZONE_DMA,
+                                     .populated = true,
+                                     .carries_node = true,
+                                     .info = {.name = "DMA",
+                                              .nr_orders = 11,
+                                              .start = {1},
+                                              .spanned_pages = 4095,
+                                              .present_pages = 3998,
+                                              .managed_pages = 3840,
+                                              .free_pages = 3585,
+                                              .stack_pages = 63,
+                                              .watermark_min = 66,
+                                              .watermark_low = 82,
+                                              .watermark_high = 98,
+                                              .lowmem_reserve = {0, 109, 109, 109, 109},
+                                              .free_area = {1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3}}};
+
+static const struct zone_shot dma32 = {
+	.id = TMM_ZONE_DMA32,
+	.populated = true,
+	.info = {.name = "DMA32",
+                 .nr_orders = 11,
+                 .start = {4096},
+                 .spanned_pages = 28672,
+                 .present_pages = 28672,
+                 .managed_pages = 28000,
+                 .free_pages = 20000,
+                 .watermark_min = 100,
+                 .watermark_low = 125,
+                 .watermark_high = 150,
+                 .free_area = {0, 0, 0, 0, 2, 1, 1, 0, 0, 0, 0}}};
+
+static const struct zone_shot normal = {.id = TMM_ZONE_NORMAL, .info = {.name = "Normal"}};
+static const struct zone_shot movable = {.id = TMM_ZONE_MOVABLE, .info = {.name = "Movable"}};
+
 static struct snapshot a_machine(void)
 {
-	return (struct snapshot){
-		.zone = {{.populated = true,
-	                  .info = {.name = "DMA",
-	                           .start = {1},
-	                           .spanned_pages = 4095,
-	                           .present_pages = 3998,
-	                           .managed_pages = 3840,
-	                           .free_pages = 3585,
-	                           .stack_pages = 63,
-	                           .watermark_min = 66,
-	                           .watermark_low = 82,
-	                           .watermark_high = 98,
-	                           .lowmem_reserve = {0, 109, 109},
-	                           .free_area = {1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3}}},
-	                 {.populated = true,
-	                  .info = {.name = "DMA32",
-	                           .start = {4096},
-	                           .spanned_pages = 28672,
-	                           .present_pages = 28672,
-	                           .managed_pages = 28000,
-	                           .free_pages = 20000,
-	                           .watermark_min = 100,
-	                           .watermark_low = 125,
-	                           .watermark_high = 150,
-	                           .free_area = {0, 0, 0, 0, 2, 1, 1, 0, 0, 0, 0}}},
-	                 {.info = {.name = "Normal"}}},
+	struct snapshot snapshot = {
+		.nr_nodes = 1,
+		.zone_exists = {true, true, true, false, true},
 		.events = {.allocated_pages = {10, 20, 0}, .freed_pages = 7},
 		.space = {.anon_pages = 1000,
 	                  .mapped_pages = 200,
@@ -110,6 +122,10 @@ static struct snapshot a_machine(void)
 		.cache_read_pages = 500,
 		.cache_written_pages = 4,
 	};
+
+	zone_sums_add(&snapshot.zones, &dma.info);
+	zone_sums_add(&snapshot.zones, &dma32.info);
+	return snapshot;
 }
 
 TEST(meminfo_is_as_linux_prints_it)
@@ -183,8 +199,7 @@ TEST(available_memory_is_what_is_free_or_can_be_had_above_the_reserves)
 	print_end(&printer);
 	/* reserves: 109 + 98 and 0 + 150; low: 207; files 550 - 207, slab 100 - 50 */
 	CHECK(value("MemAvailable:") == 4 * (23585 - 357 + 343 + 50));
-	snapshot.zone[0].info.free_pages = 0;
-	snapshot.zone[1].info.free_pages = 0;
+	snapshot.zones.free = 0;
 	snapshot.cache_pages = 0;
 	snapshot.cache_shmem_pages = 0;
 	snapshot.slab_reclaimable_pages = 0;
@@ -196,10 +211,9 @@ TEST(available_memory_is_what_is_free_or_can_be_had_above_the_reserves)
 
 TEST(buddyinfo_lists_zones_with_memory)
 {
-	struct snapshot snapshot = a_machine();
-
 	begin();
-	print_buddyinfo(&printer, &snapshot);
+	print_buddyinfo_zone(&printer, &dma.info);
+	print_buddyinfo_zone(&printer, &dma32.info);
 	CHECK(printed("Node 0, zone      DMA      1      0      0      0      0      0      0  "
 	              "    0      0      1      3 \n"
 	              "Node 0, zone    DMA32      0      0      0      0      2      1      1  "
@@ -212,9 +226,9 @@ TEST(zoneinfo_carries_the_node_in_its_first_zone)
 	struct tmm_stack_info stack = {.count_pages = 63, .high_pages = 512, .batch_pages = 64};
 
 	begin();
-	print_zone_head(&printer, &snapshot, TMM_ZONE_DMA);
+	print_zone_head(&printer, &snapshot, &dma);
 	print_zone_stack(&printer, 0, &stack);
-	print_zone_tail(&printer, &snapshot, TMM_ZONE_DMA);
+	print_zone_tail(&printer, &dma);
 	CHECK(printed("Node 0, zone      DMA\n"
 	              "  per-node stats\n"
 	              "      nr_inactive_anon 0\n"
@@ -304,9 +318,10 @@ TEST(zones_without_memory_are_listed_in_short_form)
 	struct snapshot snapshot = a_machine();
 
 	begin();
-	print_zone_head(&printer, &snapshot, TMM_ZONE_NORMAL);
-	print_zone_tail(&printer, &snapshot, TMM_ZONE_NORMAL);
-	print_zone_movable(&printer, 0);
+	print_zone_head(&printer, &snapshot, &normal);
+	print_zone_tail(&printer, &normal);
+	print_zone_head(&printer, &snapshot, &movable);
+	print_zone_tail(&printer, &movable);
 	CHECK(printed("Node 0, zone   Normal\n"
 	              "  pages free     0\n"
 	              "        boost    0\n"

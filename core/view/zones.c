@@ -2,55 +2,53 @@
  * zones.c - /proc/zoneinfo
  *
  * The first zone with memory of a node carries the node's counters.  A zone
- * without memory is listed in short form, as Linux does it; so is the Movable
- * zone, which no machine has yet.  Counters are exact, hence the threshold 0.
+ * without memory is listed in short form, as Linux does it.  Kinds of zones that
+ * the machine does not know are not listed.  Counters are exact, hence the
+ * threshold 0.
  */
 #include "view/snapshot.h"
 
 #define SWAP_CLUSTER 32u /* Linux: no watermark of a movable zone is lower */
 
-static bool carries_node(const struct snapshot *snapshot, enum tmm_zone_id zone)
-{
-	for (unsigned z = 0; z < zone; z++) {
-		if (snapshot->zone[z].populated)
-			return false;
-	}
-	return snapshot->zone[zone].populated;
-}
-
 /* The rows that every zone has. */
-static void print_counts(struct printer *printer, const struct tmm_zone_info *zone)
+static void print_counts(struct printer *printer, const struct snapshot *snapshot,
+                         const struct zone_shot *shot)
 {
+	const struct tmm_zone_info *zone = &shot->info;
+	/* A zone of high or movable frames that is not there has watermarks yet. */
+	uint64_t least = shot->id >= TMM_ZONE_HIGHMEM && !shot->populated ? SWAP_CLUSTER : 0;
 	uint64_t step = zone->watermark_low - zone->watermark_min;
+	const char *comma = "";
 
 	print(printer, "  pages free     %lu\n", zone->free_pages);
 	print(printer, "        boost    %u\n", 0u);
-	print(printer, "        min      %lu\n", zone->watermark_min);
-	print(printer, "        low      %lu\n", zone->watermark_low);
-	print(printer, "        high     %lu\n", zone->watermark_high);
-	print(printer, "        promo    %lu\n", zone->watermark_high + step);
+	print(printer, "        min      %lu\n", zone->watermark_min + least);
+	print(printer, "        low      %lu\n", zone->watermark_low + least);
+	print(printer, "        high     %lu\n", zone->watermark_high + least);
+	print(printer, "        promo    %lu\n", zone->watermark_high + step + least);
 	print(printer, "        spanned  %lu\n", zone->spanned_pages);
 	print(printer, "        present  %lu\n", zone->present_pages);
 	print(printer, "        managed  %lu\n", zone->managed_pages);
 	print(printer, "        cma      %u\n", 0u);
 	print(printer, "        protection: (");
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++)
-		print(printer, "%lu, ", zone->lowmem_reserve[z]);
-	/* against requests for the Movable zone, which adds nothing to Normal */
-	print(printer, "%lu)\n", zone->lowmem_reserve[TMM_NR_ZONES - 1]);
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
+		if (!snapshot->zone_exists[z])
+			continue;
+		print(printer, "%s%lu", comma, zone->lowmem_reserve[z]);
+		comma = ", ";
+	}
+	print(printer, ")\n");
 }
 
 void print_zone_head(struct printer *printer, const struct snapshot *snapshot,
-                     enum tmm_zone_id zone)
+                     const struct zone_shot *shot)
 {
-	const struct zone_shot *shot = &snapshot->zone[zone];
-
 	print(printer, "Node %u, zone %8s\n", shot->info.node, shot->info.name);
-	if (carries_node(snapshot, zone)) {
+	if (shot->carries_node) {
 		print(printer, "  per-node stats\n");
 		print_node_stats(printer, snapshot);
 	}
-	print_counts(printer, &shot->info);
+	print_counts(printer, snapshot, shot);
 	if (!shot->populated)
 		return;
 	print_zone_stats(printer, &shot->info);
@@ -68,23 +66,10 @@ void print_zone_stack(struct printer *printer, unsigned cpu, const struct tmm_st
 	print(printer, "  vm stats threshold: 0\n");
 }
 
-void print_zone_tail(struct printer *printer, const struct snapshot *snapshot,
-                     enum tmm_zone_id zone)
+void print_zone_tail(struct printer *printer, const struct zone_shot *shot)
 {
-	if (!snapshot->zone[zone].populated)
+	if (!shot->populated)
 		return;
 	print(printer, "  node_unreclaimable:  0\n");
-	print(printer, "  start_pfn:           %lu\n", snapshot->zone[zone].info.start.v);
-}
-
-void print_zone_movable(struct printer *printer, uint32_t node)
-{
-	struct tmm_zone_info none = {
-		.watermark_min = SWAP_CLUSTER,
-		.watermark_low = SWAP_CLUSTER,
-		.watermark_high = SWAP_CLUSTER,
-	};
-
-	print(printer, "Node %u, zone  Movable\n", node);
-	print_counts(printer, &none);
+	print(printer, "  start_pfn:           %lu\n", shot->info.start.v);
 }

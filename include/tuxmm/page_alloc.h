@@ -17,20 +17,24 @@
 
 #include <tuxmm/types.h>
 
-#define TMM_MAX_ORDER 10u /* longest run: 2^10 frames, 4 MiB */
-#define TMM_NR_ORDERS (TMM_MAX_ORDER + 1)
-#define TMM_MAX_NODES 16u
+#define TMM_MAX_ORDER     18u /* longest run of any machine: 2^18 frames, 1 GiB */
+#define TMM_NR_ORDERS     (TMM_MAX_ORDER + 1)
+#define TMM_DEFAULT_ORDER 10u /* longest run unless the shape says otherwise: 4 MiB */
+#define TMM_MAX_NODES     16u
 
 enum tmm_zone_id {
-	TMM_ZONE_DMA,    /* below 16 MiB */
-	TMM_ZONE_DMA32,  /* below 4 GiB */
-	TMM_ZONE_NORMAL, /* above */
+	TMM_ZONE_DMA,     /* below 16 MiB */
+	TMM_ZONE_DMA32,   /* below 4 GiB; none where there is high memory */
+	TMM_ZONE_NORMAL,  /* above, with an address */
+	TMM_ZONE_HIGHMEM, /* above, without: not in the direct map */
+	TMM_ZONE_MOVABLE, /* the end of each node, if wished: movable runs only */
 	TMM_NR_ZONES
 };
 
 /*
  * What a request wants and may do: Linux's bits by meaning, not by value.
- * Zone: none means any, highest first.
+ * Zone: none means any with an address, highest first; HIGHMEM and MOVABLE
+ * together mean any.
  */
 typedef uint32_t tmm_gfp;
 
@@ -74,7 +78,7 @@ struct tmm_pages; /* fields: core/page/page_system.h */
  * address as long as a block lasts.
  *   TMM_OK       *out_pfn is the first frame
  *   TMM_E_NOMEM  no free run is that long above the watermark gfp may reach
- *   TMM_E_INVAL  order > TMM_MAX_ORDER
+ *   TMM_E_INVAL  order > tmm_pages_max_order()
  * With TMM_GFP_DIRECT_RECLAIM a request that cannot be served reclaims and tries
  * again as long as that frees something; being called for it where
  * tmm_port_may_sleep() says no panics.  TMM_GFP_NOFAIL panics where it would fail.
@@ -120,8 +124,9 @@ void tmm_pages_set_reclaim(struct tmm_pages *pages, const struct tmm_reclaim_ops
 
 /* Counts of one zone; a consistent snapshot. */
 struct tmm_zone_info {
-	const char *name; /* "DMA", "DMA32", "Normal" */
+	const char *name; /* "DMA", "DMA32", "Normal", "HighMem", "Movable" */
 	uint32_t node;
+	uint32_t nr_orders;     /* of free_area: tmm_pages_max_order() + 1 */
 	tmm_pfn start;          /* first frame of the span */
 	uint64_t spanned_pages; /* with holes */
 	uint64_t present_pages; /* that are RAM */
@@ -133,17 +138,24 @@ struct tmm_zone_info {
 	uint64_t free_area[TMM_NR_ORDERS]; /* free runs of each order, fully merged */
 };
 
-/* False when the machine has no memory in that zone; *out then has name and zeroes. */
-bool tmm_zone_info(struct tmm_pages *pages, enum tmm_zone_id zone, struct tmm_zone_info *out);
+/* False when the node has no memory in that zone; *out then has names and zeroes. */
+bool tmm_zone_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id zone,
+                   struct tmm_zone_info *out);
 
-/* What CPU `cpu` keeps of a zone on its stacks; false past the last CPU. */
+/* Does the machine know such zones?  One with high memory has no DMA32, others no HighMem. */
+bool tmm_zone_exists(const struct tmm_pages *pages, enum tmm_zone_id zone);
+
+unsigned tmm_pages_nr_nodes(const struct tmm_pages *pages);
+unsigned tmm_pages_max_order(const struct tmm_pages *pages);
+
+/* What CPU `cpu` keeps of a zone on its stacks; false without such a zone or CPU. */
 struct tmm_stack_info {
 	uint64_t count_pages; /* free, on the stacks */
 	uint64_t high_pages;  /* beyond that some go back to the zone */
 	uint64_t batch_pages; /* taken from the zone or given back at a time */
 };
-bool tmm_zone_stack_info(struct tmm_pages *pages, enum tmm_zone_id zone, unsigned cpu,
-                         struct tmm_stack_info *out);
+bool tmm_zone_stack_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id zone,
+                         unsigned cpu, struct tmm_stack_info *out);
 
 /* What happened since boot, all CPUs together (Linux: pgalloc_*, allocstall_*, pgfree). */
 struct tmm_page_events {

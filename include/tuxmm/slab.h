@@ -18,7 +18,7 @@
 #include <tuxmm/page_alloc.h>
 
 #define TMM_KMALLOC_MAX_CACHE UINT64_C(8192) /* beyond: straight from pages */
-#define TMM_KMALLOC_MAX       (TMM_PAGE_SIZE << TMM_MAX_ORDER)
+#define TMM_KMALLOC_MAX       (TMM_PAGE_SIZE << TMM_DEFAULT_ORDER)
 
 struct tmm_slab_system; /* fields: core/slab/slab_system.h */
 struct tmm_cache;       /* Linux: struct kmem_cache */

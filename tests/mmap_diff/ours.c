@@ -75,7 +75,10 @@ void our_begin(void)
 	tmm_memblock_init(&rig.memblock, rig.ram);
 	err = tmm_memblock_add(&rig.memblock, (tmm_paddr){0}, RAM_BYTES, 0);
 	if (err == TMM_OK)
-		err = pages_init(&rig.pages, &rig.memblock, rig.ram, &rig.cpus, 1);
+		err = pages_init(&rig.pages, &rig.memblock,
+		                 &(struct pages_config){.ram = rig.ram,
+		                                        .cpus = &rig.cpus,
+		                                        .min_free_kbytes = 1});
 	slab_init(&rig.slabs, &rig.pages);
 	if (err == TMM_OK)
 		err = cache_system_init(&rig.cache, &rig.pages, &rig.slabs);

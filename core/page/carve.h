@@ -1,0 +1,38 @@
+/*
+ * carve.h - memory in pieces that lie in one zone
+ */
+#ifndef TUXMM_PAGE_CARVE_H
+#define TUXMM_PAGE_CARVE_H
+
+#include "page/page_system.h"
+
+/* Frames [start, end) of one node and kind. */
+struct piece {
+	uint64_t start, end;
+	uint32_t node;
+	enum tmm_zone_id kind;
+};
+
+/* All zeroes: before the first. */
+struct carve_cursor {
+	uint32_t region;
+	uint64_t pfn;
+};
+
+/* The next piece upwards; false at the end. */
+bool carve_next(const struct tmm_pages *pages, struct carve_cursor *cursor, struct piece *out);
+
+/* Whole frames of a region; false when there are none. */
+bool region_to_frames(const struct tmm_region *region, uint64_t *start, uint64_t *end);
+
+/*
+ * Find the nodes' spans, where MOVABLE begins, and how many zones there are.
+ *   TMM_E_INVAL  two nodes share a block, or a region is of a node beyond nr_nodes
+ */
+TMM_MUST_CHECK tmm_err carve_nodes(struct tmm_pages *pages, uint64_t kernelcore_bytes,
+                                   uint64_t movablecore_bytes);
+
+/* Fill in pages->zone[]: numbers, spans and counts of RAM. */
+void carve_zones(struct tmm_pages *pages);
+
+#endif

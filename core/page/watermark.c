@@ -1,0 +1,107 @@
+/*
+ * watermark.c - what zones keep for those who cannot wait
+ *
+ * Linux's formulas.  min_free_kbytes, 4 * sqrt(low memory in KiB) unless it was
+ * set, is shared among the zones of low memory by size, as `min`.  Zones of high
+ * and of movable frames keep a token, 32 to 128 frames: nobody who cannot wait
+ * asks for those.  The distance from min to low and from low to high is a quarter
+ * of the share, or more in large zones: watermark_scale_factor in 1/10000 of the
+ * zone.
+ *
+ * lowmem_reserve[z] keeps a low zone's frames from requests that could have had
+ * zone z: the frames of the same node's zones above, up to z, by a ratio.
+ */
+#include "page/zone.h"
+
+#define SWAP_CLUSTER          32u
+#define SCALE_FACTOR          10u
+#define MIN_FREE_KBYTES_LEAST 128
+#define MIN_FREE_KBYTES_MOST  262144
+#define KBYTES_SHIFT          (TMM_PAGE_SHIFT - 10)
+
+static bool is_lowmem(const struct zone *zone)
+{
+	return zone->id != TMM_ZONE_HIGHMEM && zone->id != TMM_ZONE_MOVABLE;
+}
+
+static uint64_t lowmem_pages(const struct tmm_pages *pages)
+{
+	uint64_t sum = 0;
+
+	for (unsigned z = 0; z < pages->nr_zones; z++)
+		if (is_lowmem(&pages->zone[z]))
+			sum += pages->zone[z].managed;
+	return sum;
+}
+
+static uint64_t square_root(uint64_t x)
+{
+	uint64_t root = 0;
+
+	for (uint64_t bit = UINT64_C(1) << 31; bit; bit >>= 1)
+		if ((root | bit) * (root | bit) <= x)
+			root |= bit;
+	return root;
+}
+
+static uint64_t clamp(uint64_t x, uint64_t least, uint64_t most)
+{
+	return min_u64(max_u64(x, least), most);
+}
+
+/* relaxed: whoever reads them meanwhile may see old ones and new ones */
+static void set_u64(uint64_t *value, uint64_t to)
+{
+	__atomic_store_n(value, to, __ATOMIC_RELAXED);
+}
+
+static void set_marks(struct zone *zone, uint64_t share, uint64_t scale_factor)
+{
+	uint64_t min = is_lowmem(zone) ? share : clamp(zone->managed / 1024, SWAP_CLUSTER, 128);
+	uint64_t step = max_u64(share / 4, zone->managed * scale_factor / 10000);
+
+	set_u64(&zone->mark[MARK_MIN], min);
+	set_u64(&zone->mark[MARK_LOW], min + step);
+	set_u64(&zone->mark[MARK_HIGH], min + 2 * step);
+}
+
+static void set_reserve(const struct tmm_pages *pages, struct zone *zone)
+{
+	uint32_t ratio = pages->lowmem_reserve_ratio[zone->id];
+	uint64_t above = 0;
+
+	for (unsigned up = zone->id + 1u; up < TMM_NR_ZONES; up++) {
+		uint8_t index = pages->node[zone->node].zone_index[up];
+
+		if (index != ZONE_NONE)
+			above += pages->zone[index].managed;
+		set_u64(&zone->reserve[up], ratio && zone->managed ? above / ratio : 0);
+	}
+}
+
+void watermarks_update(struct tmm_pages *pages)
+{
+	uint64_t lowmem = lowmem_pages(pages);
+	uint64_t kbytes = pages->min_free_kbytes;
+	uint32_t scale = pages->watermark_scale_factor ? pages->watermark_scale_factor
+	                                               : SCALE_FACTOR;
+
+	if (!kbytes)
+		kbytes = clamp(square_root((lowmem << KBYTES_SHIFT) * 16),
+		               MIN_FREE_KBYTES_LEAST, MIN_FREE_KBYTES_MOST);
+	for (unsigned z = 0; z < pages->nr_zones; z++) {
+		struct zone *zone = &pages->zone[z];
+
+		set_marks(zone, (kbytes >> KBYTES_SHIFT) * zone->managed / max_u64(lowmem, 1),
+		          scale);
+		set_reserve(pages, zone);
+	}
+}
+
+void watermarks_init(struct tmm_pages *pages)
+{
+	static const uint32_t ratio[TMM_NR_ZONES] = {256, 256, 32, 0, 0};
+
+	memcpy(pages->lowmem_reserve_ratio, ratio, sizeof(ratio));
+	watermarks_update(pages);
+}

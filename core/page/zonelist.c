@@ -1,0 +1,131 @@
+/*
+ * zonelist.c - in which order zones are tried
+ *
+ * A node's zonelist has every zone of the machine: its own node's first, then
+ * those of the nearest node, and so on; inside a node from the highest zone
+ * downwards.  Of equally near nodes those come first that have no CPU, then those
+ * with higher numbers than the node itself, as in Linux.  A request skips zones
+ * above the highest that its flags allow and nodes that its policy leaves out.
+ *
+ * The stack that a CPU looks at first is a table lookup away: first_choice[], by
+ * the flags that matter.
+ */
+#include "page/zonelist.h"
+
+#define NR_SCALE 4u /* room for what decides between equal distances */
+
+static bool node_has_cpu(const struct tmm_pages *pages, unsigned node)
+{
+	for (uint32_t c = 0; c < pages->cpus->nr; c++)
+		if (pages->cpus->cpu[c].node == node)
+			return true;
+	return false;
+}
+
+/* The nearest node with memory that is not in `done` yet; false: there is none. */
+static bool nearest_node(const struct tmm_pages *pages, unsigned from, uint32_t done,
+                         unsigned *out)
+{
+	unsigned least = UINT32_MAX;
+
+	for (unsigned n = 0; n < pages->nr_nodes; n++) {
+		unsigned value;
+
+		if ((done >> n & 1) || !pages->node[n].present)
+			continue;
+		if (n == from) {
+			*out = n;
+			return true;
+		}
+		value = pages->node[from].distance[n] * NR_SCALE + (n < from) +
+		        2u * node_has_cpu(pages, n);
+		if (value < least) {
+			least = value;
+			*out = n;
+		}
+	}
+	return least != UINT32_MAX;
+}
+
+static void make_zonelist(struct tmm_pages *pages, unsigned from)
+{
+	struct page_node *node = &pages->node[from];
+	uint32_t done = 0;
+	unsigned next;
+
+	while (nearest_node(pages, from, done, &next)) {
+		done |= 1u << next;
+		for (unsigned kind = TMM_NR_ZONES; kind-- > 0;) {
+			uint8_t index = pages->node[next].zone_index[kind];
+
+			if (index != ZONE_NONE)
+				node->zonelist[node->nr_zonelist++] = index;
+		}
+	}
+}
+
+enum tmm_zone_id highest_zone(const struct tmm_pages *pages, tmm_gfp gfp)
+{
+	if (gfp & TMM_GFP_DMA)
+		return TMM_ZONE_DMA;
+	/* Where there is no DMA32, all of NORMAL is below 4 GiB. */
+	if (gfp & TMM_GFP_DMA32)
+		return tmm_zone_exists(pages, TMM_ZONE_DMA32) ? TMM_ZONE_DMA32
+		                                              : TMM_ZONE_NORMAL;
+	if (!(gfp & TMM_GFP_HIGHMEM))
+		return TMM_ZONE_NORMAL;
+	if (gfp & TMM_GFP_MOVABLE)
+		return TMM_ZONE_MOVABLE;
+	return tmm_zone_exists(pages, TMM_ZONE_HIGHMEM) ? TMM_ZONE_HIGHMEM : TMM_ZONE_NORMAL;
+}
+
+static bool zone_allows(const struct zone *zone, const struct zone_choice *choice)
+{
+	return zone->managed && zone->id <= choice->highest &&
+	       (choice->nodes >> zone->node & 1);
+}
+
+struct zone *zonelist_next(const struct tmm_pages *pages, const struct zone_choice *choice,
+                           unsigned *cursor)
+{
+	const struct page_node *node = &pages->node[choice->node];
+
+	while (*cursor < node->nr_zonelist) {
+		struct zone *zone = &pages->zone[node->zonelist[(*cursor)++]];
+
+		if (zone_allows(zone, choice))
+			return zone;
+	}
+	return NULL;
+}
+
+static void set_first_choices(struct tmm_pages *pages, struct page_cpu *cpu)
+{
+	for (tmm_gfp bits = 0; bits < NR_FIRST_CHOICES; bits++) {
+		const struct zone_choice choice = {
+			.node = cpu->node,
+			.nodes = bits & TMM_GFP_THISNODE ? 1u << cpu->node : NODES_ALL,
+			.highest = highest_zone(pages, bits)};
+		unsigned cursor = 0;
+		const struct zone *zone = zonelist_next(pages, &choice, &cursor);
+
+		cpu->first_choice[bits] = (uint8_t)(zone ? zone->index : pages->nr_zones);
+	}
+}
+
+void zonelists_init(struct tmm_pages *pages, const uint8_t (*distance)[TMM_MAX_NODES])
+{
+	for (unsigned n = 0; n < pages->nr_nodes; n++) {
+		for (unsigned to = 0; to < pages->nr_nodes; to++) {
+			uint8_t given = distance ? distance[n][to] : 0;
+			uint8_t common = n == to ? LOCAL_DISTANCE : REMOTE_DISTANCE;
+
+			pages->node[n].distance[to] = given ? given : common;
+		}
+		make_zonelist(pages, n);
+	}
+	for (uint32_t c = 0; c < pages->cpus->nr; c++) {
+		pages->cpu[c]->node = pages->cpus->cpu[c].node;
+		set_first_choices(pages, pages->cpu[c]);
+	}
+}
