@@ -150,6 +150,13 @@ int fd_close(struct fd_table *table, int64_t fd)
 	return open_put(open);
 }
 
+void fd_close_on_exec(struct fd_table *table)
+{
+	for (unsigned fd = 0; fd < table->nr_slots; fd++)
+		if (table->slot[fd].open && table->slot[fd].cloexec)
+			fd_close(table, fd);
+}
+
 bool fd_cloexec(const struct fd_table *table, int64_t fd)
 {
 	return fd_get(table, fd) && table->slot[fd].cloexec;

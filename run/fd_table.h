@@ -61,6 +61,9 @@ int fd_dup_to(struct fd_table *table, int64_t fd, int64_t to, bool cloexec);
 /* 0, -EBADF, or what the host's close said. */
 int fd_close(struct fd_table *table, int64_t fd);
 
+/* Close what has FD_CLOEXEC. */
+void fd_close_on_exec(struct fd_table *table);
+
 /* FD_CLOEXEC of an open descriptor. */
 bool fd_cloexec(const struct fd_table *table, int64_t fd);
 void fd_set_cloexec(struct fd_table *table, int64_t fd, bool on);

@@ -1,9 +1,10 @@
 /*
- * load.c - from argv[0] to a program that can be entered
+ * load.c - from a name to a program that can be entered
  *
  *   found      a path: as given, or from PATH
  *   opened     regular, executable, readable
  *   resolved   a script's #! line is followed to an ELF file
+ *   ---        so far nothing of the task has changed: it can go on as it was
  *   placed     where Linux would put it without randomisation:
  *
  *   0x400000  ET_EXEC    0x555555554000  PIE, then heap    mmap_base ... stack
@@ -27,6 +28,7 @@
 #include <tuxmm/port.h>
 
 #include "elf_file.h"
+#include "path.h"
 #include "stack.h"
 
 /* Two thirds of Linux's own user space, 0x7ffffffff000. */
@@ -35,16 +37,20 @@
 #define MIN_STACK_GAP   (UINT64_C(128) << 20)
 #define STACK_PAD       (UINT64_C(1) << 20) /* the guard gap */
 #define STACK_HEADROOM  UINT64_C(0x20000)   /* mapped below what is there at the start */
-#define MAX_SCRIPTS     4
+#define MAX_SCRIPTS     5
 #define SCRIPT_LINE     256
 #define HWCAP2_FSGSBASE 2u
 
 /* What is loaded, on its way. */
 struct load {
 	struct task *task;
+	int err;              /* of what failed, for execve() */
+	char why[256];        /* the same for the user */
 	char path[PATH_MAX];  /* of the file that is to be run */
 	char first[PATH_MAX]; /* the same before scripts were followed */
+	bool hidden;          /* the program cannot be opened by that name once it runs */
 	char **argv;          /* with what scripts add; strings are in `line` or the user's */
+	char *const *envp;
 	char line[MAX_SCRIPTS][SCRIPT_LINE];
 	char script[MAX_SCRIPTS][PATH_MAX];
 	unsigned nr_scripts;
@@ -53,19 +59,27 @@ struct load {
 	struct elf_place place, interp_place;
 	uint64_t user_end, stack_top;
 	unsigned char random[16];
+	struct tmm_mm *mm; /* the task's own once the program before it is gone */
+	char *exe_path;
 };
 
-__attribute__((format(printf, 3, 4))) static int fail(struct load *load, int status,
+/* Remember why; status is what fail() returns, err what execve() would. */
+__attribute__((format(printf, 4, 5))) static int fail(struct load *load, int status, int err,
                                                       const char *format, ...)
 {
-	struct run_result *result = load->task->result;
 	va_list args;
-	int used = snprintf(result->why, sizeof(result->why), "%.150s: ", load->path);
+	int used = snprintf(load->why, sizeof(load->why), "%.150s: ", load->path);
 
+	load->err = err;
 	va_start(args, format);
-	vsnprintf(result->why + used, sizeof(result->why) - (size_t)used, format, args);
+	vsnprintf(load->why + used, sizeof(load->why) - (size_t)used, format, args);
 	va_end(args);
 	return status;
+}
+
+static int no_memory(struct load *load, const char *what)
+{
+	return fail(load, RUN_STATUS_FAILED, -ENOMEM, "no memory for %s", what);
 }
 
 static const char *env_get(char *const *envp, const char *name)
@@ -81,14 +95,15 @@ static const char *env_get(char *const *envp, const char *name)
 /* As execvp(): a name with a slash is a path, others are looked up. */
 static int find(struct load *load, const char *name)
 {
-	const char *list = env_get(load->task->config->envp, "PATH");
+	const char *list = env_get(load->envp, "PATH");
 	bool denied = false;
 
 	snprintf(load->path, sizeof(load->path), "%s", name);
 	if (!*name)
-		return fail(load, RUN_STATUS_NOT_FOUND, "the program's name is empty");
+		return fail(load, RUN_STATUS_NOT_FOUND, -ENOENT, "the program's name is empty");
 	if (strlen(name) >= sizeof(load->path))
-		return fail(load, RUN_STATUS_NOT_EXEC, "%s", strerror(ENAMETOOLONG));
+		return fail(load, RUN_STATUS_NOT_EXEC, -ENAMETOOLONG, "%s",
+		            strerror(ENAMETOOLONG));
 	if (strchr(name, '/'))
 		return 0;
 	for (const char *dir = list ? list : "/bin:/usr/bin"; dir;) {
@@ -107,34 +122,61 @@ static int find(struct load *load, const char *name)
 	}
 	snprintf(load->path, sizeof(load->path), "%s", name);
 	if (denied)
-		return fail(load, RUN_STATUS_NOT_EXEC, "found in PATH, but not executable");
-	return fail(load, RUN_STATUS_NOT_FOUND, "not found in PATH");
+		return fail(load, RUN_STATUS_NOT_EXEC, -EACCES,
+		            "found in PATH, but not executable");
+	return fail(load, RUN_STATUS_NOT_FOUND, -ENOENT, "not found in PATH");
 }
 
+/* What stands in the way of running the file behind `host`; 0: nothing. */
+static int check_program(const char *proc_name, const struct stat *st, const char **out_why)
+{
+	*out_why = S_ISDIR(st->st_mode)    ? "is a directory"
+	           : !S_ISREG(st->st_mode) ? "is not a regular file"
+	                                   : "is not executable";
+	if (!S_ISREG(st->st_mode) || faccessat(AT_FDCWD, proc_name, X_OK, AT_EACCESS))
+		return -EACCES;
+	return 0;
+}
+
+/*
+ * Open path as the program would.  The file is first looked at without the right
+ * to read, so that a device is not opened, nor a fifo waited for.
+ */
 static int open_program(struct load *load, const char *path, bool is_interp,
                         struct open_file *out)
 {
 	const char *role = is_interp ? "its interpreter " : "";
 	const char *name = is_interp ? path : "";
 	const char *gap = is_interp ? " " : "";
-	int missing = is_interp ? RUN_STATUS_NOT_EXEC : RUN_STATUS_NOT_FOUND;
+	const char *why = "cannot be opened";
+	struct path place;
+	char proc_name[40];
 	struct stat st;
+	int look, err;
 
-	if (stat(path, &st))
-		return fail(load, errno == ENOENT ? missing : RUN_STATUS_NOT_EXEC, "%s%s%s%s",
-		            role, name, gap, strerror(errno));
-	if (S_ISDIR(st.st_mode))
-		return fail(load, RUN_STATUS_NOT_EXEC, "%s%s%sis a directory", role, name, gap);
-	if (!S_ISREG(st.st_mode))
-		return fail(load, RUN_STATUS_NOT_EXEC, "%s%s%sis not a regular file", role,
-		            name, gap);
-	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS))
-		return fail(load, RUN_STATUS_NOT_EXEC, "%s%s%sis not executable: %s", role,
-		            name, gap, strerror(errno));
-	out->host = open(path, O_RDONLY | O_CLOEXEC);
-	if (out->host < 0 || fstat(out->host, &st))
-		return fail(load, RUN_STATUS_NOT_EXEC, "%s%s%scannot be read: %s", role, name,
-		            gap, strerror(errno));
+	err = path_make(load->task, AT_FDCWD, path, &place);
+	look = err ? -1 : openat(place.dir, place.name, O_PATH | O_CLOEXEC);
+	if (look < 0) {
+		err = err ? err : -errno;
+		return fail(load,
+		            err == -ENOENT && !is_interp ? RUN_STATUS_NOT_FOUND
+		                                         : RUN_STATUS_NOT_EXEC,
+		            err, "%s%s%s%s", role, name, gap, strerror(-err));
+	}
+	snprintf(proc_name, sizeof(proc_name), "/proc/self/fd/%d", look);
+	if (fstat(look, &st))
+		err = -errno;
+	else
+		err = check_program(proc_name, &st, &why);
+	if (!err) {
+		out->host = open(proc_name, O_RDONLY | O_CLOEXEC);
+		err = out->host < 0 ? -errno : 0;
+		why = err == -EACCES ? "cannot be read: tuxmm must read what it runs"
+		                     : strerror(-err);
+	}
+	close(look);
+	if (err)
+		return fail(load, RUN_STATUS_NOT_EXEC, err, "%s%s%s%s", role, name, gap, why);
 	out->refs = 1;
 	out->mode = st.st_mode;
 	out->device = st.st_dev;
@@ -168,12 +210,13 @@ static int push_script(struct load *load, char *line)
 	for (size_t n = strlen(arg); n && strchr(" \t", arg[n - 1]); n--)
 		arg[n - 1] = '\0';
 	if (!*name)
-		return fail(load, RUN_STATUS_NOT_EXEC, "its #! line names no interpreter");
+		return fail(load, RUN_STATUS_NOT_EXEC, -ENOEXEC,
+		            "its #! line names no interpreter");
 	while (load->argv[argc])
 		argc++;
 	argv = tmm_port_allow("argv") ? calloc(argc + 4, sizeof(*argv)) : NULL;
 	if (!argv)
-		return fail(load, RUN_STATUS_FAILED, "out of memory");
+		return no_memory(load, "arguments");
 	snprintf(load->script[depth], PATH_MAX, "%s", load->path);
 	argv[extra++] = name;
 	if (*arg)
@@ -197,17 +240,23 @@ static int follow_scripts(struct load *load)
 
 		if (status && load->nr_scripts) {
 			snprintf(load->path, sizeof(load->path), "%s", load->first);
-			return fail(load, RUN_STATUS_NOT_EXEC, "its interpreter %.80s: %s",
-			            load->argv[0], strerror(errno));
+			return fail(load, RUN_STATUS_NOT_EXEC, load->err,
+			            "its interpreter %.80s: %s", load->argv[0],
+			            strerror(-load->err));
 		}
 		if (status)
 			return status;
 		got = pread(load->file.host, line, SCRIPT_LINE - 1, 0);
 		if (got < 2 || line[0] != '#' || line[1] != '!')
 			return 0;
-		if (load->nr_scripts == MAX_SCRIPTS)
-			return fail(load, RUN_STATUS_NOT_EXEC,
+		if (load->hidden)
+			return fail(load, RUN_STATUS_NOT_EXEC, -ENOENT,
+			            "a script whose descriptor is closed when it runs");
+		if (load->nr_scripts == MAX_SCRIPTS) {
+			snprintf(load->path, sizeof(load->path), "%s", load->first);
+			return fail(load, RUN_STATUS_NOT_EXEC, -ELOOP,
 			            "more than %d scripts interpret each other", MAX_SCRIPTS);
+		}
 		line[got] = '\0';
 		line[strcspn(line, "\n")] = '\0';
 		status = push_script(load, line);
@@ -220,18 +269,20 @@ static int follow_scripts(struct load *load)
 static int read_elves(struct load *load)
 {
 	char why[160];
-	int status;
+	int status, err;
 
-	if (elf_read(load->file.host, load->user_end, &load->elf, why, sizeof(why)))
-		return fail(load, RUN_STATUS_NOT_EXEC, "%s", why);
+	err = elf_read(load->file.host, load->user_end, &load->elf, why, sizeof(why));
+	if (err)
+		return fail(load, RUN_STATUS_NOT_EXEC, err, "%s", why);
 	if (!load->elf.interp[0])
 		return 0;
 	status = open_program(load, load->elf.interp, true, &load->interp_file);
 	if (status)
 		return status;
-	if (elf_read(load->interp_file.host, load->user_end, &load->interp, why, sizeof(why)))
-		return fail(load, RUN_STATUS_NOT_EXEC, "its interpreter %s: %s",
-		            load->elf.interp, why);
+	err = elf_read(load->interp_file.host, load->user_end, &load->interp, why, sizeof(why));
+	if (err)
+		return fail(load, RUN_STATUS_NOT_EXEC, err == -ENOEXEC ? -ELIBBAD : err,
+		            "its interpreter %s: %s", load->elf.interp, why);
 	return 0;
 }
 
@@ -260,11 +311,10 @@ static int make_space(struct load *load)
 	gap = gap < MIN_STACK_GAP ? MIN_STACK_GAP : gap;
 	layout.mmap_base = (load->stack_top - gap - shake(load, 28)) & TMM_PAGE_MASK;
 	if (tmm_mm_create(tmm_machine_spaces(task->config->machine), &layout, &limits,
-	                  &task->mm)) {
-		task->mm = NULL;
-		return fail(load, RUN_STATUS_FAILED, "no memory for an address space");
+	                  &load->mm)) {
+		load->mm = NULL;
+		return no_memory(load, "an address space");
 	}
-	files_init(&task->files, tmm_machine_cache(task->config->machine), task->mm);
 	return 0;
 }
 
@@ -273,12 +323,12 @@ static int map_one(struct load *load, struct open_file *open, const struct elf *
 {
 	struct tmm_file *file;
 	char why[160];
+	int err;
 
 	if (files_map(&load->task->files, open, &file))
-		return fail(load, RUN_STATUS_FAILED, "no memory to map a file");
-	if (elf_map(load->task->mm, file, elf, at, place, why, sizeof(why)))
-		return fail(load, RUN_STATUS_FAILED, "%s", why);
-	return 0;
+		return no_memory(load, "a mapped file");
+	err = elf_map(load->task->mm, file, elf, at, place, why, sizeof(why));
+	return err ? fail(load, RUN_STATUS_FAILED, err, "%s", why) : 0;
 }
 
 static int map_elves(struct load *load)
@@ -325,12 +375,14 @@ static int keep_for_proc(struct load *load, const struct stack_image *image)
 	struct task *task = load->task;
 	const unsigned char *args = image->bytes + (image->arg_start - image->sp);
 
+	free(task->cmdline);
+	free(task->auxv);
 	task->cmdline_bytes = image->arg_end - image->arg_start;
 	task->cmdline = run_alloc(task->cmdline_bytes + 1);
 	task->auxv_bytes = image->aux_bytes;
 	task->auxv = run_alloc(image->aux_bytes);
 	if (!task->cmdline || !task->auxv)
-		return fail(load, RUN_STATUS_FAILED, "out of memory");
+		return no_memory(load, "what /proc/self shows");
 	memcpy(task->cmdline, args, task->cmdline_bytes);
 	memcpy(task->auxv, image->bytes + image->aux_offset, task->auxv_bytes);
 	return 0;
@@ -362,7 +414,7 @@ static int map_stack(struct load *load, const struct stack_image *image)
 	if (tmm_mm_map_stack(task->mm, load->stack_top,
 	                     load->stack_top - start + STACK_HEADROOM, elf->exec_stack) ||
 	    tmm_copy_to_user(task->mm, image->sp, image->bytes, image->nr_bytes))
-		return fail(load, RUN_STATUS_FAILED, "no memory for the stack");
+		return no_memory(load, "the stack");
 	return keep_for_proc(load, image);
 }
 
@@ -374,25 +426,34 @@ static int make_stack(struct load *load)
 		.top = load->stack_top,
 		.limit_bytes = load->task->limits[RLIMIT_STACK][0],
 		.argv = load->argv,
-		.envp = load->task->config->envp,
+		.envp = load->envp,
 		.exec_name = load->first,
 		.random = load->random,
 		.aux = aux,
 		.nr_aux = fill_aux(load, aux),
 	};
-	int err = stack_build(&request, &image);
 	int status;
 
-	if (err == -E2BIG)
-		return fail(load, RUN_STATUS_NOT_EXEC,
-		            "arguments and environment are too long for a stack of %llu KiB",
-		            (unsigned long long)(request.limit_bytes >> 10));
-	if (err)
-		return fail(load, RUN_STATUS_FAILED, "out of memory");
+	if (stack_build(&request, &image))
+		return no_memory(load, "arguments and environment");
 	status = map_stack(load, &image);
 	load->task->regs.gpr[CPU_RSP] = image.sp;
 	free(image.bytes);
 	return status;
+}
+
+/* Too long is found out before anything changes. */
+static int check_strings(struct load *load)
+{
+	uint64_t limit = load->task->limits[RLIMIT_STACK][0];
+
+	if (stack_fits(load->argv, load->envp, load->first, limit))
+		return 0;
+	return fail(load, RUN_STATUS_NOT_EXEC, -E2BIG,
+	            "arguments and environment are too long: expected at most %llu KiB in "
+	            "all, %llu KiB each",
+	            (unsigned long long)stack_room(limit) >> 10,
+	            (unsigned long long)STACK_MAX_STRING >> 10);
 }
 
 static void enter(struct load *load)
@@ -412,45 +473,83 @@ static int name_exe(struct load *load)
 	char link[40];
 	ssize_t length;
 
-	load->task->exe_path = run_alloc(PATH_MAX);
-	if (!load->task->exe_path)
-		return fail(load, RUN_STATUS_FAILED, "out of memory");
+	load->exe_path = run_alloc(PATH_MAX);
+	if (!load->exe_path)
+		return no_memory(load, "a path");
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", load->file.host);
-	length = readlink(link, load->task->exe_path, PATH_MAX - 1);
+	length = readlink(link, load->exe_path, PATH_MAX - 1);
 	if (length < 0)
-		snprintf(load->task->exe_path, PATH_MAX, "%s", load->path);
+		snprintf(load->exe_path, PATH_MAX, "%s", load->path);
 	return 0;
 }
 
-static int load_steps(struct load *load)
+/* The arguments as they are to be, before scripts add to them; a program has one. */
+static int copy_arguments(struct load *load, char *const *argv)
 {
-	struct task *task = load->task;
+	static char nothing[] = "";
 	unsigned argc = 0;
-	int status = find(load, task->config->argv[0]);
 
-	if (status)
-		return status;
-	memcpy(load->first, load->path, sizeof(load->first));
-	while (task->config->argv[argc])
+	while (argv[argc])
 		argc++;
-	load->argv = run_alloc((argc + 1) * sizeof(*load->argv));
+	load->argv = run_alloc((argc + 2) * sizeof(*load->argv));
 	if (!load->argv)
-		return fail(load, RUN_STATUS_FAILED, "out of memory");
-	memcpy(load->argv, task->config->argv, argc * sizeof(*load->argv));
-	for (size_t i = 0; i < sizeof(load->random); i += 8) {
-		uint64_t word = task_random(task);
+		return no_memory(load, "arguments");
+	memcpy(load->argv, argv, argc * sizeof(*load->argv));
+	if (!argc)
+		load->argv[0] = nothing;
+	return 0;
+}
 
-		memcpy(load->random + i, &word, 8);
-	}
-	status = follow_scripts(load);
+/* All that can be refused: the task stays as it is. */
+static int resolve(struct load *load, const struct load_request *request)
+{
+	int status;
+
+	snprintf(load->path, sizeof(load->path), "%s", request->name);
+	load->envp = request->envp;
+	load->hidden = request->hidden;
+	status = request->search ? find(load, request->name) : 0;
+	memcpy(load->first, load->path, sizeof(load->first));
+	if (!status)
+		status = copy_arguments(load, request->argv);
+	if (!status)
+		status = follow_scripts(load);
+	if (!status)
+		status = check_strings(load);
 	if (!status)
 		status = read_elves(load);
 	if (!status)
 		status = name_exe(load);
 	if (!status)
 		status = make_space(load);
-	if (!status)
-		status = map_elves(load);
+	return status;
+}
+
+/* The task has the new address space from here on, and nothing of the old one. */
+static void replace_space(struct load *load)
+{
+	struct task *task = load->task;
+
+	task_drop_space(task);
+	task->mm = load->mm;
+	task->files.mm = load->mm;
+	load->mm = NULL;
+	free(task->exe_path);
+	task->exe_path = load->exe_path;
+	load->exe_path = NULL;
+	task->regs = (struct cpu_regs){0};
+}
+
+static int place(struct load *load)
+{
+	int status;
+
+	for (size_t i = 0; i < sizeof(load->random); i += 8) {
+		uint64_t word = task_random(load->task);
+
+		memcpy(load->random + i, &word, 8);
+	}
+	status = map_elves(load);
 	if (!status)
 		status = make_stack(load);
 	if (!status)
@@ -458,21 +557,33 @@ static int load_steps(struct load *load)
 	return status;
 }
 
-int task_load(struct task *task)
+int task_load(struct task *task, const struct load_request *request,
+              struct load_failure *out_failure)
 {
 	struct load *load = run_alloc(sizeof(*load));
 	int status;
 
+	*out_failure = (struct load_failure){.err = -ENOMEM};
 	if (!load) {
-		snprintf(task->result->why, sizeof(task->result->why), "out of memory");
+		snprintf(out_failure->why, sizeof(out_failure->why), "out of memory");
 		return RUN_STATUS_FAILED;
 	}
 	load->task = task;
 	load->file.host = load->interp_file.host = -1;
 	load->user_end = task->env.user_end;
-	status = load_steps(load);
+	status = resolve(load, request);
+	if (!status) {
+		replace_space(load);
+		out_failure->replaced = true;
+		status = place(load);
+	}
+	out_failure->err = load->err;
+	memcpy(out_failure->why, load->why, sizeof(load->why));
 	close_program(&load->file);
 	close_program(&load->interp_file);
+	if (load->mm)
+		tmm_mm_put(load->mm);
+	free(load->exe_path);
 	free(load->argv);
 	free(load);
 	return status;

@@ -71,7 +71,7 @@ static void translate(struct task *task, const char *name, struct path *out)
 	if (rest && (*rest == '\0' || *rest == '/'))
 		snprintf(out->name, sizeof(out->name), "/proc/self/fd/%d%.*s", task->cwd_fd,
 		         (int)PATH_MAX - 40, rest);
-	if (strcmp(out->asked, "/proc/self/exe") == 0)
+	if (task->exe_path && strcmp(out->asked, "/proc/self/exe") == 0)
 		snprintf(out->name, sizeof(out->name), "%s", task->exe_path);
 }
 

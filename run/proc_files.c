@@ -79,7 +79,7 @@ static void write_stat(struct task *task, FILE *out)
 	struct tmm_mm_usage usage;
 	struct tmm_task_id id;
 
-	tmm_mm_usage(task->mm, &usage);
+	task_usage(task, &usage);
 	task_id(task, &id);
 	fprintf(out, "%d (%s) R %d %d %d 0 -1 4194304 %llu 0 %llu 0 %llu 0 0 0 20 0 1 0 0 ",
 	        TASK_PID, task->comm, TASK_PPID, TASK_PID, TASK_PID,

@@ -3,8 +3,7 @@
  *
  *   load     task_load()
  *   loop     user code until it traps; serve the trap; deliver signals
- *   end      the host process is gone before the address space is, so that nobody
- *            caches a page table that is torn down
+ *   end      what was used is noted while the address space is still there
  *
  *   I1  task->restarting only between syscall_do() and signal_deliver()
  */
@@ -25,43 +24,11 @@
 #include "syscalls.h"
 #include "task.h"
 
-#define MAX_EXTENTS   64u
 #define DEFAULT_STACK (UINT64_C(8) << 20)
 #define DEFAULT_FILES 1024u
 #define STDIO_FROM    10 /* the program's host descriptors are not 0, 1, 2 */
 
 _Static_assert(RLIM_NLIMITS == 16, "task.limits has room for all");
-
-static size_t walk(void *space, uint64_t va, unsigned access, struct cpu_extent *out,
-                   size_t max)
-{
-	struct tmm_extent extents[MAX_EXTENTS];
-	size_t nr = tmm_pgtable_walk(space, (tmm_vaddr){va}, access, extents,
-	                             max < MAX_EXTENTS ? max : MAX_EXTENTS);
-
-	for (size_t i = 0; i < nr; i++)
-		out[i] = (struct cpu_extent){.va = extents[i].va.v,
-		                             .pfn = extents[i].pfn.v,
-		                             .nr_pages = extents[i].nr_pages,
-		                             .rights = extents[i].rights};
-	return nr;
-}
-
-static void mmu_flush(void *mmu, tmm_vaddr start, uint64_t nr_pages)
-{
-	struct task *task = mmu;
-
-	task->config->cpu->tlb_flush(task->cpu, start.v, nr_pages);
-}
-
-static void mmu_table_free(void *mmu, tmm_pfn table, unsigned level)
-{
-	struct task *task = mmu;
-
-	task->config->cpu->table_free(task->cpu, table.v, level);
-}
-
-static const struct tmm_mmu_ops mmu_ops = {mmu_flush, mmu_table_free};
 
 /* A fault the program cannot have repaired: its signal. */
 static void fault_signal(struct task *task, const struct cpu_exit *exit, enum tmm_fault fault)
@@ -313,38 +280,9 @@ static int prepare(struct task *task)
 	task->env = (struct cpu_env){.arena_fd = task->config->arena_fd,
 	                             .arena_bytes = task->config->arena_bytes,
 	                             .user_end = CPU_HOST_USER_END,
-	                             .walk = walk};
+	                             .walk = task_walk};
+	files_init(&task->files, tmm_machine_cache(task->config->machine), NULL);
 	return 0;
-}
-
-static int open_cpu(struct task *task)
-{
-	const struct cpu_ops *cpu = task->config->cpu;
-	struct tmm_pgtable *pgtable = tmm_mm_pgtable(task->mm);
-	int err = cpu->open(&task->env, pgtable, &task->cpu);
-
-	if (err) {
-		const char *why = cpu->why(NULL);
-
-		task->cpu = NULL;
-		return fail(task, why && *why ? why : "cannot make a host process", err);
-	}
-	tmm_pgtable_set_mmu(pgtable, &mmu_ops, task);
-	host_signals_kick(cpu, task->cpu);
-	return 0;
-}
-
-static void close_cpu(struct task *task)
-{
-	const struct cpu_ops *cpu = task->config->cpu;
-
-	if (!task->cpu)
-		return;
-	host_signals_kick(cpu, NULL);
-	cpu->stats(task->cpu, &task->result->cpu);
-	cpu->close(task->cpu);
-	tmm_pgtable_set_mmu(tmm_mm_pgtable(task->mm), NULL, NULL);
-	task->cpu = NULL;
 }
 
 static int by_count(const void *a, const void *b)
@@ -380,12 +318,30 @@ static void look_back(struct task *task, mode_t umask_before)
 	const struct run_config *config = task->config;
 	struct tmm_task_id id;
 
-	tmm_mm_usage(task->mm, &task->result->usage);
+	task_usage(task, &task->result->usage);
 	list_unknown(task, task->result);
 	umask(umask_before);
 	task_id(task, &id);
 	if (config->at_end)
 		config->at_end(config->at_end_arg, task->mm, &id);
+}
+
+static int begin(struct task *task)
+{
+	const struct load_request request = {
+		.name = task->config->argv[0],
+		.search = true,
+		.argv = task->config->argv,
+		.envp = task->config->envp,
+	};
+	struct load_failure failure;
+	int status = task_load(task, &request, &failure);
+
+	if (status) {
+		memcpy(task->result->why, failure.why, sizeof(failure.why));
+		return status;
+	}
+	return task_open_cpu(task);
 }
 
 static void run_task(struct task *task)
@@ -395,14 +351,12 @@ static void run_task(struct task *task)
 
 	umask_before = task->umask;
 	if (!status)
-		status = task_load(task);
-	if (!status)
-		status = open_cpu(task);
+		status = begin(task);
 	if (status) {
 		task->result->status = status;
 	} else {
 		loop(task);
-		close_cpu(task);
+		task_close_cpu(task);
 		look_back(task, umask_before);
 	}
 	host_signals_stop();

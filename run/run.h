@@ -40,8 +40,8 @@ struct run_config {
 	uint64_t stack_bytes; /* RLIMIT_STACK of the program; 0: 8 MiB */
 
 	/*
-	 * Called once, when the program has ended and its address space is still
-	 * there: the moment to write maps and smaps.
+	 * Called once, when the program (the last one, after execve) has ended and
+	 * its address space is still there: the moment to write maps and smaps.
 	 */
 	void (*at_end)(void *arg, struct tmm_mm *mm, const struct tmm_task_id *id);
 	void *at_end_arg;
@@ -59,7 +59,12 @@ struct run_result {
 	bool oom;   /* killed because memory ran out */
 	bool timed_out;
 	char why[256]; /* one line when tuxmm failed, or the task was killed; else empty */
-	struct tmm_mm_usage usage; /* at the end, peaks included */
+	/*
+	 * Of the last program at its end.  A task that called execve() had several,
+	 * one after the other: peaks are the highest that any of them had, faults
+	 * and all that follows are counted over all of them.
+	 */
+	struct tmm_mm_usage usage;
 	struct cpu_stats cpu;
 	uint64_t syscalls;
 	double wall_seconds;

@@ -86,12 +86,28 @@ static unsigned collect_aux(const struct stack_request *request, uint64_t random
 	return nr;
 }
 
+uint64_t stack_room(uint64_t limit_bytes)
+{
+	uint64_t quarter = limit_bytes / 4;
+	uint64_t room = quarter < STACK_MAX_TOTAL ? quarter : STACK_MAX_TOTAL;
+
+	return room > STACK_MIN_TOTAL ? room : STACK_MIN_TOTAL;
+}
+
+bool stack_fits(char *const *argv, char *const *envp, const char *exec_name,
+                uint64_t limit_bytes)
+{
+	uint64_t vectors = (UINT64_C(2) + count(argv) + count(envp)) * 8;
+	uint64_t args = sum(argv), envs = sum(envp);
+
+	if (args == UINT64_MAX || envs == UINT64_MAX)
+		return false;
+	return args + envs + strlen(exec_name) + 1 + 8 + vectors <= stack_room(limit_bytes);
+}
+
 int stack_build(const struct stack_request *request, struct stack_image *out)
 {
 	unsigned argc = count(request->argv), envc = count(request->envp), nr_aux;
-	uint64_t args = sum(request->argv), envs = sum(request->envp);
-	uint64_t quarter = request->limit_bytes / 4;
-	uint64_t limit = quarter < STACK_MAX_TOTAL ? quarter : STACK_MAX_TOTAL;
 	uint64_t vectors = (UINT64_C(2) + argc + envc) * 8, strings, all;
 	size_t name_bytes = strlen(request->exec_name) + 1;
 	uint64_t random, platform_at, exec_name, sp;
@@ -100,11 +116,9 @@ int stack_build(const struct stack_request *request, struct stack_image *out)
 	unsigned char *buffer;
 	uint64_t *slot;
 
-	if (args == UINT64_MAX || envs == UINT64_MAX)
+	if (!stack_fits(request->argv, request->envp, request->exec_name, request->limit_bytes))
 		return -E2BIG;
-	strings = args + envs + name_bytes + 8;
-	if (strings + vectors > limit)
-		return -E2BIG;
+	strings = sum(request->argv) + sum(request->envp) + name_bytes + 8;
 	all = strings + vectors + 8 + sizeof(platform) + RANDOM_BYTES + sizeof(aux) + 64;
 	all = (all + 15) & ~UINT64_C(15);
 	buffer = tmm_port_allow("stack image") ? calloc(1, all) : NULL;

@@ -17,11 +17,13 @@
 #ifndef TUXMM_RUN_STACK_H
 #define TUXMM_RUN_STACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define STACK_MAX_STRING (UINT64_C(32) * 4096)       /* MAX_ARG_STRLEN */
 #define STACK_MAX_TOTAL  (UINT64_C(6) * 1024 * 1024) /* three quarters of 8 MiB */
+#define STACK_MIN_TOTAL  (UINT64_C(32) * 4096)       /* ARG_MAX, whatever the limit */
 #define STACK_MAX_AUX    24u
 
 struct stack_aux {
@@ -46,6 +48,13 @@ struct stack_image {
 	uint64_t arg_start, arg_end, env_start, env_end;
 	size_t aux_offset, aux_bytes; /* the auxiliary vector in bytes[] */
 };
+
+/* Bytes that strings and pointers to them may have with such an RLIMIT_STACK. */
+uint64_t stack_room(uint64_t limit_bytes);
+
+/* Is no string too long, nor their sum? */
+bool stack_fits(char *const *argv, char *const *envp, const char *exec_name,
+                uint64_t limit_bytes);
 
 /* 0, -E2BIG (a string or their sum is too long), or -ENOMEM. */
 int stack_build(const struct stack_request *request, struct stack_image *out);

@@ -126,4 +126,5 @@ TEST(too_long_arguments_are_refused)
 	request.argv = argv;
 	request.limit_bytes = STACK_MAX_STRING;
 	CHECK(stack_build(&request, &image) == -E2BIG);
+	CHECK(stack_room(0) == STACK_MIN_TOTAL && stack_room(UINT64_MAX) == STACK_MAX_TOTAL);
 }

@@ -107,7 +107,7 @@ int64_t sys_getrusage(struct task *task, const uint64_t *arg)
 	uint64_t system = system_ns();
 
 	if ((int32_t)arg[0] == RUSAGE_SELF || (int32_t)arg[0] == RUSAGE_THREAD) {
-		tmm_mm_usage(task->mm, &mm);
+		task_usage(task, &mm);
 		usage.ru_utime.tv_sec = (time_t)(task->user_ns / (uint64_t)NS);
 		usage.ru_utime.tv_usec = (suseconds_t)(task->user_ns % (uint64_t)NS / 1000);
 		usage.ru_stime.tv_sec = (time_t)(system / (uint64_t)NS);

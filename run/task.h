@@ -62,6 +62,7 @@ struct task {
 
 	/* memory and processor */
 	struct tmm_mm *mm;
+	struct tmm_mm_usage before; /* of the programs that execve() replaced */
 	struct cpu_env env;
 	struct cpu *cpu;
 	struct cpu_regs regs;
@@ -103,6 +104,19 @@ struct task {
 
 /* Host memory, zeroed; NULL when there is none.  A failure point. */
 void *run_alloc(size_t bytes);
+
+/* task_space.c: cpu_env.walk; `space` is a struct tmm_pgtable. */
+size_t task_walk(void *space, uint64_t va, unsigned access, struct cpu_extent *out, size_t max);
+
+/* Make a cpu for task->mm: 0, or RUN_STATUS_FAILED and a line in result->why. */
+int task_open_cpu(struct task *task);
+void task_close_cpu(struct task *task);
+
+/* Give up the cpu and the address space, if there are any; their usage is kept. */
+void task_drop_space(struct task *task);
+
+/* task->mm's usage; peaks and faults are those of the programs before it too. */
+void task_usage(const struct task *task, struct tmm_mm_usage *out);
 
 /* The program ends with this status once the current trap is dealt with. */
 void task_exit(struct task *task, int status);

@@ -100,6 +100,7 @@ CASES = [
     ("perl", ["/usr/bin/perl", "-e", PERL], ["64M"], None),
     ("python3 json", ["/usr/bin/python3", "-c", PYTHON_JSON], ["128M", "1G"], None),
     ("python3 files", ["/usr/bin/python3", "-c", PYTHON_FILES], ["64M"], None),
+    ("env nice sh perl", ["/usr/bin/env", "-u", "HOME", "X=1", "/usr/bin/nice", "-n", "5", BUSYBOX, "sh", "-c", "cd tree && exec /usr/bin/perl -e 'print join(\" \", $0, $ENV{X}, @ARGV), \"\\n\"; exec \"./shim\", 1, 2'"], ["16M"], None),
     ("bash", ["/bin/bash", "-c", "for i in {1..2000}; do a[$i]=$((i*i)); done; echo ${#a[@]} ${a[77]}; trap 'echo bye' EXIT; kill -0 $$ && [[ abc =~ b ]] && echo yes"], ["32M"], None),
 ]
 
@@ -121,6 +122,12 @@ def make_files(where, make_text):
         path = folder / ("f%d.%s" % (i, "txt" if i % 2 else "bin"))
         path.write_bytes(text[i * 100:i * 100 + i * 50])
         os.utime(path, (1000000000 + i, 1000000000 + i))
+    shim = tree / "shim" # as version managers put in the place of a program
+    shim.write_text('#!%s sh\ncd "${0%%/*}/.."\nexec ./tree/real "$@"\n' % BUSYBOX)
+    real = tree / "real"
+    real.write_text("#!/usr/bin/env -S /usr/bin/python3 -B -I\nimport sys\nprint(sys.argv)\n")
+    for path in (shim, real):
+        path.chmod(0o755)
     subprocess.run([BUSYBOX, "gzip", "-k", "text"], cwd=where, check=True)
     subprocess.run([BUSYBOX, "tar", "-cf", "in.tar", "tree", "small"], cwd=where, check=True)
     for path in where.rglob("*"):
