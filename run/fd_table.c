@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <tuxmm/port.h>
@@ -82,6 +83,13 @@ static int lowest_free(struct fd_table *table, unsigned min)
 	return err ? err : (int)fd;
 }
 
+/* Linux's numbers of /dev/random and /dev/urandom. */
+static bool is_random(const struct stat *st)
+{
+	return S_ISCHR(st->st_mode) &&
+	       (st->st_rdev == makedev(1, 8) || st->st_rdev == makedev(1, 9));
+}
+
 int fd_install(struct fd_table *table, int host, unsigned min, bool cloexec)
 {
 	int fd = lowest_free(table, min);
@@ -102,7 +110,8 @@ int fd_install(struct fd_table *table, int host, unsigned min, bool cloexec)
 	                           .host = host,
 	                           .mode = st.st_mode,
 	                           .device = st.st_dev,
-	                           .inode = st.st_ino};
+	                           .inode = st.st_ino,
+	                           .random = is_random(&st)};
 	table->slot[fd] = (struct fd_slot){open, cloexec};
 	return fd;
 }

@@ -24,6 +24,7 @@ struct open_file {
 	mode_t mode;  /* file type and permissions when it was opened */
 	dev_t device; /* which file */
 	ino_t inode;
+	bool random;           /* /dev/random or /dev/urandom: read from the seeded generator */
 	struct tmm_file *file; /* made by the first mmap; NULL: none yet */
 };
 

@@ -544,11 +544,7 @@ static int place(struct load *load)
 {
 	int status;
 
-	for (size_t i = 0; i < sizeof(load->random); i += 8) {
-		uint64_t word = task_random(load->task);
-
-		memcpy(load->random + i, &word, 8);
-	}
+	task_random_fill(load->task, load->random, sizeof(load->random));
 	status = map_elves(load);
 	if (!status)
 		status = make_stack(load);

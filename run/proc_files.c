@@ -142,6 +142,20 @@ SHAPE_FILE(overcommit_memory, 0u)
 SHAPE_FILE(overcommit_ratio, 50u)
 SHAPE_FILE(max_map_count, 65530u)
 
+/* A random (version 4) UUID, another one for each opening. */
+static void write_uuid(struct task *task, FILE *out)
+{
+	unsigned char byte[16];
+
+	task_random_fill(task, byte, sizeof(byte));
+	byte[6] = (unsigned char)((byte[6] & 0x0f) | 0x40);
+	byte[8] = (unsigned char)((byte[8] & 0x3f) | 0x80);
+	for (unsigned i = 0; i < sizeof(byte); i++)
+		fprintf(out, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+		        byte[i]);
+	fprintf(out, "\n");
+}
+
 static void write_swaps(struct task *task, FILE *out)
 {
 	(void)task;
@@ -168,6 +182,7 @@ static const struct {
 	{"/proc/sys/vm/overcommit_memory", write_overcommit_memory},
 	{"/proc/sys/vm/overcommit_ratio", write_overcommit_ratio},
 	{"/proc/sys/vm/max_map_count", write_max_map_count},
+	{"/proc/sys/kernel/random/uuid", write_uuid},
 	{"/proc/self/maps", write_maps},
 	{"/proc/self/smaps", write_smaps},
 	{"/proc/self/status", write_status},

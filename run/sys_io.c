@@ -80,12 +80,26 @@ static void advance(struct transfer *x, size_t bytes)
 	}
 }
 
+/* The whole of a window: such a device always has enough. */
+static int64_t fill_random(struct task *task, unsigned nr)
+{
+	int64_t bytes = 0;
+
+	for (unsigned i = 0; i < nr; i++) {
+		task_random_fill(task, task->piece[i].address, task->piece[i].bytes);
+		bytes += (int64_t)task->piece[i].bytes;
+	}
+	return bytes;
+}
+
 static int64_t host_move(struct transfer *x, unsigned nr)
 {
 	int fd = x->open->host;
 	const struct iovec *iov = x->task->iov;
 	off_t at = x->offset + (off_t)x->done;
 
+	if (x->in && x->open->random)
+		return fill_random(x->task, nr);
 	for (unsigned i = 0; i < nr; i++)
 		x->task->iov[i] = (struct iovec){x->task->piece[i].address,
 		                                 x->task->piece[i].bytes};
@@ -115,7 +129,7 @@ static size_t left_in_file(const struct transfer *x)
 static bool move_window(struct transfer *x, size_t window, int64_t *out)
 {
 	struct task *task = x->task;
-	bool more_reads = S_ISREG(x->open->mode);
+	bool more_reads = S_ISREG(x->open->mode) || x->open->random;
 	size_t bytes;
 	unsigned nr = pin(x, window, &bytes);
 	int64_t moved;
@@ -255,6 +269,8 @@ int64_t sys_sendfile(struct task *task, const uint64_t *arg)
 
 	if (!out || !in)
 		return -EBADF;
+	if (in->random) /* by read(): the host's bytes are not the seed's */
+		return -EINVAL;
 	if (arg[2] && user_get(task, &offset, arg[2], sizeof(offset)))
 		return -EFAULT;
 	files_before(&task->files, in);

@@ -289,12 +289,11 @@ int64_t sys_getrandom(struct task *task, const uint64_t *arg)
 	if (arg[2] & ~(uint64_t)(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE))
 		return -EINVAL;
 	while (done < total) {
-		uint64_t words[32];
-		size_t part = total - done < sizeof(words) ? total - done : sizeof(words);
+		unsigned char bytes[256];
+		size_t part = total - done < sizeof(bytes) ? total - done : sizeof(bytes);
 
-		for (unsigned i = 0; i < 32; i++)
-			words[i] = task_random(task);
-		if (user_put(task, arg[0] + done, words, part))
+		task_random_fill(task, bytes, part);
+		if (user_put(task, arg[0] + done, bytes, part))
 			return done ? (int64_t)done : -EFAULT;
 		done += part;
 	}

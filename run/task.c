@@ -78,6 +78,18 @@ uint64_t task_random(struct task *task)
 	return task->random * UINT64_C(0x2545f4914f6cdd1d);
 }
 
+void task_random_fill(struct task *task, void *to, size_t bytes)
+{
+	for (char *at = to; bytes;) {
+		uint64_t word = task_random(task);
+		size_t part = bytes < sizeof(word) ? bytes : sizeof(word);
+
+		memcpy(at, &word, part);
+		at += part;
+		bytes -= part;
+	}
+}
+
 uint64_t task_now_ns(void)
 {
 	struct timespec now;

@@ -130,6 +130,7 @@ void task_oom(struct task *task, uint64_t addr, const char *wanted);
 
 /* xorshift64*: what randomness there is comes from the seed. */
 uint64_t task_random(struct task *task);
+void task_random_fill(struct task *task, void *to, size_t bytes);
 
 uint64_t task_now_ns(void);
 

@@ -256,6 +256,21 @@ def task_files(task, meminfo):
     need(re.search(r"^VmFlags: rd ex mr mw me $", smaps, re.M), "flags of the text")
 
 
+def seeded():
+    """What is random comes from the seed: equal runs are equal, another seed is not."""
+    # every source a program has: the call (perl's hashes, by way of the device), devices, a file
+    script = ("exec busybox od -An -tx1 -N 100000 /dev/urandom",
+              "exec busybox od -An -tx1 -N 16 /dev/random",
+              "exec busybox cat /proc/sys/kernel/random/uuid",
+              "exec perl -e 'my %h = map { $_ => 1 } 1 .. 50; print join(\" \", keys %h)'",
+              "exec /usr/bin/python3 -c 'import os; print(hash(\"a\"), os.urandom(9))'")
+    for line in script:
+        outputs = [busybox("sh", "-c", line, options=("-q", "--seed", seed)).stdout
+                   for seed in ("1", "1", "2")]
+        need(len(outputs[0]) > 20 and outputs[0] == outputs[1], "two runs differ: " + line)
+        need(outputs[0] != outputs[2], "two seeds are the same: " + line)
+
+
 def doctor():
     done = run(["doctor"])
     need(done.returncode == 0 and b"tuxmm run works here." in done.stdout, done.stdout)
@@ -291,7 +306,7 @@ def checked():
     need(done.returncode == 0 and done.stderr == b"", done.stderr)
 
 
-OTHERS = [help_and_version, sizes, statuses, summary, colours, json_summary, proc_files, doctor,
+OTHERS = [help_and_version, sizes, statuses, summary, colours, json_summary, proc_files, seeded, doctor,
           failures, checked]
 
 

@@ -145,9 +145,7 @@ def snapshot(where):
 
 def run(command, where, stdin):
     source = open(where / stdin, "rb") if stdin else subprocess.DEVNULL
-    # perl takes the order of its hashes from the host's /dev/urandom unless told
-    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/", "PYTHONDONTWRITEBYTECODE": "1",
-           "PERL_HASH_SEED": "0"}
+    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=where, stdin=source, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, env=env, timeout=TIMEOUT)
     return done.returncode, done.stdout, done.stderr
