@@ -13,10 +13,12 @@
 
 #include <tuxmm/hosted.h>
 
+#include "machine.h"
 #include "run.h"
 
 int cmd_run(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_machine(int argc, char **argv);
 
 /*
  * One line on standard error, "tuxmm: " before it.  Control characters, which a
@@ -45,7 +47,9 @@ const char *size_text(uint64_t bytes, char text[SIZE_TEXT]);
 const char *exact_size(uint64_t bytes, char text[SIZE_TEXT]);
 
 struct run_options {
-	uint64_t ram_bytes;
+	uint64_t ram_bytes;  /* the machine's, once it is read */
+	bool has_ram;        /* --ram said it */
+	const char *machine; /* a preset or a machine file; NULL: a PC */
 	uint64_t seed;
 	uint64_t timeout_ms;
 	bool randomize, quiet, help;
@@ -56,17 +60,29 @@ struct run_options {
 /* 0, or the exit status: what was wrong has been said. */
 int read_run_options(int argc, char **argv, struct run_options *out);
 
+/*
+ * The machine of a preset or a machine file, for the caller to free(); name NULL:
+ * a PC.  ram_bytes, unless NULL, is its RAM instead.  `what` begins what is said.
+ * NULL: what was wrong has been said.
+ */
+struct machine_file *load_machine(const char *what, const char *name,
+                                  const uint64_t *ram_bytes);
+
 /* A booted machine and the RAM below it. */
 struct booted {
-	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
-	struct tmm_shape shape;
+	const struct tmm_shape *shape; /* of the file */
 	struct tmm_hosted_ram ram;
 	struct tmm_machine *machine;
 };
 
-/* False: what was wrong has been said. */
-bool boot(const struct run_options *options, struct booted *out);
+/* The file stays until it is shut down.  False: what was wrong has been said. */
+bool boot(const char *what, const char *name, const struct machine_file *file,
+          struct booted *out);
 void shut_down(struct booted *booted);
+
+/* A booted machine in words and numbers, and for programs to read; false: has been said. */
+void show_machine(FILE *out, const struct machine_file *file, struct tmm_machine *machine);
+bool show_machine_json(FILE *out, const struct machine_file *file, struct tmm_machine *machine);
 
 #define NR_END_ZONES (TMM_MAX_NODES * TMM_NR_ZONES)
 

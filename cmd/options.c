@@ -10,12 +10,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define DEFAULT_RAM (UINT64_C(1) << 30)
-
-enum option_id { RAM = 256, SEED, RANDOMIZE, TIMEOUT, PROC, JSON, HELP };
+enum option_id { RAM = 256, MACHINE, SEED, RANDOMIZE, TIMEOUT, PROC, JSON, HELP };
 
 static const struct option table[] = {
 	{"ram", required_argument, NULL, RAM},
+	{"machine", required_argument, NULL, MACHINE},
 	{"seed", required_argument, NULL, SEED},
 	{"randomize", no_argument, NULL, RANDOMIZE},
 	{"timeout", required_argument, NULL, TIMEOUT},
@@ -42,12 +41,16 @@ static bool take(int option, const char *value, struct run_options *out)
 {
 	switch (option) {
 	case RAM:
-		if (read_size(value, &out->ram_bytes))
+		out->has_ram = read_size(value, &out->ram_bytes);
+		if (out->has_ram)
 			return true;
 		say("run: --ram %s: expected a size such as 64M, 128MiB, 1G or a number of "
 		    "bytes",
 		    value);
 		return false;
+	case MACHINE:
+		out->machine = value;
+		return true;
 	case SEED:
 		if (read_number(value, &out->seed))
 			return true;
@@ -94,7 +97,7 @@ int read_run_options(int argc, char **argv, struct run_options *out)
 {
 	int option;
 
-	*out = (struct run_options){.ram_bytes = DEFAULT_RAM};
+	*out = (struct run_options){0};
 	opterr = 0;
 	optind = 1;
 	/* '+': what follows PROGRAM is the program's;  ':': missing values are told apart */

@@ -21,6 +21,8 @@ static const char help[] =
 	"\n"
 	"  --ram SIZE         RAM of the machine, such as 64M, 128MiB or 1G (default 1G;\n"
 	"                     only what is touched costs the host memory)\n"
+	"  --machine SHAPE    a preset of 'tuxmm machine list' or a machine file, see\n"
+	"                     tuxmm-machine(5); --ram replaces its memory\n"
 	"  --seed N           seed of the random bytes the program gets (default 0)\n"
 	"  --randomize        place stack, heap and mappings by the seed\n"
 	"  --timeout SECONDS  end the program after that time: status 124\n"
@@ -35,6 +37,8 @@ static const char help[] =
 	"125 tuxmm failed, 126 PROGRAM cannot be run, 127 PROGRAM not found.\n"
 	"\n"
 	"Example: tuxmm run --ram 128M --proc proc -- sort big.txt >sorted.txt\n";
+
+#define DEFAULT_RAM (UINT64_C(1) << 30)
 
 /* The checker reads each page descriptor: a millisecond for that much. */
 #define ALWAYS_CHECKED_BYTES (UINT64_C(256) << 20)
@@ -149,7 +153,7 @@ static int run_on(const struct run_options *options, struct booted *booted, FILE
 	struct run_result result = {.status = RUN_STATUS_FAILED};
 	const struct run_config config = {
 		.machine = booted->machine,
-		.shape = &booted->shape,
+		.shape = booted->shape,
 		.cpu = &cpu_host_ops,
 		.arena_fd = booted->ram.fd,
 		.arena_bytes = booted->ram.bytes,
@@ -178,6 +182,7 @@ static int run_on(const struct run_options *options, struct booted *booted, FILE
 int cmd_run(int argc, char **argv)
 {
 	int status = RUN_STATUS_FAILED;
+	struct machine_file *machine;
 	struct run_options options;
 	struct booted booted;
 	bool injecting;
@@ -189,14 +194,24 @@ int cmd_run(int argc, char **argv)
 		fputs(help, stdout);
 		return fflush(stdout) == 0 ? 0 : RUN_STATUS_FAILED;
 	}
-	if (!open_outputs(&options, &json) || !read_injection(&injecting))
+	if (!options.has_ram)
+		options.ram_bytes = DEFAULT_RAM;
+	machine = load_machine("run", options.machine,
+	                       options.has_ram || !options.machine ? &options.ram_bytes : NULL);
+	if (!machine)
 		return RUN_STATUS_FAILED;
-	if (boot(&options, &booted)) {
+	options.ram_bytes = machine->ram_bytes;
+	if (!open_outputs(&options, &json) || !read_injection(&injecting)) {
+		free(machine);
+		return RUN_STATUS_FAILED;
+	}
+	if (boot("run", options.machine, machine, &booted)) {
 		status = run_on(&options, &booted, json);
 		shut_down(&booted);
 	} else if (json) {
 		fclose(json);
 	}
+	free(machine);
 	if (injecting)
 		end_injection(options.quiet);
 	return status;

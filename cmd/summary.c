@@ -194,9 +194,13 @@ static void print_next(FILE *stream, const struct report *report)
 		fprintf(stream, "/%u/smaps\n", end->pid);
 		return;
 	}
-	fprintf(stream, "tuxmm run --ram %s%s --",
-	        exact_size(options->ram_bytes << report->result->oom, ram),
-	        report->result->oom ? "" : " --proc proc");
+	fprintf(stream, "tuxmm run");
+	if (options->machine && is_plain(options->machine))
+		fprintf(stream, " --machine %s", options->machine);
+	if (!options->machine || options->has_ram || report->result->oom)
+		fprintf(stream, " --ram %s",
+		        exact_size(options->ram_bytes << report->result->oom, ram));
+	fprintf(stream, "%s --", report->result->oom ? "" : " --proc proc");
 	print_program(stream, options->program);
 	fprintf(stream, "\n");
 }

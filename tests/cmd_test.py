@@ -20,8 +20,8 @@ ESCAPE = "\x1b]0;owned\x07"
 
 # name, arguments, environment, status, what the one line on standard error says
 BAD = [
-    ("no command", [], {}, 125, "expected run or doctor"),
-    ("unknown command", ["frob"], {}, 125, "frob: no such command: expected run or doctor"),
+    ("no command", [], {}, 125, "expected run, machine or doctor"),
+    ("unknown command", ["frob"], {}, 125, "frob: no such command: expected run, machine or doctor"),
     ("no program", ["run"], {}, 125, "expected tuxmm run .* PROGRAM"),
     ("no program after --", ["run", "--ram", "64M", "--"], {}, 125, "no program is named"),
     ("unknown option", ["run", "--frob", "x"], {}, 125, "--frob: no such option"),
@@ -48,6 +48,26 @@ BAD = [
     ("json: no parent", ["run", "--json", "no/such", "x"], {}, 125, "no/such: cannot be written"),
     ("injection", ["run", "x"], {"TUXMM_FAIL": "many"}, 125, "TUXMM_FAIL=many: expected a number"),
     ("doctor: argument", ["doctor", "now"], {}, 125, "doctor: now: expected --json"),
+    ("machine: no word", ["machine"], {}, 125, "expected show or list"),
+    ("machine: word", ["machine", "frob"], {}, 125, "machine: frob: expected show or list"),
+    ("machine: more", ["machine", "list", "x"], {}, 125, "machine: x: expected"),
+    ("show: no shape", ["machine", "show"], {}, 125, "expected a preset or a machine file"),
+    ("show: two", ["machine", "show", "tiny", "x"], {}, 125, "x: expected one SHAPE"),
+    ("show: option", ["machine", "show", "--frob"], {}, 125, "--frob: expected one SHAPE"),
+    ("shape: none", ["machine", "show", "no/such"], {}, 125,
+     "machine: no/such: No such file or directory: expected desktop, .*tiny, or a machine file"),
+    ("shape: a directory", ["machine", "show", "/"], {}, 125, "machine: /: .* or a machine file"),
+    ("shape: too long", ["machine", "show", "/dev/zero"], {}, 125, "a machine file of at most 1M"),
+    ("shape: fault", ["machine", "show", "bad.ini"], {}, 125,
+     r"^tuxmm: bad\.ini:3: \[machine\] cpus = none: expected a number from 1 to 256$"),
+    ("shape: does not boot", ["machine", "show", "small.ini"], {}, 125,
+     r"^tuxmm: machine: small\.ini: the machine does not boot: RAM is too small"),
+    ("run: shape", ["run", "--machine", "no/such", "x"], {}, 125, "run: no/such: .*expected desktop"),
+    ("run: fault", ["run", "--machine", "bad.ini", "x"], {}, 125, r"^tuxmm: bad\.ini:3: "),
+    ("run: nodes and --ram", ["run", "--machine", "server-numa", "--ram", "1G", "x"], {}, 125,
+     r"server-numa:\d+: \[node 1\]: --ram puts all memory on node 0"),
+    ("run: largest", ["run", "--machine", "i386-highmem", "--ram", "4G", "x"], {}, 125,
+     r"i386-highmem:\d+: .*ends at more than 4G"),
     ("not found", ["run", "-q", "--", "no-such-program"], {}, 127, "no-such-program"),
     ("path not found", ["run", "-q", "--", "./no/such"], {}, 127, "no/such"),
     ("a directory", ["run", "-q", "--", "/"], {}, 126, "/"),
@@ -84,6 +104,9 @@ def make_files():
         "arm": image[:18] + b"\xb7\x00" + image[20:],
         "bits32": image[:4] + b"\x01" + image[5:],
     }
+    files["bad.ini"] = b"[machine]\nram = 64M\ncpus = none\n"
+    files["small.ini"] = b"[machine]\nram = 64K\n"
+    files["board.ini"] = b"[machine]\ncpus = 2\n[memory dram]\nstart = 1G\nsize = 96M\n"
     for name, content in files.items():
         pathlib.Path(name).write_bytes(content)
         os.chmod(name, 0o644 if name == "plain" else 0o755)
@@ -103,7 +126,8 @@ def bad_input(case):
 
 def help_and_version():
     for arguments, says in ((["--help"], "doctor"), (["run", "--help"], "--ram SIZE"),
-                            (["doctor", "--help"], "--json")):
+                            (["doctor", "--help"], "--json"),
+                            (["machine", "--help"], "show SHAPE")):
         done = run(arguments)
         need(done.returncode == 0 and done.stderr == b"", arguments)
         need(done.stdout.startswith(b"Usage: tuxmm") and says in done.stdout.decode(), arguments)
