@@ -69,8 +69,14 @@ static const char *unknown_kind(const struct tmm_shape *shape)
 	for (uint32_t cpu = 0; cpu < shape->nr_cpus; cpu++)
 		if (shape->cpu_node[cpu] != 0)
 			return "cpu_node names a node that the machine does not have";
-	if (shape->memory_model != TMM_MEMORY_FLAT || shape->section_bytes)
-		return "memory_model is not TMM_MEMORY_FLAT, which has no sections";
+	if (shape->memory_model > TMM_MEMORY_SPARSE)
+		return "memory_model is not one of the three there are";
+	if (shape->section_bytes && shape->memory_model != TMM_MEMORY_SPARSE)
+		return "section_bytes is given, but only TMM_MEMORY_SPARSE has sections";
+	if (shape->section_bytes && (!is_power_of_two(shape->section_bytes) ||
+	                             shape->section_bytes < TMM_SECTION_BYTES_LEAST ||
+	                             shape->section_bytes > MOST_BYTES))
+		return "section_bytes is no power of two between 2 MiB and 8 TiB";
 	if (shape->geometry != TMM_GEOMETRY_X86_64)
 		return "geometry is not TMM_GEOMETRY_X86_64";
 	if (shape->max_order && shape->max_order != TMM_MAX_ORDER)

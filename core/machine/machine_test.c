@@ -223,7 +223,7 @@ TEST(contradictions_are_refused_with_a_sentence)
 	REFUSED(bad.min_free_kbytes = UINT64_MAX, "min_free_kbytes");
 	REFUSED(bad.nr_nodes = 2, "nr_nodes");
 	REFUSED(bad.cpu_node[0] = 1, "cpu_node");
-	REFUSED(bad.memory_model = TMM_MEMORY_SPARSE, "memory_model");
+	REFUSED(bad.memory_model = (enum tmm_memory_model)3, "memory_model");
 	REFUSED(bad.section_bytes = 128 * MIB, "sections");
 	REFUSED(bad.geometry = TMM_GEOMETRY_X86_32, "geometry");
 	REFUSED(bad.max_order = 8, "max_order");

@@ -22,7 +22,10 @@ struct block_bits {
 	uint64_t word[BLOCK_WORDS];
 } __attribute__((aligned(64)));
 
-/* home: index of the zone, and above that what is odd about the block. */
+/*
+ * home: 1 + index of the zone, and above that what is odd about the block.  0: the
+ * block was not entered (deferred.h), or is in no zone.
+ */
 #define HOME_ZONE   0x3fu
 #define HOME_MIXED  0x40u /* the zone manages some of its frames only: managed_* */
 #define HOME_NO_RAM 0x80u /* some frame of it is not memory */
@@ -43,6 +46,18 @@ struct block_info {
 };
 
 #define LONGEST_WHOLE (BLOCK_ORDER + 1)
+
+/* Index of the block's zone; more than any where it has none. */
+static ALWAYS_INLINE unsigned home_zone(const struct block_info *info)
+{
+	return (info->home & HOME_ZONE) - 1u;
+}
+
+/* Not entered, or mixed. */
+static ALWAYS_INLINE bool home_is_odd(const struct block_info *info)
+{
+	return (uint8_t)(info->home - 1) >= HOME_ZONE;
+}
 
 /* Where runs of an order may start in a word. */
 static ALWAYS_INLINE uint64_t run_starts(unsigned order)

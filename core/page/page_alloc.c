@@ -521,6 +521,8 @@ static void check_lent(const struct tmm_pages *pages, uint64_t pfn, unsigned ord
 		if ((pages->info[block_of(pages, p)].home & HOME_MIXED) &&
 		    !run_is_managed(pages, pfn, run))
 			BAD_FREE("a freed frame is lent; this one was never handed over");
+	if (pfn % BLOCK_FRAMES >= pages->info[block_of(pages, pfn)].fresh)
+		BAD_FREE("a freed frame is lent; this one never was");
 	/* relaxed: as in free_run() */
 	if (__atomic_load_n(word_of(pages, pfn), __ATOMIC_RELAXED) & first_bits(pfn, order))
 		BAD_FREE("a frame is freed once; this one is free in its zone");
@@ -581,14 +583,14 @@ static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsign
 	if (unlikely(!on_cpu_of(pages, cpu) || !pfn_in_span(pages, pfn)))
 		goto rest;
 	info = &pages->info[block_of(pages, pfn)];
-	if (unlikely(info->home > HOME_ZONE) && !run_in_managed_part(info, pfn, order))
+	if (unlikely(home_is_odd(info)) && !run_in_managed_part(info, pfn, order))
 		goto rest;
 	/* relaxed: bits of a lent run are 0, and nobody changes them */
 	if (unlikely(pfn % (UINT64_C(1) << order) ||
 	             (__atomic_load_n(word_of(pages, pfn), __ATOMIC_RELAXED) &
 	              first_bits(pfn, order))))
 		goto rest;
-	cz = &pages->cpu[cpu->id]->zone[info->home & HOME_ZONE];
+	cz = &pages->cpu[cpu->id]->zone[home_zone(info)];
 	/* relaxed: as in free_rest() */
 	stack = &cz->stack[stack_id(class_of_order[order],
 	                            __atomic_load_n(&info->stack_type, __ATOMIC_RELAXED))];
@@ -628,11 +630,16 @@ void tmm_pages_set_reclaim(struct tmm_pages *pages, const struct tmm_reclaim_ops
 
 /* ---- addresses ---- */
 
+/* Not entered, or some of it is not RAM: look closer. */
+static ALWAYS_INLINE bool may_be_hole(const struct block_info *info)
+{
+	return unlikely((uint8_t)(info->home - 1) >= HOME_NO_RAM - 1);
+}
+
 static ALWAYS_INLINE void check_ram(const struct tmm_pages *pages, uint64_t pfn)
 {
 	if (unlikely(!pfn_in_span(pages, pfn)) ||
-	    (unlikely(pages->info[block_of(pages, pfn)].home & HOME_NO_RAM) &&
-	     !run_is_ram(pages, pfn, 1)))
+	    (may_be_hole(&pages->info[block_of(pages, pfn)]) && !run_is_ram(pages, pfn, 1)))
 		tmm_port_panic(__FILE__, __LINE__,
 		               "an address of the direct map is RAM; this one is outside");
 }

@@ -3,7 +3,7 @@
  *
  *   I1  a set bit is a frame that memblock handed over
  *   I2  block_info.nr_free is the number of the block's set bits; a zone's is
- *       the sum of its blocks'
+ *       the sum of its blocks' and of what waits to be entered
  *   I3  a block with set bits is in by_longest[type][longest] of its zone and in no
  *       other set; one without, or isolated, is in none
  *   I4  no free run is longer than `longest` says, and it says "whole" of whole
@@ -14,10 +14,11 @@
  *       the zone and on no other stack
  *   I8  what recent[] names is on a stack
  *   I9  the descriptor of a free frame that was lent once has kind PAGE_NONE
- *   I11 nr_free_of[] are the sums of nr_free over the blocks of each type
  *   I10 no frame is both free and more than there are: free + stacks <= managed
+ *   I11 nr_free_of[] are the sums of nr_free over the blocks of each type
+ *   I12 nr_deferred counts the free frames of parts that wait to be entered
  */
-#include "page/zone.h"
+#include "page/deferred.h"
 
 /* Not of frames that were never lent: reading would make the host back mem_map. */
 static void check_kind(const struct tmm_pages *pages, uint64_t pfn, unsigned nr)
@@ -79,9 +80,12 @@ static void check_zone(struct tmm_pages *pages, struct zone *zone) TMM_REQUIRES(
 {
 	uint64_t nr_free = 0, nr_free_of[TMM_NR_MIGRATE_TYPES] = {0};
 
-	for (uint64_t block = 0; block < nr_blocks(pages); block++)
-		if ((pages->info[block].home & HOME_ZONE) == zone->index)
+	for (uint64_t block = next_ready_block(pages, 0); block < nr_blocks(pages);
+	     block = next_ready_block(pages, block + 1))
+		if (home_zone(&pages->info[block]) == zone->index)
 			nr_free_of[pages->info[block].type] += check_block(pages, zone, block);
+	TMM_ASSERT(zone->nr_deferred == deferred_frames(pages, zone)); /* I12 */
+	nr_free_of[pages->first_type] += zone->nr_deferred;
 	for (unsigned type = 0; type < TMM_NR_MIGRATE_TYPES; type++) {
 		TMM_ASSERT(zone->nr_free_of[type] == nr_free_of[type]); /* I11 */
 		nr_free += nr_free_of[type];
@@ -174,7 +178,8 @@ void tmm_pages_check(struct tmm_pages *pages)
 
 void pages_for_each(const struct tmm_pages *pages, page_visit visit, void *arg)
 {
-	for (uint64_t block = 0; block < nr_blocks(pages); block++) {
+	for (uint64_t block = next_ready_block(pages, 0); block < nr_blocks(pages);
+	     block = next_ready_block(pages, block + 1)) {
 		uint64_t first = pages->first_pfn + (block << BLOCK_ORDER);
 
 		for (unsigned i = 0; i < pages->info[block].fresh; i++) {

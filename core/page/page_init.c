@@ -8,11 +8,12 @@
  *   cpu          per CPU
  *   descriptors  32 bytes a frame: model.c
  *
- * A block without RAM has no bits set and home HOME_MIXED | HOME_NO_RAM, which
- * sends every question about its frames to memblock's lists.
+ * Blocks are entered when they are needed: deferred.c.  A block without RAM has no
+ * bits set and home HOME_MIXED | HOME_NO_RAM, or is never entered; both send every
+ * question about its frames to memblock's lists.
  */
 #include "page/carve.h"
-#include "page/zone.h"
+#include "page/deferred.h"
 #include "page/zonelist.h"
 
 /* As high as it can be, but not in memory that has no address or is to be MOVABLE. */
@@ -85,11 +86,12 @@ static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *membloc
 	                                .nr_frames = pages->nr_frames,
 	                                .model = config->memory_model,
 	                                .section_bytes = config->section_bytes};
-	void *array[3];
-	const uint64_t size[3] = {
+	void *array[4];
+	const uint64_t size[4] = {
 		blocks * sizeof(*pages->bits),
 		blocks * sizeof(*pages->info),
 		pages->nr_zones * sizeof(*pages->zone),
+		pages->nr_parts,
 	};
 	tmm_err err;
 
@@ -101,6 +103,7 @@ static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *membloc
 	pages->bits = array[0];
 	pages->info = array[1];
 	pages->zone = array[2];
+	pages->part = array[3];
 	err = map_init(&pages->map, &map);
 	if (!err)
 		err = take_cpus(pages, memblock);
@@ -129,7 +132,7 @@ uint64_t pages_array_bytes(const struct pages_config *config, uint32_t nr_cpus,
 	return blocks * (sizeof(struct block_bits) + sizeof(struct block_info) +
 	                 BLOCK_FRAMES * sizeof(struct page)) +
 	       sets * sizeof(uint64_t) + nr_zones * sizeof(struct zone) +
-	       nr_cpus * (cpu_bytes(nr_zones) + sizeof(void *)) + 7 * TMM_PAGE_SIZE;
+	       nr_cpus * (cpu_bytes(nr_zones) + sizeof(void *)) + 8 * TMM_PAGE_SIZE;
 }
 
 /* Is [start, end) in one region, or clear of all?  Lists are sorted, so stop early. */
@@ -158,6 +161,12 @@ bool run_is_ram(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
 	return true;
 }
 
+bool run_is_one_region(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
+{
+	return inside_one(&pages->memblock->memory, pfn << TMM_PAGE_SHIFT,
+	                  (pfn + nr) << TMM_PAGE_SHIFT);
+}
+
 bool run_is_managed(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
 {
 	return run_is_ram(pages, pfn, nr) &&
@@ -165,85 +174,14 @@ bool run_is_managed(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
 	                    (pfn + nr) << TMM_PAGE_SHIFT);
 }
 
-/* Largest aligned runs first, as they come: at most 20 for each end of a region. */
-static void hand_over(struct tmm_pages *pages, uint64_t pfn, uint64_t end)
-{
-	while (pfn < end) {
-		struct zone *zone = zone_of(pages, pfn);
-		unsigned order = log2_floor(end - pfn);
-
-		if (pfn)
-			order = (unsigned)min_u64(order, (unsigned)__builtin_ctzll(pfn));
-		order = (unsigned)min_u64(order, BLOCK_ORDER);
-		lock_take(&zone->lock);
-		zone_give(pages, zone, pfn, order);
-		lock_drop(&zone->lock);
-		zone->managed += UINT64_C(1) << order;
-		pages->managed += UINT64_C(1) << order;
-		pfn += UINT64_C(1) << order;
-	}
-}
-
-/* Every managed frame is free still, so that the bits tell which they are. */
-static void set_managed(struct block_info *info, const struct block_bits *bits)
-{
-	unsigned first = BLOCK_FRAMES, last = 0;
-
-	info->home |= HOME_MIXED;
-	for (unsigned w = 0; w < BLOCK_WORDS; w++) {
-		if (!bits->word[w])
-			continue;
-		if (first == BLOCK_FRAMES)
-			first = w * 64 + (unsigned)__builtin_ctzll(bits->word[w]);
-		last = w * 64 + log2_floor(bits->word[w]);
-	}
-	if (last + 1 - first != info->nr_free)
-		return;
-	info->managed_start = (uint16_t)first;
-	info->nr_managed = info->nr_free;
-}
-
-/* Blocks of no zone keep the home of the first, and have no frames. */
-static void set_homes(struct tmm_pages *pages)
-{
-	struct carve_cursor cursor = {0, 0};
-	struct piece piece;
-
-	while (carve_next(pages, &cursor, &piece)) {
-		uint8_t index = pages->node[piece.node].zone_index[piece.kind];
-		uint64_t last = block_of(pages, piece.end - 1);
-
-		for (uint64_t b = block_of(pages, piece.start); b <= last; b++)
-			pages->info[b].home = index;
-	}
-}
-
-static void set_odd_homes(struct tmm_pages *pages)
-{
-	for (uint64_t block = 0; block < nr_blocks(pages); block++) {
-		struct block_info *info = &pages->info[block];
-		uint64_t pfn = pages->first_pfn + (block << BLOCK_ORDER);
-
-		if (!inside_one(&pages->memblock->memory, pfn << TMM_PAGE_SHIFT,
-		                (pfn + BLOCK_FRAMES) << TMM_PAGE_SHIFT))
-			info->home |= HOME_NO_RAM;
-		if (info->nr_free != BLOCK_FRAMES)
-			set_managed(info, &pages->bits[block]);
-	}
-}
-
 /* All RAM starts as movable: what does not move claims what it needs. */
 static void set_types(struct tmm_pages *pages)
 {
-	uint64_t bytes = 0;
-	uint8_t type;
+	uint64_t bytes = tmm_memblock_memory_bytes(pages->memblock) -
+	                 tmm_memblock_reserved_bytes(pages->memblock);
 
-	bytes = tmm_memblock_memory_bytes(pages->memblock) -
-	        tmm_memblock_reserved_bytes(pages->memblock);
 	pages->type_mask = bytes >> TMM_PAGE_SHIFT < LEAST_FRAMES_WITH_TYPES ? 0 : 3;
-	type = pages->type_mask ? TMM_MIGRATE_MOVABLE : TMM_MIGRATE_UNMOVABLE;
-	for (uint64_t block = 0; block < nr_blocks(pages); block++)
-		pages->info[block].type = pages->info[block].stack_type = type;
+	pages->first_type = pages->type_mask ? TMM_MIGRATE_MOVABLE : TMM_MIGRATE_UNMOVABLE;
 }
 
 /* A CPU keeps at most 1/64 of its share of a zone in runs of one order and type. */
@@ -282,21 +220,9 @@ static bool set_span(struct tmm_pages *pages)
 	pages->first_pfn = align_down(tmm_memblock_start(pages->memblock), run) >>
 	                   TMM_PAGE_SHIFT;
 	pages->nr_frames = (align_up(end, run) >> TMM_PAGE_SHIFT) - pages->first_pfn;
+	pages->part_shift = (unsigned)max_u64(pages->max_order, PART_ORDER_LEAST);
+	pages->nr_parts = ((pages->first_pfn + pages->nr_frames - 1) >> pages->part_shift) + 1;
 	return true;
-}
-
-static void fill_zones(struct tmm_pages *pages)
-{
-	uint64_t cursor = 0, pfn, stop;
-	struct tmm_region region;
-
-	carve_zones(pages);
-	set_homes(pages);
-	set_types(pages);
-	while (tmm_memblock_next_free(pages->memblock, &cursor, &region))
-		if (region_to_frames(&region, &pfn, &stop))
-			hand_over(pages, pfn, stop);
-	set_odd_homes(pages);
 }
 
 tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
@@ -325,7 +251,9 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
 	memblock->limit = limit;
 	if (err)
 		return err;
-	fill_zones(pages);
+	carve_zones(pages);
+	set_types(pages);
+	deferred_init(pages);
 	watermarks_init(pages);
 	for (uint32_t c = 0; c < pages->cpus->nr; c++)
 		for (unsigned z = 0; z < pages->nr_zones; z++)

@@ -107,6 +107,8 @@ struct zone {
 	uint64_t mark[NR_MARKS];                   /* (a) frames */
 	uint64_t reserve[TMM_NR_ZONES]; /* (a) kept from requests that may use zone i */
 	uint64_t nr_highatomic;         /* (z) frames of blocks of that type */
+	uint64_t nr_deferred;           /* (z) of nr_free: in blocks that are not entered */
+	uint64_t next_part;             /* (z) the lowest that may wait to be entered */
 
 	/* (z) Blocks by type and block_info.longest; [0] is not used.  Bit i of the mask: [i]
 	 * has some. */
@@ -115,7 +117,7 @@ struct zone {
 };
 
 /* One for each zone kind of each node, were they all there; HOME_ZONE names it. */
-#define MAX_ZONES 64u
+#define MAX_ZONES 62u
 #define ZONE_NONE UINT8_MAX
 
 /* (c) constant after init */
@@ -150,6 +152,10 @@ struct tmm_pages {
 	uint32_t watermark_scale_factor;     /* (s) 0: 10 */
 	uint32_t lowmem_reserve_ratio[TMM_NR_ZONES]; /* (s) 0: no reserve */
 	uint32_t type_mask;                          /* (c) 3; 0: all blocks are of one type */
+	uint8_t first_type;  /* (c) enum tmm_migrate_type of blocks that were never lent */
+	uint8_t *part;       /* (z) [nr_parts], by frame >> part_shift: deferred.h */
+	uint64_t nr_parts;   /* (c) */
+	unsigned part_shift; /* (c) */
 	const struct tmm_reclaim_ops *reclaim_ops;
 	void *reclaim_arg;
 	struct page_node node[TMM_MAX_NODES];

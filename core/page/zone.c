@@ -9,7 +9,7 @@
  * come back, by looking at no more than the aligned group that could have become
  * whole: each is a few instructions a frame, whatever the size of the zone.
  */
-#include "page/zone.h"
+#include "page/deferred.h"
 
 #define FREED_TWICE "a frame is freed once; this one is free in its zone"
 
@@ -156,6 +156,7 @@ unsigned zone_take_word(struct tmm_pages *pages, struct zone *zone, struct sourc
 	uint64_t block;
 	unsigned nr = 0;
 
+	zone_keep_ready(pages, zone);
 	while (nr == 0 && zone_find_block(pages, zone, source, order, &block)) {
 		nr = take_in_block(pages, block, order, want, out);
 		block_shrinks(pages, zone, block, order, nr);
@@ -269,8 +270,13 @@ bool zone_take_long(struct tmm_pages *pages, struct zone *zone, struct source so
 	uint64_t block;
 	bool took = false;
 
-	if (order > BLOCK_ORDER)
-		return take_blocks(pages, zone, source, order, out);
+	zone_keep_ready(pages, zone);
+	if (order > BLOCK_ORDER) {
+		do
+			took = take_blocks(pages, zone, source, order, out);
+		while (!took && zone_extend(pages, zone));
+		return took;
+	}
 	if (order == BLOCK_ORDER)
 		return take_block(pages, zone, source, out);
 	while (!took && zone_find_block(pages, zone, source, order, &block)) {

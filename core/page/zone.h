@@ -110,7 +110,7 @@ bool zone_unreserve_highatomic(struct tmm_pages *pages, struct zone *zone)
 /* The zone of a frame that is RAM. */
 static inline struct zone *zone_of(const struct tmm_pages *pages, uint64_t pfn)
 {
-	return &pages->zone[pages->info[block_of(pages, pfn)].home & HOME_ZONE];
+	return &pages->zone[home_zone(&pages->info[block_of(pages, pfn)])];
 }
 
 /* relaxed: without the lock it is a moment's value, and used as no more */
@@ -139,6 +139,7 @@ void watermarks_update(struct tmm_pages *pages);
 
 /* Are these frames memory; were they handed over?  By memblock's lists: slow. */
 bool run_is_ram(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr);
+bool run_is_one_region(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr);
 bool run_is_managed(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr);
 
 #endif

@@ -7,7 +7,7 @@
  * between them and one sum is taken at the end of a block.  A block that is not
  * whole has at most 255 pairs, so that no sum outgrows its byte.
  */
-#include "page/zone.h"
+#include "page/deferred.h"
 
 /* Two words at a time where the processor can; otherwise it is two plain words. */
 typedef uint64_t pair_of_words __attribute__((vector_size(16)));
@@ -86,8 +86,10 @@ static void count_free_runs(struct tmm_pages *pages, struct zone *zone, uint64_t
 	uint64_t groups[TMM_NR_ORDERS + 1] = {0}; /* aligned free groups, parts of longer too */
 	uint64_t last = block_of(pages, zone->end - 1), run = 0;
 
-	for (uint64_t block = block_of(pages, zone->start); block <= last; block++) {
-		bool mine = (pages->info[block].home & HOME_ZONE) == zone->index;
+	deferred_groups(pages, zone, groups);
+	for (uint64_t block = next_ready_block(pages, block_of(pages, zone->start));
+	     block <= last; block = next_ready_block(pages, block + 1)) {
+		bool mine = home_zone(&pages->info[block]) == zone->index;
 
 		run = mine && pages->info[block].nr_free == BLOCK_FRAMES ? run + 1 : 0;
 		if (run) {

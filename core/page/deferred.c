@@ -1,0 +1,288 @@
+/*
+ * deferred.c - entering a zone's blocks when they are needed
+ *
+ * To enter a block takes 64 bytes of bits, its info and its places in the sets.
+ * For 1 TiB that is 40 MB, which a machine that uses a little of its memory need
+ * not write.  RAM is divided into parts of 128 MiB; a zone's counts have all its
+ * free frames from the beginning, and the blocks of the next part are entered
+ * when no whole block is left among those before.  So the order in which blocks
+ * are lent is that of a zone entered as a whole, except that an unaligned end of
+ * a region is not used up before whole blocks of parts below it.
+ *
+ * It costs a test of nr_deferred for each word or long run taken from a zone, and
+ * 64 blocks' work under the zone's lock once for each 128 MiB that come into use.
+ *   I1  nr_deferred is the number of free frames of the parts with the zone's mark
+ *   I2  the blocks of these parts read as zeroes, bits and info
+ *   I3  memblock's free frames of a part that waits are all free, and of one zone
+ */
+#include "page/deferred.h"
+
+#include "page/carve.h"
+
+/* ---- entering ---- */
+
+/* Largest aligned runs first, as they come: at most 20 for each end of a region. */
+static void give_frames(struct tmm_pages *pages, struct zone *zone, uint64_t pfn, uint64_t end)
+	TMM_REQUIRES(zone->lock)
+{
+	while (pfn < end) {
+		unsigned order = log2_floor(end - pfn);
+
+		if (pfn)
+			order = (unsigned)min_u64(order, (unsigned)__builtin_ctzll(pfn));
+		order = (unsigned)min_u64(order, BLOCK_ORDER);
+		zone_give(pages, zone, pfn, order);
+		pfn += UINT64_C(1) << order;
+	}
+}
+
+/* The next free frames in [start, end), walking on from *cursor. */
+static bool next_free(const struct tmm_pages *pages, uint64_t *cursor, uint64_t start,
+                      uint64_t end, uint64_t *out_start, uint64_t *out_end)
+{
+	struct tmm_region region;
+
+	*cursor = max_u64(*cursor, start << TMM_PAGE_SHIFT);
+	while (tmm_memblock_next_free(pages->memblock, cursor, &region)) {
+		if (region.start >= end << TMM_PAGE_SHIFT)
+			return false;
+		if (!region_to_frames(&region, out_start, out_end))
+			continue;
+		*out_start = max_u64(*out_start, start);
+		*out_end = min_u64(*out_end, end);
+		if (*out_start < *out_end)
+			return true;
+	}
+	return false;
+}
+
+static uint64_t count_frames(const struct tmm_pages *pages, uint64_t start, uint64_t end)
+{
+	uint64_t cursor = 0, nr = 0, first, stop;
+
+	while (next_free(pages, &cursor, start, end, &first, &stop))
+		nr += stop - first;
+	return nr;
+}
+
+/* Every managed frame is free still, so that the bits tell which they are. */
+static void set_managed(struct block_info *info, const struct block_bits *bits)
+{
+	unsigned first = BLOCK_FRAMES, last = 0;
+
+	info->home |= HOME_MIXED;
+	for (unsigned w = 0; w < BLOCK_WORDS; w++) {
+		if (!bits->word[w])
+			continue;
+		if (first == BLOCK_FRAMES)
+			first = w * 64 + (unsigned)__builtin_ctzll(bits->word[w]);
+		last = w * 64 + log2_floor(bits->word[w]);
+	}
+	if (last + 1 - first != info->nr_free)
+		return;
+	info->managed_start = (uint16_t)first;
+	info->nr_managed = info->nr_free;
+}
+
+void zone_enter(struct tmm_pages *pages, struct zone *zone, uint64_t start, uint64_t end)
+{
+	uint64_t last = block_of(pages, end - 1);
+	uint64_t cursor = 0, first, stop;
+
+	for (uint64_t b = block_of(pages, start); b <= last; b++) {
+		struct block_info *info = &pages->info[b];
+
+		if (info->home & HOME_MIXED)
+			continue; /* entered with the piece before */
+		info->home = (uint8_t)(zone->index + 1);
+		info->type = info->stack_type = pages->first_type;
+	}
+	while (next_free(pages, &cursor, start, end, &first, &stop))
+		give_frames(pages, zone, first, stop);
+	for (uint64_t b = block_of(pages, start); b <= last; b++) {
+		struct block_info *info = &pages->info[b];
+		uint64_t pfn = pages->first_pfn + (b << BLOCK_ORDER);
+
+		if (!run_is_one_region(pages, pfn, BLOCK_FRAMES))
+			info->home |= HOME_NO_RAM;
+		if (info->nr_free != BLOCK_FRAMES)
+			set_managed(info, &pages->bits[b]);
+	}
+}
+
+/* Blocks of a ready part that have no frame in any zone. */
+static void set_holes(struct tmm_pages *pages, uint64_t part)
+{
+	uint64_t start = max_u64(part << pages->part_shift, pages->first_pfn);
+	uint64_t end = min_u64((part + 1) << pages->part_shift,
+	                       pages->first_pfn + pages->nr_frames);
+
+	for (uint64_t pfn = start; pfn < end; pfn += BLOCK_FRAMES) {
+		struct block_info *info = &pages->info[block_of(pages, pfn)];
+
+		if (info->nr_free == 0 && !(info->home & HOME_MIXED))
+			info->home = HOME_MIXED | HOME_NO_RAM;
+	}
+}
+
+static void set_part(struct tmm_pages *pages, uint64_t part, uint8_t state)
+{
+	/* relaxed: see block_ready() */
+	__atomic_store_n(&pages->part[part], state, __ATOMIC_RELAXED);
+}
+
+/* A part of one zone, or of several while booting. */
+static void enter_part(struct tmm_pages *pages, uint64_t part, struct zone *only)
+	TMM_REQUIRES(only->lock)
+{
+	uint64_t start = part << pages->part_shift, end = (part + 1) << pages->part_shift;
+	struct carve_cursor cursor = {0, 0};
+	struct piece piece;
+
+	while (carve_next(pages, &cursor, &piece) && piece.start < end) {
+		struct zone *zone =
+			&pages->zone[pages->node[piece.node].zone_index[piece.kind]];
+		uint64_t from = max_u64(piece.start, start), to = min_u64(piece.end, end);
+
+		if (from < to && zone == only)
+			zone_enter(pages, only, from, to);
+	}
+}
+
+bool zone_extend(struct tmm_pages *pages, struct zone *zone)
+{
+	uint64_t last = (zone->end - 1) >> pages->part_shift;
+	uint64_t before = zone->nr_free, given;
+
+	while (zone->next_part <= last && pages->part[zone->next_part] != zone->index + 1)
+		zone->next_part++;
+	if (zone->next_part > last)
+		return false;
+	enter_part(pages, zone->next_part, zone);
+	set_holes(pages, zone->next_part);
+	set_part(pages, zone->next_part, PART_READY);
+	/* These frames were counted from the beginning. */
+	given = zone->nr_free - before;
+	zone->nr_deferred -= given;
+	zone->nr_free_of[pages->first_type] -= given;
+	/* relaxed: see zone_free() */
+	__atomic_store_n(&zone->nr_free, before, __ATOMIC_RELAXED);
+	return true;
+}
+
+void zone_enter_range(struct tmm_pages *pages, struct zone *zone, uint64_t start, uint64_t end)
+{
+	uint64_t next = zone->next_part;
+
+	for (uint64_t part = start >> pages->part_shift; part <= (end - 1) >> pages->part_shift;
+	     part++) {
+		if (pages->part[part] != zone->index + 1)
+			continue;
+		zone->next_part = part;
+		zone_extend(pages, zone);
+	}
+	zone->next_part = next;
+}
+
+/* ---- boot ---- */
+
+static void mark_parts(struct tmm_pages *pages)
+{
+	struct carve_cursor cursor = {0, 0};
+	struct piece piece;
+
+	memset(pages->part, PART_NO_RAM, pages->nr_parts);
+	while (carve_next(pages, &cursor, &piece)) {
+		uint8_t index = pages->node[piece.node].zone_index[piece.kind];
+		uint64_t last = (piece.end - 1) >> pages->part_shift;
+
+		for (uint64_t p = piece.start >> pages->part_shift; p <= last; p++)
+			pages->part[p] = pages->part[p] == PART_NO_RAM ||
+			                                 pages->part[p] == index + 1
+			                         ? (uint8_t)(index + 1)
+			                         : PART_SHARED;
+		pages->zone[index].managed += count_frames(pages, piece.start, piece.end);
+	}
+}
+
+static void enter_first(struct tmm_pages *pages, struct zone *zone) TMM_REQUIRES(zone->lock)
+{
+	for (uint64_t p = zone->start >> pages->part_shift;
+	     p <= (zone->end - 1) >> pages->part_shift; p++)
+		if (pages->part[p] == PART_SHARED)
+			enter_part(pages, p, zone);
+	zone->nr_deferred = zone->managed - zone->nr_free;
+	zone->nr_free_of[pages->first_type] += zone->nr_deferred;
+	zone->nr_free = zone->managed;
+	zone->next_part = zone->start >> pages->part_shift;
+	zone_extend(pages, zone);
+}
+
+void deferred_init(struct tmm_pages *pages)
+{
+	mark_parts(pages);
+	for (unsigned z = 0; z < pages->nr_zones; z++) {
+		struct zone *zone = &pages->zone[z];
+
+		lock_take(&zone->lock);
+		enter_first(pages, zone);
+		lock_drop(&zone->lock);
+		pages->managed += zone->managed;
+	}
+	for (uint64_t part = 0; part < pages->nr_parts; part++) {
+		if (pages->part[part] != PART_SHARED)
+			continue;
+		set_holes(pages, part);
+		set_part(pages, part, PART_READY);
+	}
+}
+
+/* ---- looking ---- */
+
+uint64_t next_ready_block(const struct tmm_pages *pages, uint64_t block)
+{
+	uint64_t end = pages->first_pfn + pages->nr_frames;
+	uint64_t pfn = pages->first_pfn + (block << BLOCK_ORDER);
+
+	while (pfn < end && pages->part[pfn >> pages->part_shift] != PART_READY)
+		pfn = align_down(pfn, UINT64_C(1) << pages->part_shift) +
+		      (UINT64_C(1) << pages->part_shift);
+	return min_u64(block_of(pages, pfn), nr_blocks(pages));
+}
+
+static void add_groups(uint64_t start, uint64_t end, unsigned max_order, uint64_t *groups)
+{
+	for (unsigned order = 0; order <= max_order; order++) {
+		uint64_t first = align_up(start, UINT64_C(1) << order) >> order;
+		uint64_t last = end >> order;
+
+		if (first < last)
+			groups[order] += last - first;
+	}
+}
+
+uint64_t deferred_frames(const struct tmm_pages *pages, const struct zone *zone)
+{
+	uint64_t last = (zone->end - 1) >> pages->part_shift, nr = 0;
+
+	for (uint64_t p = zone->start >> pages->part_shift; p <= last; p++)
+		if (pages->part[p] == zone->index + 1)
+			nr += count_frames(pages, p << pages->part_shift,
+			                   (p + 1) << pages->part_shift);
+	return nr;
+}
+
+void deferred_groups(const struct tmm_pages *pages, const struct zone *zone, uint64_t *groups)
+{
+	uint64_t last = (zone->end - 1) >> pages->part_shift;
+
+	for (uint64_t p = zone->next_part; zone->nr_deferred && p <= last; p++) {
+		uint64_t start = p << pages->part_shift, end = (p + 1) << pages->part_shift;
+		uint64_t cursor = 0, first, stop;
+
+		if (pages->part[p] != zone->index + 1)
+			continue;
+		while (next_free(pages, &cursor, start, end, &first, &stop))
+			add_groups(first, stop, pages->max_order, groups);
+	}
+}

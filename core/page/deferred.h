@@ -1,0 +1,69 @@
+/*
+ * deferred.h - parts of a zone whose blocks are not entered yet
+ */
+#ifndef TUXMM_PAGE_DEFERRED_H
+#define TUXMM_PAGE_DEFERRED_H
+
+#include "page/zone.h"
+
+/* Parts are as long as this, or as the longest run where that is longer. */
+#define PART_ORDER_LEAST 15u /* 128 MiB */
+
+/* tmm_pages.part[]: one of these, or 1 + the index of the zone whose part it is. */
+#define PART_READY  0u    /* blocks are entered */
+#define PART_SHARED 0xfeu /* of several zones; only while booting */
+#define PART_NO_RAM 0xffu
+
+/*
+ * Boot: pages->part[] is there, zones are carved and empty.  Enter what cannot
+ * wait, count the rest as free.
+ */
+void deferred_init(struct tmm_pages *pages);
+
+/* Enter the lowest part that waits; false: none does. */
+bool zone_extend(struct tmm_pages *pages, struct zone *zone) TMM_REQUIRES(zone->lock);
+
+/* Enter all blocks of [start, end), which lie in one zone. */
+void zone_enter_range(struct tmm_pages *pages, struct zone *zone, uint64_t start, uint64_t end)
+	TMM_REQUIRES(zone->lock);
+
+/*
+ * Blocks of [start, end), RAM of one zone, that no part holds back: give them their
+ * home and what memblock says is free of them.  Counts the frames as free, not as
+ * managed.
+ */
+void zone_enter(struct tmm_pages *pages, struct zone *zone, uint64_t start, uint64_t end)
+	TMM_REQUIRES(zone->lock);
+
+/* Free frames of the parts of the zone that wait. */
+uint64_t deferred_frames(const struct tmm_pages *pages, const struct zone *zone)
+	TMM_REQUIRES(zone->lock);
+
+/* Add the aligned free groups of the parts of the zone that wait: groups[order]. */
+void deferred_groups(const struct tmm_pages *pages, const struct zone *zone, uint64_t *groups)
+	TMM_REQUIRES(zone->lock);
+
+/* Are the facts about a block there? */
+static inline bool block_ready(const struct tmm_pages *pages, uint64_t block)
+{
+	uint64_t pfn = pages->first_pfn + (block << BLOCK_ORDER);
+
+	/* relaxed: set under the zone's lock, which who needs more than a guess holds */
+	return __atomic_load_n(&pages->part[pfn >> pages->part_shift], __ATOMIC_RELAXED) ==
+	       PART_READY;
+}
+
+/* The first block at or above `block` whose facts are there; nr_blocks() if none. */
+uint64_t next_ready_block(const struct tmm_pages *pages, uint64_t block);
+
+/* Long runs must not be cut while there are blocks that were not even entered. */
+static inline void zone_keep_ready(struct tmm_pages *pages, struct zone *zone)
+	TMM_REQUIRES(zone->lock)
+{
+	while (unlikely(zone->nr_deferred) &&
+	       !(zone->longest_mask[pages->first_type] >> LONGEST_WHOLE & 1))
+		if (!zone_extend(pages, zone))
+			break;
+}
+
+#endif
