@@ -12,17 +12,20 @@
 
 #include "base/print.h"
 
-#define MIB UINT64_C(0x100000)
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
 
 /* Where Linux for x86-64 is loaded. */
 #define KERNEL_START (16 * MIB)
 
+/* What boot takes beside the machine's own arrays: first slabs, and the least watermark. */
+#define BOOT_BYTES (256 * KIB)
+
 /*
- * What a small static program takes beside the machine's own arrays: its text and
- * data, page tables, a first slab for each cache, and the pages that the least
- * watermark keeps.
+ * And what a small static program takes: its text and data, page tables, a first
+ * slab for each cache.
  */
-#define SMALL_PROGRAM_BYTES (2 * MIB)
+#define SMALL_PROGRAM_BYTES (2 * MIB - BOOT_BYTES)
 
 /* RAM that a PC's firmware keeps: the first page, and 640 KiB .. 1 MiB. */
 #define FIRMWARE_BYTES UINT64_C(0x61000)
@@ -146,22 +149,22 @@ static struct pages_config config_of(const struct tmm_shape *shape)
 	};
 }
 
-/* Usable memory that a machine needs whose frames lie within span_bytes. */
+/* Usable memory that a machine needs to boot whose frames lie within span_bytes. */
 static uint64_t usable_needed(const struct tmm_shape *shape, uint64_t span_bytes)
 {
 	const struct pages_config config = config_of(shape);
 
-	return shape->kernel_bytes + SMALL_PROGRAM_BYTES +
+	return shape->kernel_bytes + BOOT_BYTES +
 	       pages_array_bytes(&config, shape->nr_cpus, span_bytes) +
 	       2 * (shape->min_free_kbytes << 10);
 }
 
 uint64_t tmm_machine_least_bytes(const struct tmm_shape *shape)
 {
-	uint64_t bytes = usable_needed(shape, usable_span(shape));
+	uint64_t bytes = usable_needed(shape, usable_span(shape)) + SMALL_PROGRAM_BYTES;
 
 	/* Room for the descriptors of what the descriptors take, and so on. */
-	bytes = max_u64(bytes, usable_needed(shape, bytes + bytes / 64));
+	bytes = max_u64(bytes, usable_needed(shape, bytes + bytes / 64) + SMALL_PROGRAM_BYTES);
 	return align_up(bytes + FIRMWARE_BYTES, MIB);
 }
 
@@ -194,11 +197,14 @@ static tmm_err reserve_kernel(struct tmm_memblock *mb, uint64_t bytes)
 	return err;
 }
 
+static uint64_t boot_needed(const struct tmm_memblock *mb, const struct tmm_shape *shape)
+{
+	return usable_needed(shape, tmm_memblock_end(mb) - tmm_memblock_start(mb));
+}
+
 static bool is_large_enough(const struct tmm_memblock *mb, const struct tmm_shape *shape)
 {
-	uint64_t span = tmm_memblock_end(mb) - tmm_memblock_start(mb);
-
-	return tmm_memblock_memory_bytes(mb) >= usable_needed(shape, span);
+	return tmm_memblock_memory_bytes(mb) >= boot_needed(mb, shape);
 }
 
 static tmm_err boot_memblock(struct tmm_machine *machine, const struct tmm_shape *shape)
@@ -292,7 +298,7 @@ static const char *explain(struct tmm_machine *machine, const struct tmm_shape *
 {
 	struct text text = {machine->why, machine->why + sizeof(machine->why) - 1};
 	const struct tmm_sink sink = {.write = text_write, .arg = &text};
-	unsigned long long least = tmm_machine_least_bytes(shape) / MIB;
+	unsigned long long least = boot_needed(&machine->memblock, shape) / KIB;
 	struct printer printer;
 
 	if (err == TMM_E_NOSPC)
@@ -303,7 +309,7 @@ static const char *explain(struct tmm_machine *machine, const struct tmm_shape *
 		return "RAM has no room for the kernel's image or the page descriptors "
 		       "in one piece";
 	print_begin(&printer, &sink);
-	print(&printer, "RAM is too small: this machine needs at least %llu MiB", least);
+	print(&printer, "RAM is too small: this machine needs at least %llu KiB", least);
 	print_end(&printer);
 	*text.at = '\0';
 	return machine->why;

@@ -163,7 +163,27 @@ TEST(the_kernel_has_its_place)
 	tmm_machine_fini(&one);
 }
 
-/* What tmm_machine_least_bytes() says does work, and clearly less is refused. */
+/* Boots, or says that RAM is too small. */
+static bool boots(const struct tmm_shape *shape, void *ram, uint64_t bytes)
+{
+	const char *why = NULL;
+	tmm_err err = tmm_machine_init(&one, shape, ram, &why);
+
+	if (err) {
+		CHECK(err == TMM_E_NOMEM);
+		CHECK(says(why, "RAM is too small: this machine needs at least "));
+		return false;
+	}
+	tmm_check(&one);
+	tmm_machine_fini(&one);
+	memset(ram, 0, bytes);
+	return true;
+}
+
+/*
+ * What tmm_machine_least_bytes() says does work; less boots or is refused, and
+ * nothing that is less than what was refused boots.
+ */
 TEST(the_least_ram_works_and_less_is_refused)
 {
 	void *ram = test_ram(128 * MIB);
@@ -171,7 +191,7 @@ TEST(the_least_ram_works_and_less_is_refused)
 	for (unsigned i = 0; i < 5; i++) {
 		struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
 		struct tmm_shape shape = shape_of(map, tmm_firmware_pc(MIB, map));
-		const char *why = NULL;
+		bool booted = false, now;
 		uint64_t least;
 
 		shape.kernel_bytes = (const uint64_t[]){0, 0, MIB, 20 * MIB, 0}[i];
@@ -181,16 +201,33 @@ TEST(the_least_ram_works_and_less_is_refused)
 		CHECK(least < 48 * MIB);
 		for (uint64_t bytes = 0; bytes < least - MIB; bytes += 256 * KIB) {
 			shape.nr_ranges = tmm_firmware_pc(bytes, map);
-			CHECK(tmm_machine_init(&one, &shape, ram, &why) == TMM_E_NOMEM);
-			CHECK(says(why, "RAM is too small: this machine needs at least "));
+			now = boots(&shape, ram, bytes);
+			CHECK(bytes ? now || !booted : !now);
+			booted = now;
 			CHECK(tmm_machine_least_bytes(&shape) == least);
 		}
+		CHECK(booted);
 		shape.nr_ranges = tmm_firmware_pc(least, map);
 		CHECK(tmm_machine_least_bytes(&shape) == least);
 		memset(ram, 0, 128 * MIB);
 		lives(&shape, ram);
 		memset(ram, 0, 128 * MIB);
 	}
+}
+
+/* Descriptors of 4 MiB, stacks of one CPU and all else: less than a tenth. */
+TEST(a_machine_of_1_mib_runs_a_task)
+{
+	static const struct tmm_firmware_range map[] = {{{0}, MIB, TMM_FW_USABLE, 0}};
+	struct tmm_shape shape = shape_of(map, 1);
+	void *ram = test_ram(MIB);
+	const char *why;
+
+	CHECK(tmm_machine_init(&one, &shape, ram, &why) == TMM_OK);
+	CHECK(tmm_pages_managed_count(tmm_machine_pages(&one)) * TMM_PAGE_SIZE > MIB * 9 / 10);
+	CHECK(run_task(&one));
+	tmm_check(&one);
+	tmm_machine_fini(&one);
 }
 
 TEST(contradictions_are_refused_with_a_sentence)
@@ -267,7 +304,7 @@ TEST(mem_limits_the_machine)
 
 	shape.mem_limit_bytes = 40 * MIB;
 	CHECK(lives(&shape, test_ram(5 * GIB)) == 40 * MIB);
-	shape.mem_limit_bytes = MIB;
+	shape.mem_limit_bytes = 256 * KIB;
 	CHECK(tmm_machine_init(&one, &shape, test_ram(5 * GIB), &why) == TMM_E_NOMEM);
 }
 
