@@ -12,7 +12,7 @@
  */
 #include "machine/machine.h"
 
-#define NR_KINDS (PAGE_ZERO + 1)
+#define NR_KINDS NR_PAGE_KINDS
 
 struct census {
 	struct tmm_machine *machine;

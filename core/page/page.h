@@ -19,7 +19,9 @@ enum page_kind {
 	PAGE_LARGE, /* kmalloc straight from pages; owner: the slab system, index: its order */
 	PAGE_ANON,  /* a task's private page; owner: its mm */
 	PAGE_FILE,  /* in the page cache; owner: the mapping, index: place in the file */
-	PAGE_ZERO   /* the machine's page of zeroes */
+	PAGE_ZERO,  /* the machine's page of zeroes */
+	PAGE_MOVABLE, /* lent to somebody outside who moves it; owner: struct tmm_movable */
+	NR_PAGE_KINDS
 };
 
 #define PG_DIRTY      (1u << 0)

@@ -356,6 +356,20 @@ static struct source source_of(const struct tmm_pages *pages, tmm_gfp gfp, unsig
 	return source;
 }
 
+/* Sleeps.  A run of several frames may be there to be made of single ones. */
+static bool compact(struct tmm_pages *pages, const struct request *request)
+{
+	struct zone *zone;
+	unsigned cursor = 0;
+
+	if (request->order == 0)
+		return false;
+	while ((zone = zonelist_next(pages, &request->choice, &cursor)))
+		if (zone_compact_for(pages, zone, request->source, request->order))
+			return true;
+	return false;
+}
+
 /* Before giving up: frames kept for requests that cannot wait. */
 static bool unreserve(struct tmm_pages *pages)
 {
@@ -402,6 +416,8 @@ static NOINLINE bool alloc_slow(struct tmm_pages *pages, tmm_gfp gfp, unsigned o
 	if (gfp & TMM_GFP_THISNODE)
 		request.choice.nodes = 1u << request.choice.node;
 	while (!try_all(pages, &request, out)) {
+		if (may_reclaim && compact(pages, &request))
+			continue;
 		if (may_reclaim && reclaim(pages, &request)) {
 			may_reclaim = !(gfp & TMM_GFP_NORETRY);
 			continue;

@@ -94,6 +94,13 @@ struct page_cpu {
 
 enum watermark { MARK_MIN, MARK_LOW, MARK_HIGH, NR_MARKS };
 
+/* Direct compaction that was in vain lately is not tried every time. */
+struct compact_defer {
+	uint32_t considered; /* requests turned away since */
+	uint32_t shift;      /* 2^shift of them before the next try */
+	uint32_t order;      /* the least order it was in vain for, when shift is not 0 */
+};
+
 /* (c) constant after init  (z) lock  (a) readable without it, relaxed */
 struct zone {
 	struct lock lock;
@@ -109,6 +116,7 @@ struct zone {
 	uint64_t nr_highatomic;         /* (z) frames of blocks of that type */
 	uint64_t nr_deferred;           /* (z) of nr_free: in blocks that are not entered */
 	uint64_t next_part;             /* (z) the lowest that may wait to be entered */
+	struct compact_defer defer;     /* (z) when not to compact: compact.c */
 
 	/* (z) Blocks by type and block_info.longest; [0] is not used.  Bit i of the mask: [i]
 	 * has some. */
@@ -156,6 +164,7 @@ struct tmm_pages {
 	uint8_t *part;       /* (z) [nr_parts], by frame >> part_shift: deferred.h */
 	uint64_t nr_parts;   /* (c) */
 	unsigned part_shift; /* (c) */
+	struct tmm_movable mover[NR_PAGE_KINDS];     /* (c) ops NULL: pages of the kind stay */
 	const struct tmm_reclaim_ops *reclaim_ops;
 	void *reclaim_arg;
 	struct page_node node[TMM_MAX_NODES];
@@ -196,6 +205,13 @@ uint64_t pages_array_bytes(const struct pages_config *config, uint32_t nr_cpus,
  */
 typedef void (*page_visit)(void *arg, tmm_pfn pfn, const struct page *page);
 void pages_for_each(const struct tmm_pages *pages, page_visit visit, void *arg);
+
+/* Who moves pages of a kind; before any second CPU allocates. */
+void pages_set_mover(struct tmm_pages *pages, enum page_kind kind,
+                     const struct tmm_migrate_ops *ops, void *arg);
+
+/* For a mover: the descriptor of `from` is that of `to` from now on. */
+void page_take_over(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to);
 
 /* Every frame must be back (asserted).  The arrays' memory stays reserved. */
 void pages_fini(struct tmm_pages *pages);

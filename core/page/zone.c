@@ -286,6 +286,40 @@ bool zone_take_long(struct tmm_pages *pages, struct zone *zone, struct source so
 	return took;
 }
 
+/* ---- for those who choose a block themselves ---- */
+
+unsigned zone_take_frames(struct tmm_pages *pages, struct zone *zone, uint64_t block,
+                          unsigned want, struct taken *out)
+{
+	unsigned nr = take_in_block(pages, block, 0, want, out);
+
+	block_shrinks(pages, zone, block, 0, nr);
+	return nr;
+}
+
+bool zone_has_run(struct tmm_pages *pages, struct zone *zone, struct source source,
+                  unsigned order)
+{
+	uint64_t block;
+
+	if (order > BLOCK_ORDER)
+		return find_blocks(pages, zone, zone_whole_types(source), order - BLOCK_ORDER,
+		                   &block);
+	for (unsigned type = 0; type < NR_FILED_TYPES; type++) {
+		if (!(zone_whole_types(source) >> type & 1))
+			continue;
+		/* Bounds may be too high: make them exact until one is not. */
+		while (zone_find_of_type(zone, type, order, &block)) {
+			unsigned exact = block_longest(&pages->bits[block]);
+
+			if (exact > order)
+				return true;
+			file_block(pages, zone, block, exact);
+		}
+	}
+	return false;
+}
+
 /* The word has become longer runs than its block is filed for. */
 static NOINLINE void raise_longest(struct tmm_pages *pages, struct zone *zone, uint64_t block,
                                    uint64_t word) TMM_REQUIRES(zone->lock)

@@ -137,6 +137,44 @@ static inline uint64_t zone_usable(const struct zone *zone, struct source source
 void watermarks_init(struct tmm_pages *pages);
 void watermarks_update(struct tmm_pages *pages);
 
+/* Is there a run of 2^order that may serve the source? */
+bool zone_has_run(struct tmm_pages *pages, struct zone *zone, struct source source,
+                  unsigned order) TMM_REQUIRES(zone->lock);
+
+/* Take up to 64 single frames of one word of this block; as zone_take_word(). */
+unsigned zone_take_frames(struct tmm_pages *pages, struct zone *zone, uint64_t block,
+                          unsigned want, struct taken *out) TMM_REQUIRES(zone->lock);
+
+/* Free runs of each order of one block, up to BLOCK_ORDER; adds to free_area. */
+void block_count_runs(const struct tmm_pages *pages, uint64_t block, uint64_t *free_area);
+
+static inline struct zone *zone_of_block(struct tmm_pages *pages, uint64_t block)
+{
+	return &pages->zone[pages->info[block].home & HOME_ZONE];
+}
+
+/* "DMA", "Normal", ... */
+const char *zone_name(const struct zone *zone);
+
+/* compact.c */
+
+/*
+ * Make a run of 2^order, order > 0, for a request that may sleep and was refused;
+ * false: nothing was gained.  Without locks of ranks that spin.
+ */
+bool zone_compact_for(struct tmm_pages *pages, struct zone *zone, struct source source,
+                      unsigned order);
+
+/*
+ * Move what is in a lent frame to another that was lent for it, whose descriptor is
+ * clear: both as tmm_migrate_ops.move says, TMM_E_OPNOTSUPP for a page that nobody
+ * can move.
+ */
+TMM_MUST_CHECK tmm_err page_move(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to);
+
+/* Is it of a kind that somebody moves?  A moment's value. */
+bool page_is_movable(const struct tmm_pages *pages, tmm_pfn pfn);
+
 /* Are these frames memory; were they handed over?  By memblock's lists: slow. */
 bool run_is_ram(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr);
 bool run_is_one_region(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr);

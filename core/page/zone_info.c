@@ -103,6 +103,20 @@ static void count_free_runs(struct tmm_pages *pages, struct zone *zone, uint64_t
 		free_area[order] = groups[order] - 2 * groups[order + 1];
 }
 
+void block_count_runs(const struct tmm_pages *pages, uint64_t block, uint64_t *free_area)
+{
+	uint64_t groups[BLOCK_ORDER + 2] = {0};
+
+	if (pages->info[block].nr_free == BLOCK_FRAMES) {
+		free_area[BLOCK_ORDER]++;
+		return;
+	}
+	groups[0] = pages->info[block].nr_free;
+	count_block(&pages->bits[block], groups);
+	for (unsigned order = 0; order < BLOCK_ORDER; order++)
+		free_area[order] += groups[order] - 2 * groups[order + 1];
+}
+
 /* relaxed: a moment's value of another CPU's */
 static uint64_t stack_runs(const struct frame_stack *stack)
 {
@@ -137,6 +151,14 @@ unsigned tmm_pages_max_order(const struct tmm_pages *pages)
 	return pages->max_order;
 }
 
+static const char *const name_of_zone[TMM_NR_ZONES] = {"DMA", "DMA32", "Normal", "HighMem",
+                                                       "Movable"};
+
+const char *zone_name(const struct zone *zone)
+{
+	return name_of_zone[zone->id];
+}
+
 /* NULL: the node has no such zone. */
 static struct zone *find_zone(const struct tmm_pages *pages, unsigned node, enum tmm_zone_id id)
 {
@@ -150,13 +172,11 @@ static struct zone *find_zone(const struct tmm_pages *pages, unsigned node, enum
 bool tmm_zone_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id id,
                    struct tmm_zone_info *out)
 {
-	static const char *const name[TMM_NR_ZONES] = {"DMA", "DMA32", "Normal", "HighMem",
-	                                               "Movable"};
 	struct zone *zone = find_zone(pages, node, id);
 	tmm_irq irq;
 
 	*out = (struct tmm_zone_info){
-		.name = name[id], .node = node, .nr_orders = pages->max_order + 1};
+		.name = name_of_zone[id], .node = node, .nr_orders = pages->max_order + 1};
 	if (!zone)
 		return false;
 	out->start.v = zone->start;

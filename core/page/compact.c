@@ -1,0 +1,374 @@
+/*
+ * compact.c - making long runs by moving pages
+ *
+ * Two scanners walk a zone towards each other.  The lower one looks for pages that
+ * can be moved, from the low end upwards; the upper one for free frames to put them
+ * in, from the high end downwards.  When they meet, free frames are at the low end
+ * and pages at the high end.
+ *
+ *   low   |..a.b...|.c.d....|.....e..|..f..g..|  high
+ *          ^ moved up                      ^ filled
+ *
+ * The lower scanner goes by groups: the aligned run that is wanted.  A group with
+ * one page that stays is left as it is, since moving the others would gain
+ * nothing; compaction on demand without an order moves what it can.  Blocks that are
+ * whole, isolated or kept are passed over by both.
+ *
+ * Nothing is held while pages move.  A frame that is taken to be filled is lent, to
+ * us, so that nobody else has it; a page that is to be moved may be freed meanwhile,
+ * so that its owner has the last word (tmm_migrate_ops.move).  What is known of it
+ * before, its kind, is a hint.
+ *
+ * Whoever compacts on demand stops when the run it wants is there.  When it was in
+ * vain, the next 2^shift requests do not try: shift grows with every failure up to
+ * DEFER_MAX and falls back to 0 with the first success.
+ */
+#include "page/zone.h"
+
+#define DEFER_MAX 6u
+
+#define NO_ORDER  UINT32_MAX
+
+/* Frames taken for the pages to come: from one word. */
+struct hand {
+	uint64_t pfn;  /* of the word */
+	uint64_t mask; /* those still unused */
+};
+
+struct compaction {
+	struct tmm_pages *pages;
+	struct zone *zone;
+	struct source source; /* what the run is for */
+	unsigned order;       /* wanted, or NO_ORDER: whatever can be had */
+	uint64_t low, high;   /* blocks that the scanners are in; done when low >= high */
+	struct hand hand;
+	uint64_t nr_moved;
+	uint64_t event[NR_VM_EVENTS];
+};
+
+/* ---- one page ---- */
+
+static unsigned kind_of(const struct tmm_pages *pages, tmm_pfn pfn)
+{
+	/* relaxed: a hint */
+	return __atomic_load_n(&page_of(pages, pfn)->kind, __ATOMIC_RELAXED);
+}
+
+bool page_is_movable(const struct tmm_pages *pages, tmm_pfn pfn)
+{
+	unsigned kind = kind_of(pages, pfn);
+
+	return kind == PAGE_MOVABLE || (kind < NR_PAGE_KINDS && pages->mover[kind].ops);
+}
+
+void pages_set_mover(struct tmm_pages *pages, enum page_kind kind,
+                     const struct tmm_migrate_ops *ops, void *arg)
+{
+	pages->mover[kind] = (struct tmm_movable){ops, arg};
+}
+
+void page_take_over(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to)
+{
+	*page_of(pages, to) = *page_of(pages, from);
+	*page_of(pages, from) = (struct page){.kind = PAGE_NONE};
+}
+
+tmm_err page_move(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to)
+{
+	unsigned kind = kind_of(pages, from);
+	const struct tmm_movable *mover;
+	tmm_err err;
+
+	if (!page_is_movable(pages, from))
+		return TMM_E_OPNOTSUPP;
+	if (!tmm_port_allow("page_move"))
+		return TMM_E_AGAIN;
+	if (kind != PAGE_MOVABLE)
+		return pages->mover[kind].ops->move(pages->mover[kind].arg, from, to);
+	mover = page_of(pages, from)->owner;
+	err = mover->ops->move(mover->arg, from, to);
+	if (err == TMM_OK)
+		page_take_over(pages, from, to);
+	return err;
+}
+
+void tmm_page_set_movable(struct tmm_pages *pages, tmm_pfn pfn,
+                          const struct tmm_movable *movable)
+{
+	struct page *page = page_of(pages, pfn);
+
+	TMM_ASSERT(page->kind == PAGE_NONE && "a frame is of one kind");
+	*page = (struct page){.refcount = 1, .owner = (void *)(uintptr_t)movable};
+	/* relaxed: compaction takes it for a hint */
+	__atomic_store_n(&page->kind, (uint8_t)PAGE_MOVABLE, __ATOMIC_RELAXED);
+}
+
+void tmm_page_clear_movable(struct tmm_pages *pages, tmm_pfn pfn)
+{
+	struct page *page = page_of(pages, pfn);
+
+	TMM_ASSERT(page->kind == PAGE_MOVABLE && "the frame is marked");
+	*page = (struct page){.kind = PAGE_NONE};
+}
+
+/* ---- frames to move to ---- */
+
+static bool may_move_to(const struct block_info *info)
+{
+	return (info->type == TMM_MIGRATE_MOVABLE || info->type == TMM_MIGRATE_CMA) &&
+	       info->nr_free > 0 && info->nr_free < BLOCK_FRAMES;
+}
+
+/* The next frame from above; false when the scanners meet. */
+static bool take_target(struct compaction *c, tmm_pfn *out)
+{
+	struct tmm_pages *pages = c->pages;
+	struct taken taken;
+	unsigned bit;
+
+	while (c->hand.mask == 0) {
+		uint64_t block = c->high;
+		unsigned nr = 0;
+		tmm_irq irq;
+
+		if (c->high <= c->low)
+			return false;
+		irq = lock_take_irqsave(&c->zone->lock);
+		if (zone_of_block(pages, block) == c->zone && may_move_to(&pages->info[block]))
+			nr = zone_take_frames(pages, c->zone, block, 64, &taken);
+		lock_drop_irqrestore(&c->zone->lock, irq);
+		if (nr > 0) {
+			c->hand = (struct hand){taken.pfn, taken.starts};
+			c->event[COMPACTFREE_SCANNED] += 64;
+			c->event[COMPACTISOLATED] += nr;
+		} else {
+			c->high--;
+		}
+	}
+	bit = log2_floor(c->hand.mask);
+	c->hand.mask ^= UINT64_C(1) << bit;
+	out->v = c->hand.pfn + bit;
+	return true;
+}
+
+static void put_mask(struct compaction *c, uint64_t pfn, uint64_t mask)
+{
+	tmm_irq irq;
+
+	if (!mask)
+		return;
+	irq = lock_take_irqsave(&c->zone->lock);
+	zone_give_mask(c->pages, c->zone, pfn, mask);
+	lock_drop_irqrestore(&c->zone->lock, irq);
+}
+
+/* ---- pages to be moved ---- */
+
+/* Frames of the word that are lent, from `first` on; relaxed: a hint, see word_set() */
+static uint64_t lent_in(const struct tmm_pages *pages, uint64_t pfn)
+{
+	return ~__atomic_load_n(word_of(pages, pfn), __ATOMIC_RELAXED);
+}
+
+/* Are all lent frames of the run such as may be moved, and is there one? */
+static bool is_worth_moving(const struct compaction *c, uint64_t pfn, uint64_t nr)
+{
+	bool any = false;
+
+	for (uint64_t p = pfn; p < pfn + nr; p++) {
+		if (!(lent_in(c->pages, p) >> (p % 64) & 1))
+			continue;
+		if (!page_is_movable(c->pages, (tmm_pfn){p}))
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+/* Move what can be of the frames in mask; false: no frames are left to move to. */
+static bool move_word(struct compaction *c, uint64_t pfn, uint64_t mask)
+{
+	uint64_t freed = 0;
+	bool more = true;
+
+	for (; mask && more; mask &= mask - 1) {
+		unsigned bit = (unsigned)__builtin_ctzll(mask);
+		tmm_pfn from = {pfn + bit}, to;
+
+		if (!page_is_movable(c->pages, from))
+			continue;
+		more = take_target(c, &to);
+		if (!more)
+			break;
+		c->event[COMPACTISOLATED]++;
+		if (page_move(c->pages, from, to) == TMM_OK) {
+			freed |= UINT64_C(1) << bit;
+			c->event[PGMIGRATE_SUCCESS]++;
+		} else {
+			put_mask(c, to.v & ~UINT64_C(63), UINT64_C(1) << (to.v % 64));
+			c->event[PGMIGRATE_FAIL]++;
+		}
+	}
+	c->nr_moved += count_ones(freed);
+	put_mask(c, pfn, freed);
+	return more;
+}
+
+static bool move_run(struct compaction *c, uint64_t pfn, uint64_t nr)
+{
+	uint64_t word = align_down(pfn, 64);
+	uint64_t group = nr < 64 ? run_mask(log2_floor(nr)) << (pfn % 64) : UINT64_MAX;
+
+	for (; word < pfn + nr; word += 64)
+		if (!move_word(c, word, lent_in(c->pages, word) & group))
+			return false;
+	return true;
+}
+
+static bool is_done(struct compaction *c)
+{
+	tmm_irq irq;
+	bool done;
+
+	if (c->order == NO_ORDER)
+		return false;
+	irq = lock_take_irqsave(&c->zone->lock);
+	done = zone_has_run(c->pages, c->zone, c->source, c->order);
+	lock_drop_irqrestore(&c->zone->lock, irq);
+	return done;
+}
+
+/* Only frames that were lent once have a descriptor worth looking at. */
+static bool may_move_from(const struct compaction *c, uint64_t block)
+{
+	const struct block_info *info = &c->pages->info[block];
+	unsigned type = __atomic_load_n(&info->type, __ATOMIC_RELAXED); /* a hint */
+
+	return zone_of_block(c->pages, block) == c->zone && !(info->home & HOME_NO_RAM) &&
+	       info->fresh > 0 && info->nr_free < BLOCK_FRAMES && type != TMM_MIGRATE_ISOLATE;
+}
+
+/* The lower scanner in one block; false: done, or no frames are left. */
+static bool compact_block(struct compaction *c, uint64_t block)
+{
+	unsigned order = c->order == NO_ORDER ? 0 : (unsigned)min_u64(c->order, BLOCK_ORDER);
+	uint64_t group = UINT64_C(1) << order, first = c->pages->first_pfn;
+	uint64_t pfn = first + (block << BLOCK_ORDER);
+
+	if (order == 0)
+		group = 64;
+	for (uint64_t end = pfn + BLOCK_FRAMES; pfn < end; pfn += group) {
+		c->event[COMPACTMIGRATE_SCANNED] += group;
+		if (c->order != NO_ORDER && !is_worth_moving(c, pfn, group))
+			continue;
+		if (!move_run(c, pfn, group) || is_done(c))
+			return false;
+	}
+	return true;
+}
+
+static void count_events(struct compaction *c)
+{
+	tmm_irq irq = tmm_port_irq_save();
+	struct page_cpu *cpu = page_cpu_self(c->pages);
+
+	for (unsigned event = 0; event < NR_VM_EVENTS; event++)
+		if (c->event[event])
+			page_cpu_count(cpu, event, c->event[event]);
+	tmm_port_irq_restore(irq);
+}
+
+static uint64_t compact_zone(struct compaction *c)
+{
+	tmm_pages_drain(c->pages);
+	c->low = block_of(c->pages, c->zone->start);
+	c->high = block_of(c->pages, c->zone->end - 1);
+	for (; c->low < c->high; c->low++)
+		if (may_move_from(c, c->low) && !compact_block(c, c->low))
+			break;
+	put_mask(c, c->hand.pfn, c->hand.mask);
+	return c->nr_moved;
+}
+
+uint64_t tmm_pages_compact(struct tmm_pages *pages)
+{
+	uint64_t nr_moved = 0;
+
+	for (unsigned z = 0; z < pages->nr_zones; z++) {
+		struct compaction c = {
+			.pages = pages, .zone = &pages->zone[z], .order = NO_ORDER};
+
+		if (!c.zone->present)
+			continue;
+		nr_moved += compact_zone(&c);
+		count_events(&c);
+	}
+	return nr_moved;
+}
+
+/* ---- on demand ---- */
+
+/* Enough is free that only its being cut up can be the reason (Linux: compaction_suitable). */
+static bool is_suitable(const struct zone *zone, struct source source, unsigned order)
+{
+	return zone_usable(zone, source) >= zone_mark(zone, MARK_LOW) + (UINT64_C(2) << order);
+}
+
+static bool is_deferred(struct compact_defer *defer, unsigned order)
+{
+	if (!defer->shift || order < defer->order)
+		return false;
+	if (++defer->considered >= 1u << defer->shift) {
+		defer->considered = 0;
+		return false;
+	}
+	return true;
+}
+
+static void remember(struct compact_defer *defer, unsigned order, bool served)
+{
+	if (served) {
+		*defer = (struct compact_defer){.shift = 0};
+		return;
+	}
+	defer->considered = 0;
+	defer->order = defer->shift ? (uint32_t)min_u64(defer->order, order) : order;
+	defer->shift = (uint32_t)min_u64(defer->shift + 1, DEFER_MAX);
+}
+
+bool zone_compact_for(struct tmm_pages *pages, struct zone *zone, struct source source,
+                      unsigned order)
+{
+	struct compaction c = {.pages = pages, .zone = zone, .source = source, .order = order};
+	tmm_irq irq;
+	bool served;
+
+	if (!zone->present || !is_suitable(zone, source, order))
+		return false;
+	irq = lock_take_irqsave(&zone->lock);
+	served = is_deferred(&zone->defer, order);
+	lock_drop_irqrestore(&zone->lock, irq);
+	if (served)
+		return false;
+	compact_zone(&c);
+	irq = lock_take_irqsave(&zone->lock);
+	served = zone_has_run(pages, zone, source, order);
+	remember(&zone->defer, order, served);
+	lock_drop_irqrestore(&zone->lock, irq);
+	c.event[COMPACTSTALL]++;
+	c.event[served ? COMPACTSUCCESS : COMPACTFAIL]++;
+	count_events(&c);
+	return served && c.nr_moved > 0;
+}
+
+void tmm_migrate_events(struct tmm_pages *pages, struct tmm_migrate_events *out)
+{
+	out->moved_pages = vm_event_sum(pages, PGMIGRATE_SUCCESS);
+	out->failed_pages = vm_event_sum(pages, PGMIGRATE_FAIL);
+	out->scanned_pages = vm_event_sum(pages, COMPACTMIGRATE_SCANNED);
+	out->free_scanned_pages = vm_event_sum(pages, COMPACTFREE_SCANNED);
+	out->isolated_pages = vm_event_sum(pages, COMPACTISOLATED);
+	out->stalls = vm_event_sum(pages, COMPACTSTALL);
+	out->stalls_failed = vm_event_sum(pages, COMPACTFAIL);
+	out->stalls_served = vm_event_sum(pages, COMPACTSUCCESS);
+}
