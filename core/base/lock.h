@@ -15,6 +15,7 @@
 #define LOCK_CAPABILITY      __attribute__((capability("spinlock")))
 #define LOCK_ACQUIRES(lock)  __attribute__((acquire_capability(lock)))
 #define LOCK_RELEASES(lock)  __attribute__((release_capability(lock)))
+#define LOCK_TRIES(lock)     __attribute__((try_acquire_capability(true, lock)))
 #define LOCK_UNCHECKED       __attribute__((no_thread_safety_analysis))
 #else
 #define TMM_REQUIRES(lock)
@@ -22,6 +23,7 @@
 #define LOCK_CAPABILITY
 #define LOCK_ACQUIRES(lock)
 #define LOCK_RELEASES(lock)
+#define LOCK_TRIES(lock)
 #define LOCK_UNCHECKED
 #endif
 
@@ -52,6 +54,12 @@ static inline void lock_init(struct lock *lock, enum lock_rank rank)
 static inline void lock_take(struct lock *lock) LOCK_ACQUIRES(lock) LOCK_UNCHECKED
 {
 	tmm_port_lock(&lock->spin, lock->rank);
+}
+
+/* Whoever does not wait cannot deadlock: in any order, with locks of any rank held. */
+static inline bool lock_try(struct lock *lock) LOCK_TRIES(lock) LOCK_UNCHECKED
+{
+	return tmm_port_trylock(&lock->spin, lock->rank);
 }
 
 static inline void lock_drop(struct lock *lock) LOCK_RELEASES(lock) LOCK_UNCHECKED

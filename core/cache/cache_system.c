@@ -89,8 +89,7 @@ static void idle_add(struct tmm_cache_system *cache, struct page *page, uint32_t
 	cache->nr_idle++;
 }
 
-static void idle_del(struct tmm_cache_system *cache, struct page *page)
-	TMM_REQUIRES(cache->lock)
+void idle_del(struct tmm_cache_system *cache, struct page *page)
 {
 	page->flags &= (uint16_t)~PG_IDLE;
 	if (page->prev == FRAME_NONE)

@@ -76,6 +76,23 @@ void file_pages_put(struct tmm_cache_system *cache, size_t nr, const tmm_pfn *pf
 /* A shared leaf becomes writable, or the kernel writes: the page is to be written back. */
 void file_page_set_dirty(struct tmm_cache_system *cache, tmm_pfn pfn);
 
+/* Where a page is, and who keeps it. */
+struct file_place {
+	const struct tmm_mapping *mapping; /* NULL: cut out of its file; to be compared only */
+	uint32_t index;
+	uint32_t mapcount;
+	uint32_t nr_pins; /* neither leaves nor the cache */
+};
+
+/* False: the frame is not in the cache. */
+bool file_page_place(struct tmm_cache_system *cache, tmm_pfn pfn, struct file_place *out);
+
+/*
+ * Move a page that only the cache holds; as tmm_migrate_ops.move, but for frames that
+ * are mapped, which are TMM_E_BUSY.
+ */
+TMM_MUST_CHECK tmm_err file_page_move(struct tmm_cache_system *cache, tmm_pfn from, tmm_pfn to);
+
 /* Pages that some leaf points to (Linux: Mapped). */
 uint64_t cache_mapped_pages(const struct tmm_cache_system *cache);
 

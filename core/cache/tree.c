@@ -156,6 +156,14 @@ uint64_t tree_find(const struct tree *tree, uint64_t index)
 	return leaf ? leaf->slots[slot_of(leaf, index)].value : TREE_NONE;
 }
 
+void tree_replace(struct tree *tree, uint64_t index, uint64_t value)
+{
+	struct tree_node *leaf = leaf_of(tree, index);
+
+	TMM_ASSERT(leaf && (leaf->present >> slot_of(leaf, index) & 1));
+	leaf->slots[slot_of(leaf, index)].value = value;
+}
+
 /* Slots of node that count, from `slot` on. */
 static uint64_t mask_from(const struct tree_node *node, bool only_marked, unsigned slot)
 {

@@ -59,6 +59,9 @@ uint64_t tree_find(const struct tree *tree, uint64_t index);
 uint64_t tree_next(const struct tree *tree, uint64_t from);
 uint64_t tree_next_marked(const struct tree *tree, uint64_t from);
 
+/* Something is at index (asserted) and stays marked as it is. */
+void tree_replace(struct tree *tree, uint64_t index, uint64_t value);
+
 /* Something is at index (asserted). */
 void tree_mark(struct tree *tree, uint64_t index, bool marked);
 

@@ -53,6 +53,9 @@ TMM_MUST_CHECK tmm_err space_system_init(struct tmm_space_system *spaces,
                                          struct tmm_cache_system *cache,
                                          const struct space_config *config);
 
+/* migrate.c: pages of address spaces and files can be moved from now on, or no longer. */
+void space_set_movers(struct tmm_space_system *spaces, bool on);
+
 /* Every mm must be gone (asserted). */
 void space_system_fini(struct tmm_space_system *spaces);
 

@@ -38,7 +38,8 @@ struct tmm_cpu;
  *
  * Spin locks, uncontended in a few instructions.  `rank` is the lock's place
  * in docs/LOCKS.md; a strict port panics when a lock of lower or equal rank
- * than one already held is taken, others ignore it.  Whoever holds only locks of
+ * than one already held is taken, others ignore it; tmm_port_trylock(), which does
+ * not wait, may be called in any order.  Whoever holds only locks of
  * ranks below TMM_FIRST_SPIN_RANK may sleep (Linux: mmap_lock is a semaphore), so
  * a port whose CPUs run other threads meanwhile must let waiters for those sleep.
  *

@@ -37,24 +37,39 @@ void tmm_port_cpu_set(struct tmm_cpu *cpu)
 	current_cpu = cpu;
 }
 
-void tmm_port_lock(struct tmm_spinlock *lock, unsigned rank)
+static unsigned highest_held(void)
 {
-	bool lock_is_free = !lock->taken;
-	bool ranks_rise = nr_held == 0 || held[nr_held - 1].rank < rank;
+	unsigned highest = 0;
 
-	RULE(lock_is_free);
-	RULE(ranks_rise);
+	for (unsigned i = 0; i < nr_held; i++)
+		if (held[i].rank > highest)
+			highest = held[i].rank;
+	return highest;
+}
+
+static void hold(struct tmm_spinlock *lock, unsigned rank)
+{
 	RULE(nr_held < MAX_HELD);
 	lock->taken = 1;
 	held[nr_held].lock = lock;
 	held[nr_held++].rank = rank;
 }
 
+void tmm_port_lock(struct tmm_spinlock *lock, unsigned rank)
+{
+	bool lock_is_free = !lock->taken;
+	bool ranks_rise = nr_held == 0 || highest_held() < rank;
+
+	RULE(lock_is_free);
+	RULE(ranks_rise);
+	hold(lock, rank);
+}
+
 bool tmm_port_trylock(struct tmm_spinlock *lock, unsigned rank)
 {
 	if (lock->taken)
 		return false;
-	tmm_port_lock(lock, rank);
+	hold(lock, rank);
 	return true;
 }
 
@@ -95,7 +110,7 @@ void tmm_port_relax(void)
 
 bool tmm_port_may_sleep(void)
 {
-	bool spinning = nr_held > 0 && held[nr_held - 1].rank >= TMM_FIRST_SPIN_RANK;
+	bool spinning = highest_held() >= TMM_FIRST_SPIN_RANK;
 
 	return !spinning && irq_depth == 0;
 }
