@@ -23,7 +23,7 @@
  * vain, the next 2^shift requests do not try: shift grows with every failure up to
  * DEFER_MAX and falls back to 0 with the first success.
  */
-#include "page/zone.h"
+#include "page/deferred.h"
 
 #define DEFER_MAX 6u
 
@@ -134,7 +134,8 @@ static bool take_target(struct compaction *c, tmm_pfn *out)
 		if (c->high <= c->low)
 			return false;
 		irq = lock_take_irqsave(&c->zone->lock);
-		if (zone_of_block(pages, block) == c->zone && may_move_to(&pages->info[block]))
+		if (block_ready(pages, block) && zone_of_block(pages, block) == c->zone &&
+		    may_move_to(&pages->info[block]))
 			nr = zone_take_frames(pages, c->zone, block, 64, &taken);
 		lock_drop_irqrestore(&c->zone->lock, irq);
 		if (nr > 0) {
@@ -244,8 +245,9 @@ static bool may_move_from(const struct compaction *c, uint64_t block)
 	const struct block_info *info = &c->pages->info[block];
 	unsigned type = __atomic_load_n(&info->type, __ATOMIC_RELAXED); /* a hint */
 
-	return zone_of_block(c->pages, block) == c->zone && !(info->home & HOME_NO_RAM) &&
-	       info->fresh > 0 && info->nr_free < BLOCK_FRAMES && type != TMM_MIGRATE_ISOLATE;
+	return block_ready(c->pages, block) && zone_of_block(c->pages, block) == c->zone &&
+	       !(info->home & HOME_NO_RAM) && info->fresh > 0 && info->nr_free < BLOCK_FRAMES &&
+	       type != TMM_MIGRATE_ISOLATE;
 }
 
 /* The lower scanner in one block; false: done, or no frames are left. */

@@ -7,7 +7,7 @@
  *   index[k]    = 1000 - (1000 + free * 1000 / 2^k) / number of free runs
  *                 -1000 when a run >= 2^k is free
  */
-#include "page/zone.h"
+#include "page/deferred.h"
 
 struct totals {
 	uint64_t free_pages, free_runs;
@@ -58,6 +58,20 @@ static struct zone *nth_present(struct tmm_pages *pages, unsigned index)
 	return NULL;
 }
 
+/* What waits to be entered is free, but for what is reserved. */
+static void count_waiting(struct tmm_pages *pages, struct zone *zone, struct tmm_type_info *out)
+	TMM_REQUIRES(zone->lock)
+{
+	uint64_t groups[TMM_NR_ORDERS + 1] = {0};
+	uint64_t *free_area = out->free_area[pages->first_type];
+
+	deferred_groups(pages, zone, groups);
+	for (unsigned order = 0; order < BLOCK_ORDER; order++)
+		free_area[order] += groups[order] - 2 * groups[order + 1];
+	free_area[BLOCK_ORDER] += groups[BLOCK_ORDER];
+	out->blocks[pages->first_type] += groups[BLOCK_ORDER];
+}
+
 bool tmm_zone_types(struct tmm_pages *pages, unsigned index, struct tmm_type_info *out)
 {
 	struct zone *zone = nth_present(pages, index);
@@ -69,9 +83,10 @@ bool tmm_zone_types(struct tmm_pages *pages, unsigned index, struct tmm_type_inf
 	*out = (struct tmm_type_info){.zone_name = zone_name(zone), .node = zone->node};
 	irq = lock_take_irqsave(&zone->lock);
 	last = block_of(pages, zone->end - 1);
-	for (uint64_t block = block_of(pages, zone->start); block <= last; block++) {
+	for (uint64_t block = next_ready_block(pages, block_of(pages, zone->start));
+	     block <= last; block = next_ready_block(pages, block + 1)) {
 		const struct block_info *info = &pages->info[block];
-		bool has_ram = !(info->home & HOME_MIXED) || info->nr_free || info->fresh;
+		bool has_ram = !(info->home & HOME_NO_RAM) || info->nr_free || info->fresh;
 
 		if (zone_of_block(pages, block) != zone || !has_ram)
 			continue;
@@ -79,6 +94,7 @@ bool tmm_zone_types(struct tmm_pages *pages, unsigned index, struct tmm_type_inf
 		if (info->nr_free)
 			block_count_runs(pages, block, out->free_area[info->type]);
 	}
+	count_waiting(pages, zone, out);
 	lock_drop_irqrestore(&zone->lock, irq);
 	return true;
 }

@@ -164,7 +164,7 @@ struct tmm_pages {
 	uint8_t *part;       /* (z) [nr_parts], by frame >> part_shift: deferred.h */
 	uint64_t nr_parts;   /* (c) */
 	unsigned part_shift; /* (c) */
-	struct tmm_movable mover[NR_PAGE_KINDS];     /* (c) ops NULL: pages of the kind stay */
+	struct tmm_movable mover[NR_PAGE_KINDS]; /* (c) ops NULL: pages of the kind stay */
 	const struct tmm_reclaim_ops *reclaim_ops;
 	void *reclaim_arg;
 	struct page_node node[TMM_MAX_NODES];

@@ -150,7 +150,7 @@ void block_count_runs(const struct tmm_pages *pages, uint64_t block, uint64_t *f
 
 static inline struct zone *zone_of_block(struct tmm_pages *pages, uint64_t block)
 {
-	return &pages->zone[pages->info[block].home & HOME_ZONE];
+	return &pages->zone[home_zone(&pages->info[block])];
 }
 
 /* "DMA", "Normal", ... */
