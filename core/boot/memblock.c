@@ -194,6 +194,7 @@ void tmm_memblock_init(struct tmm_memblock *mb, void *ram)
 	mb->reserved.nr = 0;
 	mb->limit = UINT64_MAX;
 	mb->bottom_up = false;
+	mb->denied = false;
 	mb->ram = ram;
 }
 
@@ -353,8 +354,10 @@ tmm_err tmm_memblock_alloc(struct tmm_memblock *mb, const struct tmm_memblock_re
 	if (!request->size_bytes ||
 	    (request->align_bytes && !is_power_of_two(request->align_bytes)))
 		return TMM_E_INVAL;
-	if (!tmm_port_allow("memblock"))
+	if (!tmm_port_allow("memblock")) {
+		mb->denied = true;
 		return TMM_E_NOMEM;
+	}
 	if (!find_fit(mb, request, request->node, &start) &&
 	    (request->exact_node || request->node == TMM_NODE_ANY ||
 	     !find_fit(mb, request, TMM_NODE_ANY, &start)))

@@ -242,8 +242,16 @@ static uint64_t reclaim(void *arg, tmm_gfp gfp, unsigned order)
 
 static const struct tmm_reclaim_ops reclaim_ops = {.reclaim = reclaim};
 
-static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape *shape,
-                            void *ram)
+static tmm_err boot_pages(struct tmm_machine *machine, const struct tmm_shape *shape, void *ram)
+{
+	struct pages_config config = config_of(shape);
+
+	config.ram = ram;
+	config.cpus = &machine->cpus;
+	return pages_init(&machine->pages, &machine->memblock, &config);
+}
+
+static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape *shape)
 {
 	const struct space_config space = {
 		.overcommit_memory = (enum overcommit)shape->overcommit_memory,
@@ -252,14 +260,8 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 		.fault_around_bytes = shape->fault_around_bytes,
 		.anon_around_bytes = shape->anon_around_bytes,
 	};
-	struct pages_config config = config_of(shape);
 	tmm_err err;
 
-	config.ram = ram;
-	config.cpus = &machine->cpus;
-	err = pages_init(&machine->pages, &machine->memblock, &config);
-	if (err)
-		return err;
 	slab_init(&machine->slabs, &machine->pages);
 	err = cache_system_init(&machine->cache, &machine->pages, &machine->slabs);
 	if (err)
@@ -292,9 +294,12 @@ static void text_write(void *arg, const char *piece, size_t bytes)
 	text->at += bytes;
 }
 
-/* Say why a boot failed for which the shape alone is not to blame. */
+/*
+ * Say why a boot failed for which the shape alone is not to blame.  has_room: what
+ * was asked for was there.
+ */
 static const char *explain(struct tmm_machine *machine, const struct tmm_shape *shape,
-                           tmm_err err)
+                           tmm_err err, bool has_room)
 {
 	struct text text = {machine->why, machine->why + sizeof(machine->why) - 1};
 	const struct tmm_sink sink = {.write = text_write, .arg = &text};
@@ -305,6 +310,8 @@ static const char *explain(struct tmm_machine *machine, const struct tmm_shape *
 		return "the firmware map has more holes than memblock can list";
 	if (err != TMM_E_NOMEM)
 		return "RAM ends behind the last address that frames can have";
+	if (is_large_enough(&machine->memblock, shape) && has_room)
+		return "an allocation failed, though RAM has room for it";
 	if (is_large_enough(&machine->memblock, shape))
 		return "RAM has no room for the kernel's image or the page descriptors "
 		       "in one piece";
@@ -318,6 +325,7 @@ static const char *explain(struct tmm_machine *machine, const struct tmm_shape *
 tmm_err tmm_machine_init(struct tmm_machine *machine, const struct tmm_shape *shape, void *ram,
                          const char **why)
 {
+	bool has_pages = false;
 	tmm_err err;
 
 	*why = shape_fault(shape);
@@ -326,11 +334,15 @@ tmm_err tmm_machine_init(struct tmm_machine *machine, const struct tmm_shape *sh
 	cpu_set_init(&machine->cpus, shape->nr_cpus);
 	err = boot_memblock(machine, shape);
 	if (!err)
-		err = boot_storeys(machine, shape, ram);
+		err = boot_pages(machine, shape, ram);
+	has_pages = !err;
+	if (!err)
+		err = boot_storeys(machine, shape);
 	if (!err)
 		return TMM_OK;
 	cpu_set_fini(&machine->cpus);
-	*why = explain(machine, shape, err);
+	/* Once there are pages, the rest of a boot needs few of them. */
+	*why = explain(machine, shape, err, machine->memblock.denied || has_pages);
 	return err == TMM_E_NOMEM ? TMM_E_NOMEM : TMM_E_INVAL;
 }
 

@@ -368,6 +368,7 @@ TEST(every_failure_during_boot_is_survived)
 			failed = tmm_inject_stop();
 			CHECK(err == (failed ? TMM_E_NOMEM : TMM_OK));
 			CHECK(!failed == !why);
+			CHECK(!failed || says(why, "an allocation failed"));
 			CHECK(n < 1000);
 			if (!err) {
 				use(&one);

@@ -89,7 +89,8 @@ uint64_t tmm_machine_least_bytes(const struct tmm_shape *shape);
  * Boot.  ram is the host address of physical address 0; all RAM of the firmware
  * map is readable and writable there and reads as zeroes.
  *   TMM_E_INVAL  the shape contradicts itself; *why says where
- *   TMM_E_NOMEM  too little RAM; *why says the least that works
+ *   TMM_E_NOMEM  too little RAM; *why says the least that works, or that an
+ *                allocation failed for which there was room (fault injection)
  */
 TMM_MUST_CHECK tmm_err tmm_machine_init(struct tmm_machine *machine,
                                         const struct tmm_shape *shape, void *ram,

@@ -51,6 +51,7 @@ struct tmm_memblock {
 	struct tmm_region_list reserved;
 	uint64_t limit; /* allocations end below this address */
 	bool bottom_up; /* allocate from low addresses; the default is top-down */
+	bool denied;    /* the port made an allocation fail, whatever room there is */
 	void *ram;      /* where address 0 is, for clearing what is allocated; NULL: do not */
 };
 
