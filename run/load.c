@@ -59,7 +59,7 @@ struct load {
 	struct elf_place place, interp_place;
 	uint64_t user_end, stack_top;
 	unsigned char random[16];
-	struct tmm_mm *mm; /* the task's own once the program before it is gone */
+	struct tmm_mm *mm; /* made last of what can be refused; then the task's */
 	char *exe_path;
 };
 
@@ -577,8 +577,6 @@ int task_load(struct task *task, const struct load_request *request,
 	memcpy(out_failure->why, load->why, sizeof(load->why));
 	close_program(&load->file);
 	close_program(&load->interp_file);
-	if (load->mm)
-		tmm_mm_put(load->mm);
 	free(load->exe_path);
 	free(load->argv);
 	free(load);

@@ -38,7 +38,7 @@ static void fault_signal(struct task *task, const struct cpu_exit *exit, enum tm
 	const char *what = exit->error & CPU_PF_FETCH   ? "execution"
 	                   : exit->error & CPU_PF_WRITE ? "write"
 	                                                : "read";
-	const char *where = bus                         ? "beyond the end of a file"
+	const char *where = bus ? "beyond the end of its file, or not to be read from it"
 	                    : fault == TMM_FAULT_ACCERR ? "which its mapping does not allow"
 	                                                : "where nothing is mapped";
 	char why[200];

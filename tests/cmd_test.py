@@ -306,32 +306,13 @@ def doctor():
          "findings")
 
 
-def failures():
-    """Each allocation of boot and run fails once, and with all later ones: no crash, no leak."""
-    done = busybox("echo", "hi", options=("--ram", "32M"), env={"TUXMM_FAIL": "1000000"})
-    passed = int(re.search(r"^tuxmm: (\d+) failure points", done.stderr.decode(), re.M).group(1))
-    need(passed > 50, "only %d points" % passed)
-    for n in range(1, passed + 1):
-        for nth in ("%d" % n, "%d+" % n):
-            done = busybox("echo", "hi", options=("-q", "--ram", "32M"), env={"TUXMM_FAIL": nth})
-            text = done.stderr.decode()
-            if done.returncode == 0:
-                need(done.stdout == b"hi\n" and not text, "%s: %r %r" % (nth, done.stdout, text))
-            elif done.returncode == 125:
-                need(text.startswith("tuxmm: ") and text.count("\n") == 1, "%s: %r" % (nth, text))
-            else:
-                need(done.returncode in (1, 135, 137, 139), "%s: %d %s" % (nth, done.returncode, text))
-                need("broken rule" not in text, "%s: %s" % (nth, text))
-    print("# %d failure points, each alone and with all later ones" % passed)
-
-
 def checked():
     done = busybox("sort", "/etc/services", options=("-q",), env={"TUXMM_CHECK": "1"})
     need(done.returncode == 0 and done.stderr == b"", done.stderr)
 
 
 OTHERS = [help_and_version, sizes, statuses, summary, colours, json_summary, proc_files, seeded, doctor,
-          failures, checked]
+          checked]
 
 
 def main():
