@@ -15,18 +15,11 @@
 
 #include <tuxmm/cpu.h>
 #include <tuxmm/memblock.h>
+#include <tuxmm/mmu.h>
 #include <tuxmm/model.h>
 #include <tuxmm/page_alloc.h>
 #include <tuxmm/slab.h>
 #include <tuxmm/space.h>
-
-/* Page tables; tasks run on TMM_GEOMETRY_X86_64 only. */
-enum tmm_geometry {
-	TMM_GEOMETRY_X86_64,      /* 4 levels, 47 bits for tasks */
-	TMM_GEOMETRY_X86_64_LA57, /* 5 levels */
-	TMM_GEOMETRY_X86_32,      /* 2 levels, 4 GiB of physical addresses */
-	TMM_GEOMETRY_X86_PAE      /* 3 levels, 64 GiB */
-};
 
 /* An area that the contiguous memory allocator keeps; it must be one piece of free RAM. */
 #define TMM_MAX_CMA_AREAS 8u
@@ -63,7 +56,7 @@ struct tmm_shape {
 
 	/* Frames. */
 	enum tmm_memory_model memory_model;
-	enum tmm_geometry geometry;
+	enum tmm_geometry geometry; /* tasks run on TMM_GEOMETRY_X86_64 only */
 	uint64_t section_bytes;     /* of TMM_MEMORY_SPARSE: a power of two; 0: 128 MiB */
 	uint32_t max_order;         /* longest run: 2^max_order frames, 9..18; 0: 10 */
 	uint64_t lowmem_bytes;      /* frames above have no address (HIGHMEM); 0: all have */
