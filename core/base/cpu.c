@@ -11,12 +11,30 @@ void cpu_set_init(struct cpu_set *set, uint32_t nr_cpus)
 	TMM_ASSERT(nr_cpus >= 1 && nr_cpus <= TMM_MAX_CPUS);
 	lock_init(&set->lock, RANK_CPUS);
 	set->nr = nr_cpus;
+	set->exit_hooks = NULL;
 	for (uint32_t id = 0; id < nr_cpus; id++)
 		set->cpu[id] = (struct tmm_cpu){.set = set, .id = id};
 }
 
+void cpu_exit_hook_add(struct cpu_set *set, struct cpu_exit_hook *hook)
+{
+	hook->next = set->exit_hooks;
+	set->exit_hooks = hook;
+}
+
+void cpu_exit_hook_remove(struct cpu_set *set, struct cpu_exit_hook *hook)
+{
+	struct cpu_exit_hook **link = &set->exit_hooks;
+
+	while (*link != hook)
+		link = &(*link)->next;
+	*link = hook->next;
+}
+
 void tmm_cpu_exit(struct tmm_cpu *cpu)
 {
+	for (struct cpu_exit_hook *hook = cpu->set->exit_hooks; hook; hook = hook->next)
+		hook->run(hook->arg, cpu->id);
 	lock_take(&cpu->set->lock);
 	cpu->taken = false;
 	lock_drop(&cpu->set->lock);

@@ -22,9 +22,18 @@ struct tmm_cpu {
 	bool taken;          /* (l) a thread is on it */
 };
 
+/* What a storey does when a thread leaves a CPU, on that thread: give back what it keeps. */
+struct cpu_exit_hook {
+	void (*run)(void *arg, uint32_t cpu);
+	void *arg;
+	struct cpu_exit_hook *next;
+};
+
 struct cpu_set {
 	struct lock lock;
-	uint32_t nr;                      /* (c) */
+	struct cpu_exit_hook
+		*exit_hooks; /* (c) once more than one CPU runs; last added first */
+	uint32_t nr;         /* (c) */
 	struct tmm_cpu cpu[TMM_MAX_CPUS]; /* (c) but for taken */
 };
 
@@ -32,6 +41,10 @@ void cpu_set_init(struct cpu_set *set, uint32_t nr_cpus);
 
 /* The caller leaves its CPU; no other thread may be on one (asserted). */
 void cpu_set_fini(struct cpu_set *set);
+
+/* While one CPU runs. */
+void cpu_exit_hook_add(struct cpu_set *set, struct cpu_exit_hook *hook);
+void cpu_exit_hook_remove(struct cpu_set *set, struct cpu_exit_hook *hook);
 
 /* The slow half of cpu_self(): leave the other machine's CPU, take a free one here. */
 struct tmm_cpu *cpu_attach(struct cpu_set *set);

@@ -23,415 +23,9 @@
  *
  * tmm_pages_check() (page_check.c) asserts the invariants.
  */
-#include "page/zone.h"
-#include "page/zonelist.h"
+#include "page/page_slow.h"
 
 #define BAD_FREE(rule) tmm_port_panic(__FILE__, __LINE__, rule)
-
-/* What a request may have. */
-struct request {
-	tmm_gfp gfp;
-	unsigned order;
-	struct zone_choice choice;
-	struct source source;
-};
-
-static const uint8_t class_of_order[TMM_NR_ORDERS] = {
-	STACK_0,    STACK_1,    STACK_2,     STACK_3,    STACK_NONE, STACK_NONE, STACK_NONE,
-	STACK_NONE, STACK_NONE, STACK_BLOCK, STACK_NONE, STACK_NONE, STACK_NONE, STACK_NONE,
-	STACK_NONE, STACK_NONE, STACK_NONE,  STACK_NONE, STACK_NONE,
-};
-
-/* ---- stacks ---- */
-
-/* relaxed: others only add counters up and subtract pointers */
-static ALWAYS_INLINE void count_up(uint64_t *counter, uint64_t by)
-{
-	__atomic_store_n(counter, *counter + by, __ATOMIC_RELAXED);
-}
-
-static ALWAYS_INLINE void set_top(struct frame_stack *stack, uint32_t *top)
-{
-	__atomic_store_n(&stack->top, top, __ATOMIC_RELAXED);
-}
-
-static ALWAYS_INLINE uint32_t *recent_of(struct cpu_zone *cz, uint32_t entry)
-{
-	return &cz->recent[entry % RECENT_SLOTS];
-}
-
-/* The stack has room. */
-static ALWAYS_INLINE void stack_push(struct cpu_zone *cz, struct frame_stack *stack,
-                                     uint32_t entry)
-{
-	uint32_t *top = stack->top;
-
-	*top = entry;
-	*recent_of(cz, entry) = entry & ENTRY_PFN;
-	set_top(stack, top + 1);
-}
-
-/* The stack is not empty. */
-static ALWAYS_INLINE uint32_t stack_pop(struct cpu_zone *cz, struct frame_stack *stack)
-{
-	uint32_t *top = stack->top - 1;
-	uint32_t entry = *top;
-
-	*recent_of(cz, entry) = RECENT_NONE;
-	set_top(stack, top);
-	return entry;
-}
-
-/* Single frames of one word go back together. */
-static void give_frames(struct tmm_pages *pages, struct zone *zone, const uint32_t *entry,
-                        size_t nr) TMM_REQUIRES(zone->lock)
-{
-	for (size_t i = 0; i < nr;) {
-		uint64_t word = align_down(entry[i] & ENTRY_PFN, 64);
-		uint64_t mask = 0;
-
-		do {
-			uint64_t bit = UINT64_C(1) << (entry[i] % 64);
-
-			if (unlikely(mask & bit))
-				BAD_FREE("a frame is freed once; this one was freed twice");
-			mask |= bit;
-			i++;
-		} while (i < nr && ((entry[i] & ENTRY_PFN) ^ word) < 64);
-		zone_give_mask(pages, zone, word, mask);
-	}
-}
-
-/* The older `nr` entries go back to the zone. */
-static NOINLINE void stack_spill(struct tmm_pages *pages, struct cpu_zone *cz, unsigned id,
-                                 struct zone *zone, size_t nr)
-{
-	struct frame_stack *stack = &cz->stack[id];
-	uint32_t *entry = stack->bottom;
-	size_t left = (size_t)(stack->top - entry) - nr;
-
-	lock_take(&zone->lock);
-	if (order_of_stack(id) == 0)
-		give_frames(pages, zone, entry, nr);
-	else
-		for (size_t i = 0; i < nr; i++)
-			zone_give(pages, zone, entry[i] & ENTRY_PFN, order_of_stack(id));
-	lock_drop(&zone->lock);
-	for (size_t i = 0; i < nr; i++) {
-		uint32_t *recent = recent_of(cz, entry[i]);
-
-		/* Written either way: which way it goes is hard to predict. */
-		*recent = *recent == (entry[i] & ENTRY_PFN) ? RECENT_NONE : *recent;
-	}
-	memmove(entry, entry + nr, left * sizeof(*entry));
-	count_up(&stack->from_zone, -(uint64_t)nr);
-	set_top(stack, entry + left);
-}
-
-static void drain(struct tmm_pages *pages, struct page_cpu *cpu)
-{
-	for (unsigned z = 0; z < pages->nr_zones; z++) {
-		struct cpu_zone *cz = &cpu->zone[z];
-
-		for (unsigned s = 0; s < NR_STACKS; s++)
-			if (cz->stack[s].top != cz->stack[s].bottom)
-				stack_spill(pages, cz, s, &pages->zone[z],
-				            (size_t)(cz->stack[s].top - cz->stack[s].bottom));
-	}
-}
-
-void tmm_pages_drain(struct tmm_pages *pages)
-{
-	tmm_irq irq = tmm_port_irq_save();
-
-	drain(pages, page_cpu_self(pages));
-	tmm_port_irq_restore(irq);
-}
-
-/* ---- requests ---- */
-
-/* Frames of the zone that must stay free when the request is served. */
-static uint64_t floor_of(const struct zone *zone, const struct request *request,
-                         enum watermark mark)
-{
-	uint64_t floor = zone_mark(zone, mark);
-
-	if ((request->gfp & TMM_GFP_MEMALLOC) && !(request->gfp & TMM_GFP_NOMEMALLOC))
-		return 0;
-	if (mark == MARK_MIN && (request->gfp & TMM_GFP_HIGH)) {
-		floor -= floor / 2;
-		if (!(request->gfp & (TMM_GFP_DIRECT_RECLAIM | TMM_GFP_NOMEMALLOC)))
-			floor -= floor / 4;
-	}
-	return floor + zone_reserve(zone, request->choice.highest);
-}
-
-/* How many runs may be taken: more than one only of what anybody might take. */
-static size_t batch_of(const struct zone *zone, const struct request *request, uint64_t floor,
-                       size_t most)
-{
-	uint64_t nr_free = zone_usable(zone, request->source);
-	uint64_t run = UINT64_C(1) << request->order;
-	uint64_t common = zone_mark(zone, MARK_MIN) +
-	                  zone_reserve(zone, request->choice.highest);
-
-	if (nr_free < floor + run)
-		return 0;
-	if (nr_free < common + 2 * run)
-		return 1;
-	return min_u64(most, (nr_free - common) >> request->order);
-}
-
-/* A whole word, all of it fresh or nothing of it: loops that compilers make wide. */
-static void push_word(struct cpu_zone *cz, struct frame_stack *stack, uint32_t pfn,
-                      uint32_t fresh)
-{
-	uint32_t *top = stack->top;
-	uint32_t *recent = recent_of(cz, pfn);
-
-	for (uint32_t i = 0; i < 64; i++)
-		top[i] = (pfn + 63 - i) | fresh;
-	for (uint32_t i = 0; i < 64; i++)
-		recent[i] = pfn + i;
-	set_top(stack, top + 64);
-}
-
-/* So that they come off rising, the last one goes on first. */
-static void push_taken(struct cpu_zone *cz, struct frame_stack *stack,
-                       const struct taken *taken)
-{
-	uint64_t starts = taken->starts;
-
-	if (starts == UINT64_MAX && (taken->fresh == 0 || taken->fresh == starts)) {
-		push_word(cz, stack, (uint32_t)taken->pfn, taken->fresh ? ENTRY_FRESH : 0);
-		return;
-	}
-	while (starts) {
-		unsigned bit = log2_floor(starts);
-		uint32_t fresh = (uint32_t)(taken->fresh >> bit & 1) << 31;
-
-		stack_push(cz, stack, (uint32_t)(taken->pfn + bit) | fresh);
-		starts ^= UINT64_C(1) << bit;
-	}
-}
-
-/*
- * Fill an empty stack with at most `most` runs; false when the zone has no such
- * run.  Words are taken whole where they can be: what is left of one would have
- * every later refill begin in the middle of a word.
- */
-static bool refill_words(struct tmm_pages *pages, struct cpu_zone *cz, struct zone *zone,
-                         const struct request *request, struct frame_stack *stack, size_t most)
-{
-	struct taken taken[8];
-	unsigned nr_words = 0;
-	size_t nr = 0;
-
-	lock_take(&zone->lock);
-	do {
-		unsigned more = zone_take_word(pages, zone, request->source, request->order,
-		                               (unsigned)min_u64(most - nr, 64),
-		                               &taken[nr_words]);
-
-		if (!more)
-			break;
-		nr += more;
-		nr_words++;
-	} while (nr < min_u64(most, stack->batch / 2) && nr_words < ARRAY_SIZE(taken));
-	lock_drop(&zone->lock);
-	while (nr_words > 0)
-		push_taken(cz, stack, &taken[--nr_words]);
-	count_up(&stack->from_zone, nr);
-	return nr > 0;
-}
-
-static bool refill_blocks(struct tmm_pages *pages, struct cpu_zone *cz, struct zone *zone,
-                          const struct request *request, struct frame_stack *stack, size_t most)
-{
-	uint32_t entry[8];
-	size_t nr = 0;
-
-	lock_take(&zone->lock);
-	while (nr < min_u64(most, stack->batch) && nr < ARRAY_SIZE(entry) &&
-	       zone_take_long(pages, zone, request->source, BLOCK_ORDER, &entry[nr]))
-		nr++;
-	lock_drop(&zone->lock);
-	count_up(&stack->from_zone, nr);
-	for (size_t i = nr; i-- > 0;)
-		stack_push(cz, stack, entry[i]);
-	return nr > 0;
-}
-
-static bool take_direct(struct tmm_pages *pages, struct page_cpu *cpu, struct zone *zone,
-                        const struct request *request, uint32_t *out)
-{
-	struct taken taken;
-	bool got;
-
-	lock_take(&zone->lock);
-	if (request->order > WORD_ORDER)
-		got = zone_take_long(pages, zone, request->source, request->order, out);
-	else
-		got = zone_take_word(pages, zone, request->source, request->order, 1, &taken) !=
-		      0;
-	if (got && (request->source.from & FROM_HIGHATOMIC))
-		zone_reserve_highatomic(pages, zone,
-		                        block_of(pages, request->order > WORD_ORDER
-		                                                ? *out & ENTRY_PFN
-		                                                : taken.pfn));
-	lock_drop(&zone->lock);
-	if (!got)
-		return false;
-	if (request->order <= WORD_ORDER)
-		*out = (uint32_t)(taken.pfn + log2_floor(taken.starts)) |
-		       (taken.fresh ? ENTRY_FRESH : 0);
-	page_cpu_count(cpu, PGALLOC_DMA + zone->id, UINT64_C(1) << request->order);
-	return true;
-}
-
-/* From this zone, if it stays above the floor. */
-static bool take_from_zone(struct tmm_pages *pages, struct page_cpu *cpu, struct zone *zone,
-                           const struct request *request, uint64_t floor, uint32_t *out)
-{
-	struct cpu_zone *cz = &cpu->zone[zone->index];
-	unsigned class = class_of_order[request->order];
-	struct frame_stack *stack = &cz->stack[stack_id(class, request->source.type)];
-	size_t limit = (size_t)(stack->end - stack->bottom);
-	size_t most = batch_of(zone, request, floor, max_u64(limit, 1));
-
-	if (most == 0)
-		return false;
-	if (limit == 0 || (request->source.from & FROM_HIGHATOMIC))
-		return take_direct(pages, cpu, zone, request, out);
-	if (stack->top == stack->bottom &&
-	    !(class == STACK_BLOCK ? refill_blocks(pages, cz, zone, request, stack, most)
-	                           : refill_words(pages, cz, zone, request, stack, most)))
-		return false;
-	*out = stack_pop(cz, stack);
-	return true;
-}
-
-static bool try_zones(struct tmm_pages *pages, struct page_cpu *cpu,
-                      const struct request *request, enum watermark mark, uint32_t *out)
-{
-	unsigned cursor = 0;
-	struct zone *zone;
-
-	while ((zone = zonelist_next(pages, &request->choice, &cursor)))
-		if (take_from_zone(pages, cpu, zone, request, floor_of(zone, request, mark),
-		                   out))
-			return true;
-	return false;
-}
-
-/* All that can be had without waiting. */
-static bool try_all(struct tmm_pages *pages, const struct request *request, uint32_t *out)
-{
-	tmm_irq irq = tmm_port_irq_save();
-	struct page_cpu *cpu = page_cpu_self(pages);
-	bool got = try_zones(pages, cpu, request, MARK_LOW, out) ||
-	           try_zones(pages, cpu, request, MARK_MIN, out);
-
-	if (!got) {
-		drain(pages, cpu);
-		got = try_zones(pages, cpu, request, MARK_MIN, out);
-	}
-	tmm_port_irq_restore(irq);
-	return got;
-}
-
-static struct source source_of(const struct tmm_pages *pages, tmm_gfp gfp, unsigned order)
-{
-	unsigned type = stack_type_of_gfp(pages, gfp);
-	struct source source = {.type = TMM_MIGRATE_UNMOVABLE};
-
-	if (type != STACK_TYPE_NONE)
-		source.type = (enum tmm_migrate_type)type;
-	if (source.type == TMM_MIGRATE_MOVABLE)
-		source.from |= FROM_CMA;
-	if (gfp & TMM_GFP_MEMALLOC)
-		source.from |= FROM_RESERVE;
-	if (order > 0 && (gfp & TMM_GFP_HIGH) && !(gfp & TMM_GFP_DIRECT_RECLAIM))
-		source.from |= FROM_HIGHATOMIC;
-	return source;
-}
-
-/* Sleeps.  A run of several frames may be there to be made of single ones. */
-static bool compact(struct tmm_pages *pages, const struct request *request)
-{
-	struct zone *zone;
-	unsigned cursor = 0;
-
-	if (request->order == 0)
-		return false;
-	while ((zone = zonelist_next(pages, &request->choice, &cursor)))
-		if (zone_compact_for(pages, zone, request->source, request->order))
-			return true;
-	return false;
-}
-
-/* Before giving up: frames kept for requests that cannot wait. */
-static bool unreserve(struct tmm_pages *pages)
-{
-	bool found = false;
-
-	for (unsigned z = 0; z < pages->nr_zones; z++) {
-		struct zone *zone = &pages->zone[z];
-		tmm_irq irq = lock_take_irqsave(&zone->lock);
-
-		found |= zone_unreserve_highatomic(pages, zone);
-		lock_drop_irqrestore(&zone->lock, irq);
-	}
-	return found;
-}
-
-/* Sleeps.  False when nothing came of it. */
-static bool reclaim(struct tmm_pages *pages, const struct request *request)
-{
-	tmm_irq irq;
-	bool caller_may_sleep = tmm_port_may_sleep();
-
-	if (!pages->reclaim_ops)
-		return false;
-	TMM_ASSERT(caller_may_sleep);
-	irq = tmm_port_irq_save();
-	page_cpu_count(page_cpu_self(pages), ALLOCSTALL_DMA + request->choice.highest, 1);
-	tmm_port_irq_restore(irq);
-	return pages->reclaim_ops->reclaim(pages->reclaim_arg, request->gfp, request->order) !=
-	       0;
-}
-
-static NOINLINE bool alloc_slow(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
-                                uint32_t *out)
-{
-	struct request request = {gfp,
-	                          order,
-	                          {.node = cpu_self(pages->cpus)->node,
-	                           .nodes = NODES_ALL,
-	                           .highest = highest_zone(pages, gfp)},
-	                          source_of(pages, gfp, order)};
-	/* Who reclaims must not start reclaim. */
-	bool may_reclaim = (gfp & TMM_GFP_DIRECT_RECLAIM) && !(gfp & TMM_GFP_MEMALLOC);
-
-	if (gfp & TMM_GFP_THISNODE)
-		request.choice.nodes = 1u << request.choice.node;
-	while (!try_all(pages, &request, out)) {
-		if (may_reclaim && compact(pages, &request))
-			continue;
-		if (may_reclaim && reclaim(pages, &request)) {
-			may_reclaim = !(gfp & TMM_GFP_NORETRY);
-			continue;
-		}
-		if (unreserve(pages))
-			continue;
-		if (gfp & TMM_GFP_NOFAIL)
-			tmm_port_panic(__FILE__, __LINE__,
-			               "a request that must not fail finds memory; there is "
-			               "none left and nothing to reclaim");
-		return false;
-	}
-	return true;
-}
 
 static NOINLINE tmm_err lend_cleared(const struct tmm_pages *pages, uint32_t entry,
                                      unsigned order, tmm_pfn *out_pfn)
@@ -456,11 +50,28 @@ static ALWAYS_INLINE tmm_err lend(const struct tmm_pages *pages, tmm_gfp gfp, ui
 static NOINLINE tmm_err alloc_rest(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
                                    tmm_pfn *out_pfn)
 {
+	uint32_t node = cpu_self(pages->cpus)->node;
+
+	return pages_alloc_from(
+		pages,
+		&(struct request){.gfp = gfp,
+	                          .order = order,
+	                          .choice = {.node = node,
+	                                     .nodes = NODES_ALL,
+	                                     .highest = highest_zone(pages, gfp)}},
+		out_pfn);
+}
+
+tmm_err pages_alloc_from(struct tmm_pages *pages, struct request *request, tmm_pfn *out_pfn)
+{
 	uint32_t entry;
 
-	if (!alloc_slow(pages, gfp, order, &entry))
+	request->source = source_of(pages, request->gfp, request->order);
+	if (request->gfp & TMM_GFP_THISNODE)
+		request->choice.nodes &= 1u << request->choice.node;
+	if (!pages_alloc_slow(pages, request, &entry))
 		return TMM_E_NOMEM;
-	return lend(pages, gfp, entry, order, out_pfn);
+	return lend(pages, request->gfp, entry, request->order, out_pfn);
 }
 
 /* Where this does not hold, the slow path finds the caller a CPU. */
@@ -554,6 +165,7 @@ static NOINLINE void free_rest(struct tmm_pages *pages, uint64_t pfn, unsigned o
 	struct frame_stack *stack;
 	unsigned id;
 
+	stacks_serve_if_asked(pages, cpu);
 	check_lent(pages, pfn, order);
 	zone = zone_of(pages, pfn);
 	cz = &cpu->zone[zone->index];
@@ -571,8 +183,7 @@ static NOINLINE void free_rest(struct tmm_pages *pages, uint64_t pfn, unsigned o
 		page_cpu_count(cpu, PGFREE, UINT64_C(1) << order);
 	} else {
 		if (stack->top == stack->end)
-			stack_spill(pages, cz, id, zone,
-			            (size_t)(stack->end - stack->bottom + 1) / 2);
+			stack_make_room(pages, cz, id, zone);
 		stack_push(cz, stack, (uint32_t)pfn);
 		count_up(&stack->freed, 1);
 	}
@@ -637,11 +248,45 @@ void tmm_pages_free_bulk(struct tmm_pages *pages, size_t nr, const tmm_pfn *pfns
 		free_run(pages, pfns[i].v, 0);
 }
 
-void tmm_pages_set_reclaim(struct tmm_pages *pages, const struct tmm_reclaim_ops *ops,
-                           void *arg)
+/* ---- runs of any length ---- */
+
+/* Frames from pfn on, as the longest runs that fit. */
+static void free_frames(struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
 {
-	pages->reclaim_arg = arg;
-	pages->reclaim_ops = ops;
+	while (nr > 0) {
+		unsigned order = log2_floor(nr);
+
+		if (pfn)
+			order = (unsigned)min_u64(order, (unsigned)__builtin_ctzll(pfn));
+		tmm_pages_free(pages, (tmm_pfn){pfn}, order);
+		pfn += UINT64_C(1) << order;
+		nr -= UINT64_C(1) << order;
+	}
+}
+
+static uint64_t frames_of(uint64_t size_bytes)
+{
+	return (size_bytes >> TMM_PAGE_SHIFT) + (size_bytes % TMM_PAGE_SIZE != 0);
+}
+
+tmm_err tmm_pages_alloc_exact(struct tmm_pages *pages, tmm_gfp gfp, uint64_t size_bytes,
+                              tmm_pfn *out_pfn)
+{
+	uint64_t nr = frames_of(size_bytes);
+	unsigned order = log2_ceil(nr);
+	tmm_err err;
+
+	if (nr == 0 || order > pages->max_order)
+		return TMM_E_INVAL;
+	err = tmm_pages_alloc(pages, gfp, order, out_pfn);
+	if (err == TMM_OK)
+		free_frames(pages, out_pfn->v + nr, (UINT64_C(1) << order) - nr);
+	return err;
+}
+
+void tmm_pages_free_exact(struct tmm_pages *pages, tmm_pfn pfn, uint64_t size_bytes)
+{
+	free_frames(pages, pfn.v, frames_of(size_bytes));
 }
 
 /* ---- addresses ---- */

@@ -14,6 +14,7 @@
  */
 #include "page/carve.h"
 #include "page/deferred.h"
+#include "page/stack.h"
 #include "page/zonelist.h"
 
 /* As high as it can be, but not in memory that has no address or is to be MOVABLE. */
@@ -184,30 +185,6 @@ static void set_types(struct tmm_pages *pages)
 	pages->first_type = pages->type_mask ? TMM_MIGRATE_MOVABLE : TMM_MIGRATE_UNMOVABLE;
 }
 
-/* A CPU keeps at most 1/64 of its share of a zone in runs of one order and type. */
-static void set_stacks(struct cpu_zone *cz, uint64_t share)
-{
-	static const uint16_t most[NR_CLASSES][NR_STACK_TYPES] = {{STACK_MAX, STACK_MAX, 128},
-	                                                          {128, 128, 32},
-	                                                          {64, 64, 16},
-	                                                          {64, 64, 16},
-	                                                          {8, 8, 2}};
-	uint32_t *bottom = cz->entry;
-
-	for (unsigned s = 0; s < NR_CLASSES * NR_STACK_TYPES; s++) {
-		struct frame_stack *stack = &cz->stack[s];
-		unsigned class = s / NR_STACK_TYPES, type = s % NR_STACK_TYPES;
-		uint64_t limit = min_u64(most[class][type],
-		                         (share / 64) >> order_of_class(class));
-
-		stack->top = stack->bottom = bottom;
-		stack->end = bottom + limit;
-		stack->batch = (uint32_t)min_u64((limit + 1) / 2, 64);
-		bottom += most[class][type];
-	}
-	memset(cz->recent, 0xff, sizeof(cz->recent)); /* RECENT_NONE */
-}
-
 static bool set_span(struct tmm_pages *pages)
 {
 	/* Whole longest runs, so that the index of a block tells which one is its buddy. */
@@ -240,6 +217,8 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
 		.nr_nodes = config->nr_nodes ? config->nr_nodes : 1,
 		.min_free_kbytes = config->min_free_kbytes,
 		.watermark_scale_factor = config->watermark_scale_factor,
+		.stack_high_pages = config->stack_high_pages,
+		.stack_batch_pages = config->stack_batch_pages,
 	};
 	if (!set_span(pages))
 		return TMM_E_INVAL;
@@ -256,10 +235,10 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
 	deferred_init(pages);
 	watermarks_init(pages);
 	for (uint32_t c = 0; c < pages->cpus->nr; c++)
-		for (unsigned z = 0; z < pages->nr_zones; z++)
-			set_stacks(&pages->cpu[c]->zone[z],
-			           pages->zone[z].managed / pages->cpus->nr);
+		stacks_init(pages, pages->cpu[c]);
 	zonelists_init(pages, config->distance);
+	pages->exit_hook = (struct cpu_exit_hook){.run = stacks_leave, .arg = pages};
+	cpu_exit_hook_add(pages->cpus, &pages->exit_hook);
 	return TMM_OK;
 }
 
@@ -268,5 +247,6 @@ void pages_fini(struct tmm_pages *pages)
 	bool every_frame_is_back = tmm_pages_free_count(pages) == pages->managed;
 
 	TMM_ASSERT(every_frame_is_back);
+	cpu_exit_hook_remove(pages->cpus, &pages->exit_hook);
 	*pages = (struct tmm_pages){0};
 }

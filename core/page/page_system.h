@@ -45,19 +45,34 @@ enum stack_class { STACK_0, STACK_1, STACK_2, STACK_3, STACK_BLOCK, STACK_NONE, 
 struct frame_stack {
 	uint32_t *top;      /* (a) where the next one goes */
 	uint32_t *bottom;   /* (c) */
-	uint32_t *end;      /* (c) bottom + limit */
+	uint32_t *end;      /* (a) bottom + limit */
 	uint64_t freed;     /* (a) runs that borrowers gave back */
 	uint64_t from_zone; /* (a) runs taken from the zone less those given to it */
-	uint32_t batch;     /* (c) runs taken from the zone at a time */
+	uint32_t batch;     /* (a) runs taken from the zone at a time */
 } __attribute__((aligned(64)));
 
 #define CPU_ZONE_BYTES 16384u
 #define RECENT_BYTES   (RECENT_SLOTS * (unsigned)sizeof(uint32_t))
 #define STACKS_BYTES   (NR_CLASSES * NR_STACK_TYPES * (unsigned)sizeof(struct frame_stack))
 
-/* What is left are entries: room for all stacks' limits (page_init.c). */
+#define COUNTS_BYTES   (8u * (unsigned)sizeof(uint64_t))
+
+/* What is left are entries: room for all stacks' limits (stack.c). */
 #define NR_STACK_ENTRIES                                                                       \
-	((CPU_ZONE_BYTES - RECENT_BYTES - STACKS_BYTES) / (unsigned)sizeof(uint32_t))
+	((CPU_ZONE_BYTES - RECENT_BYTES - STACKS_BYTES - COUNTS_BYTES) /                       \
+	 (unsigned)sizeof(uint32_t))
+
+/*
+ * Requests by node.  Hits are not counted: they are what was lent, less the
+ * misses; and whether that is local follows from the CPU's node and the zone's.
+ */
+enum numa_count {
+	NUMA_DIRECT,     /* runs lent past the stacks */
+	NUMA_MISS,       /* runs lent from here though another node was wished for */
+	NUMA_FOREIGN,    /* runs wished for from here and lent from another node */
+	NUMA_INTERLEAVE, /* runs lent from here because it was this node's turn */
+	NR_NUMA_COUNTS
+};
 
 /*
  * recent[] knows free frames of the stacks by number; frames RECENT_SLOTS apart
@@ -66,6 +81,7 @@ struct frame_stack {
  */
 struct cpu_zone {
 	struct frame_stack stack[NR_CLASSES * NR_STACK_TYPES]; /* by stack_id() */
+	uint64_t count[COUNTS_BYTES / sizeof(uint64_t)];       /* (a) by enum numa_count */
 	uint32_t recent[RECENT_SLOTS]; /* first frame of a run on a stack, or RECENT_NONE */
 	uint32_t entry[NR_STACK_ENTRIES];
 };
@@ -84,6 +100,7 @@ struct page_cpu {
 	uint8_t first_choice[NR_FIRST_CHOICES]; /* (c) index of a zone, by the low bits of a gfp
 	                                         */
 	uint32_t node;                          /* (c) */
+	uint32_t asked;                         /* (a) set by others: ASK_*, in stack.h */
 	struct cpu_zone zone[];
 };
 
@@ -165,8 +182,12 @@ struct tmm_pages {
 	uint64_t nr_parts;   /* (c) */
 	unsigned part_shift; /* (c) */
 	struct tmm_movable mover[NR_PAGE_KINDS]; /* (c) ops NULL: pages of the kind stay */
+	uint64_t stack_high_pages;               /* (s, a) 0: by the size of zones */
+	uint64_t stack_batch_pages;              /* (s, a) 0: half of it, up to 64 */
 	const struct tmm_reclaim_ops *reclaim_ops;
 	void *reclaim_arg;
+	uint32_t nr_reports; /* (a) failures that were to be reported */
+	struct cpu_exit_hook exit_hook;
 	struct page_node node[TMM_MAX_NODES];
 };
 
@@ -182,6 +203,7 @@ struct pages_config {
 	uint64_t lowmem_bytes, kernelcore_bytes, movablecore_bytes;
 	uint64_t min_free_kbytes;
 	uint32_t watermark_scale_factor;
+	uint32_t stack_high_pages, stack_batch_pages;
 };
 
 /*

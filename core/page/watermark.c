@@ -15,6 +15,7 @@
 
 #define SWAP_CLUSTER          32u
 #define SCALE_FACTOR          10u
+#define MAX_SCALE_FACTOR      3000u
 #define MIN_FREE_KBYTES_LEAST 128
 #define MIN_FREE_KBYTES_MOST  262144
 #define KBYTES_SHIFT          (TMM_PAGE_SHIFT - 10)
@@ -96,6 +97,34 @@ void watermarks_update(struct tmm_pages *pages)
 		          scale);
 		set_reserve(pages, zone);
 	}
+}
+
+tmm_err tmm_pages_set_min_free(struct tmm_pages *pages, uint64_t kbytes)
+{
+	if (kbytes >> KBYTES_SHIFT > pages->managed)
+		return TMM_E_INVAL;
+	pages->min_free_kbytes = kbytes;
+	watermarks_update(pages);
+	return TMM_OK;
+}
+
+tmm_err tmm_pages_set_watermark_scale(struct tmm_pages *pages, uint32_t factor)
+{
+	if (factor < 1 || factor > MAX_SCALE_FACTOR)
+		return TMM_E_INVAL;
+	pages->watermark_scale_factor = factor;
+	watermarks_update(pages);
+	return TMM_OK;
+}
+
+tmm_err tmm_pages_set_reserve_ratio(struct tmm_pages *pages, enum tmm_zone_id zone,
+                                    uint32_t ratio)
+{
+	if ((unsigned)zone >= TMM_NR_ZONES)
+		return TMM_E_INVAL;
+	pages->lowmem_reserve_ratio[zone] = ratio;
+	watermarks_update(pages);
+	return TMM_OK;
 }
 
 void watermarks_init(struct tmm_pages *pages)

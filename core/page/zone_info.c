@@ -169,6 +169,36 @@ static struct zone *find_zone(const struct tmm_pages *pages, unsigned node, enum
 	return index == ZONE_NONE ? NULL : &pages->zone[index];
 }
 
+/* relaxed, all of it: moment's values of other CPUs' */
+static uint64_t count_of(const struct cpu_zone *cz, enum numa_count which)
+{
+	return __atomic_load_n(&cz->count[which], __ATOMIC_RELAXED);
+}
+
+static uint64_t lent_runs(const struct frame_stack *stack)
+{
+	return __atomic_load_n(&stack->from_zone, __ATOMIC_RELAXED) +
+	       __atomic_load_n(&stack->freed, __ATOMIC_RELAXED) - stack_runs(stack);
+}
+
+static void add_numa_counts(const struct page_cpu *cpu, const struct zone *zone,
+                            struct tmm_numa_counts *counts)
+{
+	const struct cpu_zone *cz = &cpu->zone[zone->index];
+	uint64_t lent = count_of(cz, NUMA_DIRECT), miss = count_of(cz, NUMA_MISS);
+
+	for (unsigned s = 0; s < NR_STACKS; s++)
+		lent += lent_runs(&cz->stack[s]);
+	counts->hit += lent - miss;
+	counts->miss += miss;
+	counts->foreign += count_of(cz, NUMA_FOREIGN);
+	counts->interleave_hit += count_of(cz, NUMA_INTERLEAVE);
+	if (cpu->node == zone->node)
+		counts->local += lent;
+	else
+		counts->other += lent;
+}
+
 bool tmm_zone_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id id,
                    struct tmm_zone_info *out)
 {
@@ -188,6 +218,8 @@ bool tmm_zone_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id id,
 	out->watermark_high = zone_mark(zone, MARK_HIGH);
 	for (unsigned up = 0; up < TMM_NR_ZONES; up++)
 		out->lowmem_reserve[up] = zone_reserve(zone, (enum tmm_zone_id)up);
+	for (uint32_t c = 0; c < pages->cpus->nr; c++)
+		add_numa_counts(pages->cpu[c], zone, &out->numa);
 	irq = lock_take_irqsave(&zone->lock);
 	out->free_pages = zone->nr_free;
 	count_free_runs(pages, zone, out->free_area);
@@ -207,9 +239,11 @@ bool tmm_zone_stack_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_i
 		return false;
 	cz = &pages->cpu[cpu]->zone[zone->index];
 	single = &cz->stack[stack_id(STACK_0, TMM_MIGRATE_UNMOVABLE)];
-	*out = (struct tmm_stack_info){.count_pages = stack_pages(cz),
-	                               .high_pages = (uint64_t)(single->end - single->bottom),
-	                               .batch_pages = single->batch};
+	*out = (struct tmm_stack_info){
+		.count_pages = stack_pages(cz),
+		.high_pages = (uint64_t)(__atomic_load_n(&single->end, __ATOMIC_RELAXED) -
+	                                 single->bottom),
+		.batch_pages = __atomic_load_n(&single->batch, __ATOMIC_RELAXED)};
 	return true;
 }
 
@@ -244,9 +278,7 @@ static uint64_t stack_lent(const struct cpu_zone *cz)
 
 	for (unsigned s = 0; s < NR_STACKS; s++) {
 		const struct frame_stack *stack = &cz->stack[s];
-		uint64_t runs = __atomic_load_n(&stack->from_zone, __ATOMIC_RELAXED) +
-		                __atomic_load_n(&stack->freed, __ATOMIC_RELAXED) -
-		                stack_runs(stack);
+		uint64_t runs = lent_runs(stack);
 
 		pages += runs << order_of_stack(s);
 	}

@@ -27,7 +27,7 @@ struct tmm_cpu;
  */
 TMM_MUST_CHECK tmm_err tmm_cpu_enter(struct tmm_machine *machine, unsigned id);
 
-/* Leave `cpu` so that another thread may have it.  Its stacks stay filled. */
+/* Leave `cpu` so that another thread may have it.  The frames on its stacks are given back. */
 void tmm_cpu_exit(struct tmm_cpu *cpu);
 
 #endif

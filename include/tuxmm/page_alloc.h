@@ -106,21 +106,74 @@ void tmm_pages_free_bulk(struct tmm_pages *pages, size_t nr, const tmm_pfn *pfns
 void *tmm_page_address(const struct tmm_pages *pages, tmm_pfn pfn);
 tmm_pfn tmm_virt_to_pfn(const struct tmm_pages *pages, const void *address);
 
-/* Empty every stack of the calling CPU into the zones; other CPUs' stay filled. */
-void tmm_pages_drain(struct tmm_pages *pages);
+/*
+ * Borrow as many adjacent frames as size_bytes needs and no more: what is left of
+ * the next longer run is free at once.  The frames may be freed one by one.
+ *   TMM_OK, TMM_E_NOMEM
+ *   TMM_E_INVAL  no bytes, or more than the longest run
+ */
+TMM_MUST_CHECK tmm_err tmm_pages_alloc_exact(struct tmm_pages *pages, tmm_gfp gfp,
+                                             uint64_t size_bytes, tmm_pfn *out_pfn);
+void tmm_pages_free_exact(struct tmm_pages *pages, tmm_pfn pfn, uint64_t size_bytes);
 
 /*
- * What the allocator starts when it cannot serve a request that may sleep; a
- * storey above fills the table.  Called without locks.
+ * Empty every stack of the calling CPU into the zones; of all CPUs: others do it
+ * when they next need the zones, for their stacks are theirs alone.  Memory that
+ * runs short asks for it too, and a thread that leaves its CPU leaves nothing there.
+ */
+void tmm_pages_drain(struct tmm_pages *pages);
+void tmm_pages_drain_all(struct tmm_pages *pages);
+
+/*
+ * How many single frames of a zone and kind a CPU may keep, and how many it takes or
+ * gives back at a time; runs in proportion.  0: by the size of the zones.  Stacks
+ * of other CPUs change when those next need the zones.
+ *   TMM_E_INVAL  more than 512, or batch_pages > high_pages
+ */
+TMM_MUST_CHECK tmm_err tmm_pages_set_stacks(struct tmm_pages *pages, uint64_t high_pages,
+                                            uint64_t batch_pages);
+
+/*
+ * Linux's vm.min_free_kbytes (0: by formula), vm.watermark_scale_factor (1..3000) and
+ * vm.lowmem_reserve_ratio (0: no reserve).  At run time; one caller at a time.
+ *   TMM_E_INVAL  out of that range, or more than there is
+ */
+TMM_MUST_CHECK tmm_err tmm_pages_set_min_free(struct tmm_pages *pages, uint64_t kbytes);
+TMM_MUST_CHECK tmm_err tmm_pages_set_watermark_scale(struct tmm_pages *pages, uint32_t factor);
+TMM_MUST_CHECK tmm_err tmm_pages_set_reserve_ratio(struct tmm_pages *pages,
+                                                   enum tmm_zone_id zone, uint32_t ratio);
+
+/*
+ * What the allocator starts when memory is short; a storey above fills the table.
+ * Called without locks; each may be NULL.  All but wake_kswapd() may sleep.
  */
 struct tmm_reclaim_ops {
 	/* Free something; returns the pages freed, 0: nothing is left to free. */
 	uint64_t (*reclaim)(void *arg, tmm_gfp gfp, unsigned order);
+
+	/* A node came down to its low watermarks: note it, reclaim in the background. */
+	void (*wake_kswapd)(void *arg, unsigned node, tmm_gfp gfp, unsigned order,
+	                    enum tmm_zone_id highest);
+
+	/* Pages of a zone that reclaim might still free; without it: as long as it does. */
+	uint64_t (*reclaimable)(void *arg, unsigned node, enum tmm_zone_id zone);
+
+	/* Kill something; true: its memory comes back. */
+	bool (*oom)(void *arg, tmm_gfp gfp, unsigned order);
 };
 
 /* NULL ops: nothing can be reclaimed.  Before any second CPU allocates. */
 void tmm_pages_set_reclaim(struct tmm_pages *pages, const struct tmm_reclaim_ops *ops,
                            void *arg);
+
+/* Runs lent from a zone since boot, by what was wished for (Linux: numastat). */
+struct tmm_numa_counts {
+	uint64_t hit;            /* from the node wished for */
+	uint64_t miss;           /* from here, though another node was wished for */
+	uint64_t foreign;        /* from elsewhere, though this node was wished for */
+	uint64_t interleave_hit; /* hits of TMM_POLICY_INTERLEAVE */
+	uint64_t local, other;   /* to a CPU of this node, of another one */
+};
 
 /* Counts of one zone; a consistent snapshot. */
 struct tmm_zone_info {
@@ -136,6 +189,7 @@ struct tmm_zone_info {
 	uint64_t watermark_min, watermark_low, watermark_high;
 	uint64_t lowmem_reserve[TMM_NR_ZONES];
 	uint64_t free_area[TMM_NR_ORDERS]; /* free runs of each order, fully merged */
+	struct tmm_numa_counts numa;
 };
 
 /* False when the node has no memory in that zone; *out then has names and zeroes. */

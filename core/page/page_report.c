@@ -1,0 +1,107 @@
+/*
+ * page_report.c - what the log says of a request that failed
+ *
+ * The request, then each zone: free frames against watermarks, and the free runs by
+ * length, which tell a lack of memory from a lack of long runs.  The first
+ * REPORTS_MOST failures are reported, so that a program that goes on trying does
+ * not fill the log.
+ */
+#include "base/print.h"
+#include "page/page_slow.h"
+
+#define REPORTS_MOST 10u
+#define LOG_WARNING  4u
+
+/* Passes whole lines on. */
+struct log_line {
+	char text[256];
+	size_t used;
+};
+
+static void log_write(void *arg, const char *piece, size_t bytes)
+{
+	struct log_line *line = arg;
+
+	for (size_t i = 0; i < bytes; i++) {
+		if (piece[i] != '\n') {
+			if (line->used < sizeof(line->text) - 1)
+				line->text[line->used++] = piece[i];
+			continue;
+		}
+		line->text[line->used] = '\0';
+		tmm_port_log(LOG_WARNING, line->text);
+		line->used = 0;
+	}
+}
+
+static void print_flags(struct printer *printer, tmm_gfp gfp)
+{
+	static const char *const name[] = {
+		"DMA",         "DMA32",          "HIGHMEM", "MOVABLE",
+		"RECLAIMABLE", "THISNODE",       "HIGH",    "IO",
+		"FS",          "DIRECT_RECLAIM", "KSWAPD",  "ZERO",
+		"NORETRY",     "RETRY_MAYFAIL",  "NOFAIL",  "NOWARN",
+		"MEMALLOC",    "NOMEMALLOC",
+	};
+	const char *bar = "";
+
+	print(printer, "%x(", gfp);
+	for (unsigned i = 0; i < ARRAY_SIZE(name); i++) {
+		if (!(gfp >> i & 1))
+			continue;
+		print(printer, "%s%s", bar, name[i]);
+		bar = "|";
+	}
+	print(printer, ")");
+}
+
+static uint64_t kib(uint64_t pages)
+{
+	return pages << (TMM_PAGE_SHIFT - 10);
+}
+
+static void print_zone(struct printer *printer, const struct tmm_zone_info *zone)
+{
+	print(printer, "Node %u %s free:%lukB min:%lukB low:%lukB high:%lukB ", zone->node,
+	      zone->name, kib(zone->free_pages), kib(zone->watermark_min),
+	      kib(zone->watermark_low), kib(zone->watermark_high));
+	print(printer, "present:%lukB managed:%lukB free_pcp:%lukB\n", kib(zone->present_pages),
+	      kib(zone->managed_pages), kib(zone->stack_pages));
+	print(printer, "Node %u %s:", zone->node, zone->name);
+	for (unsigned order = 0; order < zone->nr_orders; order++)
+		print(printer, " %lu*%lukB", zone->free_area[order], kib(UINT64_C(1) << order));
+	print(printer, " = %lukB\n", kib(zone->free_pages));
+}
+
+static void print_report(struct tmm_pages *pages, const struct request *request,
+                         struct printer *printer)
+{
+	print(printer, "page allocation failure: order:%u, mode:0x", request->order);
+	print_flags(printer, request->gfp);
+	if (request->choice.nodes == NODES_ALL)
+		print(printer, ", nodemask=(null)\n");
+	else
+		print(printer, ", nodemask=%x\n", request->choice.nodes);
+	print(printer, "Mem-Info:\n");
+	for (unsigned z = 0; z < pages->nr_zones; z++) {
+		struct tmm_zone_info info;
+
+		if (tmm_zone_info(pages, pages->zone[z].node, pages->zone[z].id, &info))
+			print_zone(printer, &info);
+	}
+	print(printer, "%lu pages RAM\n", pages->managed);
+}
+
+void report_failure(struct tmm_pages *pages, const struct request *request)
+{
+	struct log_line line = {.used = 0};
+	const struct tmm_sink sink = {.write = log_write, .arg = &line};
+	struct printer printer;
+
+	/* relaxed: a count */
+	if (__atomic_fetch_add(&pages->nr_reports, 1, __ATOMIC_RELAXED) >= REPORTS_MOST)
+		return;
+	print_begin(&printer, &sink);
+	print_report(pages, request, &printer);
+	print_end(&printer);
+}
