@@ -495,8 +495,8 @@ TEST(the_checker_finds_a_frame_in_two_places)
 	CHECK(tmm_pages_alloc(&one.pages, TMM_GFP_KERNEL, 0, &pfn) == TMM_OK);
 	page = page_of(&one.pages, pfn);
 	cpu = tmm_port_cpu();
-	for (unsigned kind = PAGE_NONE; kind < PAGE_ZERO + 2; kind++) {
-		bool wrong = kind != PAGE_NONE;
+	for (unsigned kind = PAGE_NONE; kind <= NR_PAGE_KINDS; kind++) {
+		bool wrong = kind != PAGE_NONE && kind != PAGE_MOVABLE;
 
 		page->kind = (uint8_t)kind;
 		page->mapcount = kind == PAGE_ANON;
