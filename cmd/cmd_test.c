@@ -193,7 +193,12 @@ TEST(the_summary_has_at_most_twelve_lines_and_no_control_characters)
 	}
 	CHECK(lines == 12);
 	CHECK(strstr(text, "unknown     call 400 x5, futex x5, futex x5, futex x5, futex x5, "
-	                   "futex x5 and 3 more: answered ENOSYS\n"));
+	                   "futex x5 and 3 more: answered ENOSYS; most programs do "
+	                   "without\n"));
+	result.unknown[8].name = "clone3";
+	CHECK(strstr(summary_of(&options, &result, &end),
+	             "ENOSYS; one process, one thread is all: try --parallel=1, exec\n"));
+	text = summary_of(&options, &result, &end);
 	CHECK(strstr(text, "next        less p?/1/smaps\n"));
 }
 

@@ -136,6 +136,19 @@ static void print_buddyinfo(FILE *stream, const struct end_state *end)
 	fprintf(stream, "  (free runs of 4 KiB to 4 MiB)\n");
 }
 
+/* Is there a call among them that makes a process or a thread? */
+static bool wants_tasks(const struct run_result *result)
+{
+	static const char *const makers[] = {"clone", "clone3", "fork", "vfork"};
+
+	for (unsigned i = 0; i < result->nr_unknown; i++)
+		for (unsigned m = 0; m < 4; m++)
+			if (result->unknown[i].name &&
+			    strcmp(result->unknown[i].name, makers[m]) == 0)
+				return true;
+	return false;
+}
+
 static void print_unknown(FILE *stream, const struct run_result *result)
 {
 	const char *comma = "";
@@ -155,7 +168,9 @@ static void print_unknown(FILE *stream, const struct run_result *result)
 	}
 	if (result->nr_unknown > 6)
 		fprintf(stream, " and %u more", result->nr_unknown - 6);
-	fprintf(stream, ": answered ENOSYS\n");
+	fprintf(stream, ": answered ENOSYS; %s\n",
+	        wants_tasks(result) ? "one process, one thread is all: try --parallel=1, exec"
+	                            : "most programs do without");
 }
 
 static bool is_plain(const char *word)
