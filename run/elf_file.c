@@ -61,7 +61,8 @@ static int check_header(const Elf64_Ehdr *header, size_t got, uint64_t file_byte
 		REFUSE(-ENOEXEC, "the file is empty, an ELF program was expected");
 	if (got < SELFMAG || memcmp(ident, ELFMAG, SELFMAG) != 0)
 		REFUSE(-ENOEXEC,
-		       "neither an ELF program nor a script with #! in its first line");
+		       "neither an ELF program nor a script with #! in its first line; try "
+		       "'tuxmm run sh' before its name");
 	if (got < sizeof(*header))
 		REFUSE(-ENOEXEC, "truncated: %zu bytes, an ELF header has %zu", got,
 		       sizeof(*header));

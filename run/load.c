@@ -130,25 +130,22 @@ static int find(struct load *load, const char *name)
 /* What stands in the way of running the file behind `host`; 0: nothing. */
 static int check_program(const char *proc_name, const struct stat *st, const char **out_why)
 {
-	*out_why = S_ISDIR(st->st_mode)    ? "is a directory"
-	           : !S_ISREG(st->st_mode) ? "is not a regular file"
-	                                   : "is not executable";
+	*out_why = S_ISDIR(st->st_mode)    ? "is a directory: expected a program"
+	           : !S_ISREG(st->st_mode) ? "is not a regular file: expected a program"
+	                                   : "is not executable; try 'chmod +x' on it";
 	if (!S_ISREG(st->st_mode) || faccessat(AT_FDCWD, proc_name, X_OK, AT_EACCESS))
 		return -EACCES;
 	return 0;
 }
 
 /*
- * Open path as the program would.  The file is first looked at without the right
- * to read, so that a device is not opened, nor a fifo waited for.
+ * Open path as the program would: 0, or a negated errno and a reason.  The file is
+ * first looked at without the right to read, so that a device is not opened, nor a
+ * fifo waited for.
  */
-static int open_program(struct load *load, const char *path, bool is_interp,
-                        struct open_file *out)
+static int open_program(struct load *load, const char *path, struct open_file *out,
+                        const char **out_why)
 {
-	const char *role = is_interp ? "its interpreter " : "";
-	const char *name = is_interp ? path : "";
-	const char *gap = is_interp ? " " : "";
-	const char *why = "cannot be opened";
 	struct path place;
 	char proc_name[40];
 	struct stat st;
@@ -158,30 +155,35 @@ static int open_program(struct load *load, const char *path, bool is_interp,
 	look = err ? -1 : openat(place.dir, place.name, O_PATH | O_CLOEXEC);
 	if (look < 0) {
 		err = err ? err : -errno;
-		return fail(load,
-		            err == -ENOENT && !is_interp ? RUN_STATUS_NOT_FOUND
-		                                         : RUN_STATUS_NOT_EXEC,
-		            err, "%s%s%s%s", role, name, gap, strerror(-err));
+		*out_why = strerror(-err);
+		return err;
 	}
 	snprintf(proc_name, sizeof(proc_name), "/proc/self/fd/%d", look);
-	if (fstat(look, &st))
-		err = -errno;
-	else
-		err = check_program(proc_name, &st, &why);
+	err = fstat(look, &st) ? -errno : 0;
+	*out_why = strerror(-err);
+	if (!err)
+		err = check_program(proc_name, &st, out_why);
 	if (!err) {
 		out->host = open(proc_name, O_RDONLY | O_CLOEXEC);
 		err = out->host < 0 ? -errno : 0;
-		why = err == -EACCES ? "cannot be read: tuxmm must read what it runs"
-		                     : strerror(-err);
+		*out_why = err == -EACCES ? "cannot be read: tuxmm must read what it runs"
+		                          : strerror(-err);
 	}
 	close(look);
 	if (err)
-		return fail(load, RUN_STATUS_NOT_EXEC, err, "%s%s%s%s", role, name, gap, why);
+		return err;
 	out->refs = 1;
 	out->mode = st.st_mode;
 	out->device = st.st_dev;
 	out->inode = st.st_ino;
 	return 0;
+}
+
+/* What is wrong is not with the program itself but with what is to interpret it. */
+static int fail_interp(struct load *load, int err, const char *interp, const char *why)
+{
+	snprintf(load->path, sizeof(load->path), "%s", load->first);
+	return fail(load, RUN_STATUS_NOT_EXEC, err, "its interpreter %.80s: %s", interp, why);
 }
 
 static void close_program(struct open_file *file)
@@ -211,7 +213,7 @@ static int push_script(struct load *load, char *line)
 		arg[n - 1] = '\0';
 	if (!*name)
 		return fail(load, RUN_STATUS_NOT_EXEC, -ENOEXEC,
-		            "its #! line names no interpreter");
+		            "its #! line names no interpreter: expected '#!/path/of/it'");
 	while (load->argv[argc])
 		argc++;
 	argv = tmm_port_allow("argv") ? calloc(argc + 4, sizeof(*argv)) : NULL;
@@ -235,17 +237,16 @@ static int follow_scripts(struct load *load)
 {
 	for (;;) {
 		char *line = load->line[load->nr_scripts % MAX_SCRIPTS];
+		const char *why;
 		ssize_t got;
-		int status = open_program(load, load->path, false, &load->file);
+		int err = open_program(load, load->path, &load->file, &why), status;
 
-		if (status && load->nr_scripts) {
-			snprintf(load->path, sizeof(load->path), "%s", load->first);
-			return fail(load, RUN_STATUS_NOT_EXEC, load->err,
-			            "its interpreter %.80s: %s", load->argv[0],
-			            strerror(-load->err));
-		}
-		if (status)
-			return status;
+		if (err && load->nr_scripts)
+			return fail_interp(load, err, load->argv[0], why);
+		if (err)
+			return fail(load,
+			            err == -ENOENT ? RUN_STATUS_NOT_FOUND : RUN_STATUS_NOT_EXEC,
+			            err, "%s", why);
 		got = pread(load->file.host, line, SCRIPT_LINE - 1, 0);
 		if (got < 2 || line[0] != '#' || line[1] != '!')
 			return 0;
@@ -269,20 +270,22 @@ static int follow_scripts(struct load *load)
 static int read_elves(struct load *load)
 {
 	char why[160];
-	int status, err;
+	const char *reason;
+	int err = elf_read(load->file.host, load->user_end, &load->elf, why, sizeof(why));
 
-	err = elf_read(load->file.host, load->user_end, &load->elf, why, sizeof(why));
+	if (err && load->nr_scripts)
+		return fail_interp(load, err, load->argv[0], why);
 	if (err)
 		return fail(load, RUN_STATUS_NOT_EXEC, err, "%s", why);
 	if (!load->elf.interp[0])
 		return 0;
-	status = open_program(load, load->elf.interp, true, &load->interp_file);
-	if (status)
-		return status;
+	err = open_program(load, load->elf.interp, &load->interp_file, &reason);
+	if (err)
+		return fail_interp(load, err, load->elf.interp, reason);
 	err = elf_read(load->interp_file.host, load->user_end, &load->interp, why, sizeof(why));
 	if (err)
-		return fail(load, RUN_STATUS_NOT_EXEC, err == -ENOEXEC ? -ELIBBAD : err,
-		            "its interpreter %s: %s", load->elf.interp, why);
+		return fail_interp(load, err == -ENOEXEC ? -ELIBBAD : err, load->elf.interp,
+		                   why);
 	return 0;
 }
 
@@ -313,7 +316,7 @@ static int make_space(struct load *load)
 	if (tmm_mm_create(tmm_machine_spaces(task->config->machine), &layout, &limits,
 	                  &load->mm)) {
 		load->mm = NULL;
-		return no_memory(load, "an address space");
+		return no_memory(load, "an address space; try a larger --ram");
 	}
 	return 0;
 }
@@ -326,9 +329,12 @@ static int map_one(struct load *load, struct open_file *open, const struct elf *
 	int err;
 
 	if (files_map(&load->task->files, open, &file))
-		return no_memory(load, "a mapped file");
+		return no_memory(load, "a mapped file; try a larger --ram");
 	err = elf_map(load->task->mm, file, elf, at, place, why, sizeof(why));
-	return err ? fail(load, RUN_STATUS_FAILED, err, "%s", why) : 0;
+	if (!err)
+		return 0;
+	return fail(load, RUN_STATUS_NOT_EXEC, err, "%s%s", why,
+	            err == -ENOMEM ? "; try a larger --ram" : "");
 }
 
 static int map_elves(struct load *load)
@@ -414,7 +420,7 @@ static int map_stack(struct load *load, const struct stack_image *image)
 	if (tmm_mm_map_stack(task->mm, load->stack_top,
 	                     load->stack_top - start + STACK_HEADROOM, elf->exec_stack) ||
 	    tmm_copy_to_user(task->mm, image->sp, image->bytes, image->nr_bytes))
-		return no_memory(load, "the stack");
+		return no_memory(load, "the stack; try a larger --ram");
 	return keep_for_proc(load, image);
 }
 
@@ -561,7 +567,8 @@ int task_load(struct task *task, const struct load_request *request,
 
 	*out_failure = (struct load_failure){.err = -ENOMEM};
 	if (!load) {
-		snprintf(out_failure->why, sizeof(out_failure->why), "out of memory");
+		snprintf(out_failure->why, sizeof(out_failure->why),
+		         "this host has no memory to load a program");
 		return RUN_STATUS_FAILED;
 	}
 	load->task = task;

@@ -386,7 +386,8 @@ int run_program(const struct run_config *config, struct run_result *out)
 		free(task);
 	} else {
 		out->status = RUN_STATUS_FAILED;
-		snprintf(out->why, sizeof(out->why), "out of memory");
+		snprintf(out->why, sizeof(out->why),
+		         "this host has no memory to run a program");
 	}
 	out->wall_seconds = (double)(task_now_ns() - start) / 1e9;
 	return out->status;

@@ -118,7 +118,7 @@ static void die(struct task *task, const struct load_failure *failure)
 	bool oom = failure->err == -ENOMEM;
 
 	task->result->oom = oom && !task->ended;
-	task_kill(task, oom ? SIGKILL : SIGSEGV, "execve: %.200s", failure->why);
+	task_kill(task, oom ? SIGKILL : SIGSEGV, "execve: %s", failure->why);
 }
 
 static int64_t replace(struct task *task, struct exec *exec, bool hidden)

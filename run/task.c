@@ -62,7 +62,8 @@ void task_oom(struct task *task, uint64_t addr, const char *wanted)
 	task->result->oom = true;
 	task_kill(task, SIGKILL,
 	          "Out of memory: Killed process %d (%s): %s at %#llx; %lluK free "
-	          "(min %lluK), anon-rss:%lluK, file-rss:%lluK, pgtables:%lluK",
+	          "(min %lluK), anon-rss:%lluK, file-rss:%lluK, pgtables:%lluK; try a larger "
+	          "--ram",
 	          TASK_PID, task->comm, wanted, (unsigned long long)addr,
 	          (unsigned long long)free_pages * 4, (unsigned long long)min_pages * 4,
 	          (unsigned long long)usage.rss_pages[TMM_RSS_ANON] * 4,

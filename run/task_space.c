@@ -55,7 +55,7 @@ int task_open_cpu(struct task *task)
 		const char *why = cpu->why(NULL);
 
 		task->cpu = NULL;
-		snprintf(result->why, sizeof(result->why), "%.200s: %s",
+		snprintf(result->why, sizeof(result->why), "%.200s: %s; see 'tuxmm doctor'",
 		         why && *why ? why : "cannot make a host process", strerror(-err));
 		return RUN_STATUS_FAILED;
 	}
