@@ -33,89 +33,12 @@
 /* Pages reclaimed at a time (Linux: SWAP_CLUSTER_MAX). */
 #define RECLAIM_BATCH UINT64_C(32)
 
-/* Frame numbers end there. */
-#define MOST_BYTES (UINT64_C(8) << 40)
-
 size_t tmm_machine_bytes(void)
 {
 	return align_up(sizeof(struct tmm_machine), 64);
 }
 
 /* ---- what is asked for ---- */
-
-static const char *map_fault(const struct tmm_shape *shape)
-{
-	for (size_t i = 0; i < shape->nr_ranges; i++) {
-		const struct tmm_firmware_range *range = &shape->firmware_map[i];
-
-		if (range->type < TMM_FW_USABLE || range->type > TMM_FW_UNUSABLE)
-			return "the firmware map has a range of an unknown type";
-		if (range->start.v + range->size_bytes < range->start.v)
-			return "the firmware map has a range that ends behind the address "
-			       "space";
-		if (range->type == TMM_FW_USABLE && range->node != 0)
-			return "the firmware map names a node other than 0: there is one";
-	}
-	return NULL;
-}
-
-static bool around_is_valid(uint32_t bytes)
-{
-	return !bytes || (is_power_of_two(bytes) && bytes >= TMM_PAGE_SIZE);
-}
-
-/* What this core does not know to make yet. */
-static const char *unknown_kind(const struct tmm_shape *shape)
-{
-	if (shape->nr_nodes > 1)
-		return "nr_nodes is not 1";
-	for (uint32_t cpu = 0; cpu < shape->nr_cpus; cpu++)
-		if (shape->cpu_node[cpu] != 0)
-			return "cpu_node names a node that the machine does not have";
-	if (shape->memory_model > TMM_MEMORY_SPARSE)
-		return "memory_model is not one of the three there are";
-	if (shape->section_bytes && shape->memory_model != TMM_MEMORY_SPARSE)
-		return "section_bytes is given, but only TMM_MEMORY_SPARSE has sections";
-	if (shape->section_bytes && (!is_power_of_two(shape->section_bytes) ||
-	                             shape->section_bytes < TMM_SECTION_BYTES_LEAST ||
-	                             shape->section_bytes > MOST_BYTES))
-		return "section_bytes is no power of two between 2 MiB and 8 TiB";
-	if (shape->geometry != TMM_GEOMETRY_X86_64)
-		return "geometry is not TMM_GEOMETRY_X86_64";
-	if (shape->max_order && shape->max_order != TMM_MAX_ORDER)
-		return "max_order is neither 0 nor 10";
-	if (shape->lowmem_bytes)
-		return "lowmem_bytes is not 0";
-	if (shape->kernelcore_bytes || shape->movablecore_bytes)
-		return "kernelcore_bytes or movablecore_bytes is not 0";
-	if (shape->nr_cma)
-		return "nr_cma is not 0";
-	if (shape->watermark_scale_factor)
-		return "watermark_scale_factor is not 0";
-	if (shape->stack_high_pages || shape->stack_batch_pages)
-		return "stack_high_pages or stack_batch_pages is not 0";
-	return NULL;
-}
-
-/* What is wrong with the shape, or NULL. */
-static const char *shape_fault(const struct tmm_shape *shape)
-{
-	if (!shape->firmware_map || !shape->nr_ranges)
-		return "the firmware map is empty";
-	if (shape->nr_cpus < 1 || shape->nr_cpus > TMM_MAX_CPUS)
-		return "the number of CPUs is not between 1 and 256";
-	if (shape->kernel_bytes > MOST_BYTES || shape->min_free_kbytes > MOST_BYTES >> 10)
-		return "kernel_bytes or min_free_kbytes is more than 8 TiB";
-	if (shape->overcommit_memory > 2)
-		return "overcommit_memory is not 0, 1 or 2";
-	if (!around_is_valid(shape->fault_around_bytes))
-		return "fault_around_bytes is neither 0 nor a power of two of at least 4096";
-	if (!around_is_valid(shape->anon_around_bytes))
-		return "anon_around_bytes is neither 0 nor a power of two of at least 4096";
-	if (unknown_kind(shape))
-		return unknown_kind(shape);
-	return map_fault(shape);
-}
 
 /* Bytes from the lowest usable address to the highest. */
 static uint64_t usable_span(const struct tmm_shape *shape)
@@ -309,7 +232,8 @@ static const char *explain(struct tmm_machine *machine, const struct tmm_shape *
 	if (err == TMM_E_NOSPC)
 		return "the firmware map has more holes than memblock can list";
 	if (err != TMM_E_NOMEM)
-		return "RAM ends behind the last address that frames can have";
+		return "RAM ends behind the last address that frames can have, or two "
+		       "nodes have parts of the same 2 MiB";
 	if (is_large_enough(&machine->memblock, shape) && has_room)
 		return "an allocation failed, though RAM has room for it";
 	if (is_large_enough(&machine->memblock, shape))
@@ -332,6 +256,8 @@ tmm_err tmm_machine_init(struct tmm_machine *machine, const struct tmm_shape *sh
 	if (*why)
 		return TMM_E_INVAL;
 	cpu_set_init(&machine->cpus, shape->nr_cpus);
+	for (uint32_t cpu = 0; cpu < shape->nr_cpus; cpu++)
+		machine->cpus.cpu[cpu].node = shape->cpu_node[cpu];
 	err = boot_memblock(machine, shape);
 	if (!err)
 		err = boot_pages(machine, shape, ram);

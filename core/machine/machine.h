@@ -23,4 +23,7 @@ struct tmm_machine {
 	char why[160]; /* what tmm_machine_init() had to say */
 };
 
+/* What contradicts itself in a shape, or is not made yet; NULL: nothing. */
+const char *shape_fault(const struct tmm_shape *shape);
+
 #endif

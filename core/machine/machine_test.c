@@ -258,17 +258,23 @@ TEST(contradictions_are_refused_with_a_sentence)
 	REFUSED(bad.anon_around_bytes = 2048, "anon_around_bytes");
 	REFUSED(bad.kernel_bytes = UINT64_MAX, "kernel_bytes");
 	REFUSED(bad.min_free_kbytes = UINT64_MAX, "min_free_kbytes");
-	REFUSED(bad.nr_nodes = 2, "nr_nodes");
+	REFUSED(bad.nr_nodes = 17, "nr_nodes");
+	REFUSED((bad.nr_nodes = 2, bad.distance[0][1] = bad.distance[1][0] = 10), "distance");
+	REFUSED((bad.nr_nodes = 2, bad.distance[0][1] = 20), "both directions");
+	REFUSED(bad.distance[0][0] = 11, "distance");
 	REFUSED(bad.cpu_node[0] = 1, "cpu_node");
 	REFUSED(bad.memory_model = (enum tmm_memory_model)3, "memory_model");
 	REFUSED(bad.section_bytes = 128 * MIB, "sections");
-	REFUSED(bad.geometry = TMM_GEOMETRY_X86_32, "geometry");
+	REFUSED((bad.memory_model = TMM_MEMORY_SPARSE, bad.max_order = 16), "section_bytes");
+	REFUSED(bad.geometry = (enum tmm_geometry)4, "geometry");
 	REFUSED(bad.max_order = 8, "max_order");
 	REFUSED(bad.lowmem_bytes = 5, "lowmem_bytes");
-	REFUSED(bad.kernelcore_bytes = 5, "kernelcore_bytes");
-	REFUSED(bad.movablecore_bytes = 5, "movablecore_bytes");
+	REFUSED(bad.max_order = 19, "max_order");
+	REFUSED((bad.max_order = 12, bad.lowmem_bytes = 36 * MIB), "lowmem_bytes");
+	REFUSED(bad.kernelcore_bytes = UINT64_MAX, "kernelcore_bytes");
+	REFUSED(bad.movablecore_bytes = UINT64_MAX, "movablecore_bytes");
 	REFUSED(bad.nr_cma = 1, "nr_cma");
-	REFUSED(bad.watermark_scale_factor = 1, "watermark_scale_factor");
+	REFUSED(bad.watermark_scale_factor = 3001, "watermark_scale_factor");
 	REFUSED(bad.stack_high_pages = 1, "stack_high_pages");
 	REFUSED(bad.stack_batch_pages = 1, "stack_batch_pages");
 	REFUSED((bad.firmware_map = &wraps, bad.nr_ranges = 1), "ends behind");
@@ -277,6 +283,58 @@ TEST(contradictions_are_refused_with_a_sentence)
 	REFUSED((bad.firmware_map = &far, bad.nr_ranges = 1), "RAM ends behind");
 #undef REFUSED
 	lives(&good, ram);
+}
+
+/*
+ *   node 0  |-- 64 MiB --|              CPU 0
+ *   node 1               |-- 64 MiB --| CPU 1
+ */
+TEST(nodes_live_on_memory_of_their_own)
+{
+	static const struct tmm_firmware_range map[] = {
+		{{0}, 64 * MIB, TMM_FW_USABLE, 0}, {{64 * MIB}, 64 * MIB, TMM_FW_USABLE, 1}};
+
+	for (unsigned model = TMM_MEMORY_FLAT; model <= TMM_MEMORY_SPARSE; model++) {
+		struct tmm_shape shape = shape_of(map, ARRAY_SIZE(map));
+		void *ram = test_ram(128 * MIB);
+		const char *why;
+
+		shape.nr_nodes = shape.nr_cpus = 2;
+		shape.cpu_node[1] = 1;
+		shape.memory_model = (enum tmm_memory_model)model;
+		CHECK(tmm_machine_init(&one, &shape, ram, &why) == TMM_OK);
+		for (unsigned cpu = 0; cpu < 2; cpu++) {
+			tmm_pfn pfn;
+
+			CHECK(tmm_cpu_enter(&one, cpu) == TMM_OK);
+			CHECK(tmm_pages_alloc(tmm_machine_pages(&one), TMM_GFP_KERNEL, 0,
+			                      &pfn) == TMM_OK);
+			CHECK(pfn.v / (64 * MIB / TMM_PAGE_SIZE) == cpu);
+			tmm_pages_free(tmm_machine_pages(&one), pfn, 0);
+			use(&one);
+		}
+		tmm_machine_fini(&one);
+	}
+}
+
+/* Every way to divide memory, with a task on it. */
+TEST(divided_memory_lives)
+{
+	static struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	const struct tmm_shape plain = shape_of(map, tmm_firmware_pc(256 * MIB, map));
+	struct tmm_shape shape[5];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(shape); i++)
+		shape[i] = plain;
+	shape[0].lowmem_bytes = 64 * MIB;
+	shape[0].geometry = TMM_GEOMETRY_X86_32;
+	shape[1].kernelcore_bytes = 64 * MIB;
+	shape[2].movablecore_bytes = 100 * MIB;
+	shape[2].watermark_scale_factor = 500;
+	shape[3].max_order = 9;
+	shape[4].max_order = 14;
+	for (unsigned i = 0; i < ARRAY_SIZE(shape); i++)
+		lives(&shape[i], test_ram(256 * MIB));
 }
 
 TEST(a_map_of_too_many_holes_is_refused)

@@ -1,0 +1,152 @@
+/*
+ * shape.c - what a shape must be
+ *
+ * Everything that can be wrong with a shape by itself; that RAM is too small for
+ * it, or cut in too many pieces, boot finds out.
+ */
+#include "machine/machine.h"
+
+#define MIB UINT64_C(0x100000)
+
+/* Frame numbers end there. */
+#define MOST_BYTES (UINT64_C(8) << 40)
+
+/* Distance of a node to itself, and the value that means out of reach. */
+#define DISTANCE_SELF 10u
+#define DISTANCE_MOST 254u
+
+#define LEAST_ORDER   9u
+
+static uint32_t nr_nodes(const struct tmm_shape *shape)
+{
+	return shape->nr_nodes ? shape->nr_nodes : 1;
+}
+
+static uint64_t run_bytes(const struct tmm_shape *shape)
+{
+	return TMM_PAGE_SIZE << (shape->max_order ? shape->max_order : TMM_DEFAULT_ORDER);
+}
+
+static const char *map_fault(const struct tmm_shape *shape)
+{
+	for (size_t i = 0; i < shape->nr_ranges; i++) {
+		const struct tmm_firmware_range *range = &shape->firmware_map[i];
+
+		if (range->type < TMM_FW_USABLE || range->type > TMM_FW_UNUSABLE)
+			return "the firmware map has a range of an unknown type";
+		if (range->start.v + range->size_bytes < range->start.v)
+			return "the firmware map has a range that ends behind the address "
+			       "space";
+		if (range->type == TMM_FW_USABLE && range->node >= nr_nodes(shape))
+			return "the firmware map names a node that the machine does not have";
+	}
+	return NULL;
+}
+
+static const char *distance_fault(const struct tmm_shape *shape)
+{
+	for (uint32_t from = 0; from < nr_nodes(shape); from++) {
+		for (uint32_t to = 0; to < nr_nodes(shape); to++) {
+			uint8_t distance = shape->distance[from][to];
+
+			if (distance != shape->distance[to][from])
+				return "distance is not the same in both directions";
+			if (!distance)
+				continue;
+			if (from == to ? distance != DISTANCE_SELF
+			               : distance <= DISTANCE_SELF || distance > DISTANCE_MOST)
+				return "distance is not 10 from a node to itself, or not "
+				       "between 11 and 254 to others";
+		}
+	}
+	return NULL;
+}
+
+static const char *node_fault(const struct tmm_shape *shape)
+{
+	if (shape->nr_nodes > TMM_MAX_NODES)
+		return "nr_nodes is more than 16";
+	for (uint32_t cpu = 0; cpu < shape->nr_cpus; cpu++)
+		if (shape->cpu_node[cpu] >= nr_nodes(shape))
+			return "cpu_node names a node that the machine does not have";
+	return distance_fault(shape);
+}
+
+static const char *section_fault(const struct tmm_shape *shape)
+{
+	uint64_t bytes = shape->section_bytes;
+
+	if (shape->memory_model > TMM_MEMORY_SPARSE)
+		return "memory_model is not one of the three there are";
+	if (shape->memory_model != TMM_MEMORY_SPARSE)
+		return bytes ? "section_bytes is given, but only TMM_MEMORY_SPARSE has sections"
+		             : NULL;
+	if (bytes &&
+	    (!is_power_of_two(bytes) || bytes < TMM_SECTION_BYTES_LEAST || bytes > MOST_BYTES))
+		return "section_bytes is no power of two between 2 MiB and 8 TiB";
+	if ((bytes ? bytes : TMM_SECTION_BYTES) < run_bytes(shape))
+		return "section_bytes is less than the longest run, which max_order says";
+	return NULL;
+}
+
+static const char *frame_fault(const struct tmm_shape *shape)
+{
+	if (shape->geometry > TMM_GEOMETRY_X86_PAE)
+		return "geometry is not one of the four there are";
+	if (shape->max_order &&
+	    (shape->max_order < LEAST_ORDER || shape->max_order > TMM_MAX_ORDER))
+		return "max_order is neither 0 nor between 9 and 18";
+	if (shape->lowmem_bytes % max_u64(run_bytes(shape), 4 * MIB))
+		return "lowmem_bytes is no multiple of 4 MiB and of the longest run";
+	if (shape->watermark_scale_factor > 3000)
+		return "watermark_scale_factor is more than 3000";
+	if (shape->kernelcore_bytes > MOST_BYTES || shape->movablecore_bytes > MOST_BYTES)
+		return "kernelcore_bytes or movablecore_bytes is more than 8 TiB";
+	return section_fault(shape);
+}
+
+/* What this core does not know to make yet. */
+static const char *unknown_kind(const struct tmm_shape *shape)
+{
+	if (shape->nr_cma)
+		return "nr_cma is not 0";
+	if (shape->stack_high_pages || shape->stack_batch_pages)
+		return "stack_high_pages or stack_batch_pages is not 0";
+	return NULL;
+}
+
+static bool around_is_valid(uint32_t bytes)
+{
+	return !bytes || (is_power_of_two(bytes) && bytes >= TMM_PAGE_SIZE);
+}
+
+static const char *limit_fault(const struct tmm_shape *shape)
+{
+	if (shape->kernel_bytes > MOST_BYTES || shape->min_free_kbytes > MOST_BYTES >> 10)
+		return "kernel_bytes or min_free_kbytes is more than 8 TiB";
+	if (shape->overcommit_memory > 2)
+		return "overcommit_memory is not 0, 1 or 2";
+	if (!around_is_valid(shape->fault_around_bytes))
+		return "fault_around_bytes is neither 0 nor a power of two of at least 4096";
+	if (!around_is_valid(shape->anon_around_bytes))
+		return "anon_around_bytes is neither 0 nor a power of two of at least 4096";
+	return NULL;
+}
+
+const char *shape_fault(const struct tmm_shape *shape)
+{
+	static const char *(*const faults[])(const struct tmm_shape *) = {
+		limit_fault, node_fault, frame_fault, unknown_kind, map_fault};
+
+	if (!shape->firmware_map || !shape->nr_ranges)
+		return "the firmware map is empty";
+	if (shape->nr_cpus < 1 || shape->nr_cpus > TMM_MAX_CPUS)
+		return "the number of CPUs is not between 1 and 256";
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+		const char *fault = faults[i](shape);
+
+		if (fault)
+			return fault;
+	}
+	return NULL;
+}
