@@ -201,6 +201,13 @@ int cmd_run(int argc, char **argv)
 	if (!machine)
 		return RUN_STATUS_FAILED;
 	options.ram_bytes = machine->ram_bytes;
+	if (machine->shape.geometry != TMM_GEOMETRY_X86_64) {
+		say("run: %s: its page tables are of another processor: expected page-tables = "
+		    "x86-64 to run programs",
+		    options.machine);
+		free(machine);
+		return RUN_STATUS_FAILED;
+	}
 	if (!open_outputs(&options, &json) || !read_injection(&injecting)) {
 		free(machine);
 		return RUN_STATUS_FAILED;

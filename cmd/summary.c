@@ -101,21 +101,29 @@ static void print_work(FILE *stream, const struct run_result *result)
 	        count_text(result->syscalls, calls));
 }
 
+/* Zones of one kind together, on whichever nodes they are. */
 static void print_free(FILE *stream, const struct end_state *end)
 {
 	const char *comma = "";
 
 	fprintf(stream, "  %-11s ", "free");
-	for (unsigned z = 0; z < NR_END_ZONES; z++) {
-		const struct tmm_zone_info *zone = &end->zone[z];
-		uint64_t pages = zone->free_pages + zone->stack_pages;
+	for (unsigned kind = 0; kind < TMM_NR_ZONES; kind++) {
+		uint64_t pages = 0, managed = 0;
 		char left[SIZE_TEXT], all[SIZE_TEXT];
 
-		if (!end->populated[z])
+		for (unsigned z = kind; z < NR_END_ZONES; z += TMM_NR_ZONES) {
+			const struct tmm_zone_info *zone = &end->zone[z];
+
+			if (!end->populated[z])
+				continue;
+			pages += zone->free_pages + zone->stack_pages;
+			managed += zone->managed_pages;
+		}
+		if (!managed)
 			continue;
-		fprintf(stream, "%s%s %s of %s", comma, zone->name,
+		fprintf(stream, "%s%s %s of %s", comma, end->zone[kind].name,
 		        size_text(pages << TMM_PAGE_SHIFT, left),
-		        size_text(zone->managed_pages << TMM_PAGE_SHIFT, all));
+		        size_text(managed << TMM_PAGE_SHIFT, all));
 		comma = ", ";
 	}
 	fprintf(stream, "\n");
@@ -125,6 +133,7 @@ static void print_free(FILE *stream, const struct end_state *end)
 static void print_buddyinfo(FILE *stream, const struct end_state *end)
 {
 	const struct tmm_zone_info *zone = &end->zone[0];
+	char longest[SIZE_TEXT];
 
 	for (unsigned z = 1; z < NR_END_ZONES; z++) {
 		if (end->zone[z].managed_pages > zone->managed_pages)
@@ -133,7 +142,8 @@ static void print_buddyinfo(FILE *stream, const struct end_state *end)
 	fprintf(stream, "  %-11s %s", "buddyinfo", zone->name);
 	for (unsigned order = 0; order < zone->nr_orders; order++)
 		fprintf(stream, " %llu", (unsigned long long)zone->free_area[order]);
-	fprintf(stream, "  (free runs of 4 KiB to 4 MiB)\n");
+	fprintf(stream, "  (free runs of 4 KiB to %s)\n",
+	        size_text(TMM_PAGE_SIZE << (zone->nr_orders - 1), longest));
 }
 
 /* Is there a call among them that makes a process or a thread? */

@@ -66,6 +66,8 @@ BAD = [
     ("run: fault", ["run", "--machine", "bad.ini", "x"], {}, 125, r"^tuxmm: bad\.ini:3: "),
     ("run: nodes and --ram", ["run", "--machine", "server-numa", "--ram", "1G", "x"], {}, 125,
      r"server-numa:\d+: \[node 1\]: --ram puts all memory on node 0"),
+    ("run: page tables", ["run", "--machine", "i386-highmem", "x"], {}, 125,
+     "i386-highmem: .*expected page-tables = x86-64"),
     ("run: largest", ["run", "--machine", "i386-highmem", "--ram", "4G", "x"], {}, 125,
      r"i386-highmem:\d+: .*ends at more than 4G"),
     ("not found", ["run", "-q", "--", "no-such-program"], {}, 127, "no-such-program"),

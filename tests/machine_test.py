@@ -112,7 +112,10 @@ def limits():
 def programs():
     pathlib.Path("board.ini").write_text("[machine]\ncpus = 2\n[memory dram]\nstart = 1G\n"
                                          "size = 96M\n")
-    for machine in ("desktop", "board.ini"):
+    pathlib.Path("long.ini").write_text("[machine]\nram = 2G\nmax-order = 14\n")
+    done = run("run", "--machine", "long.ini", "--", BUSYBOX, "true")
+    need(b"(free runs of 4 KiB to 64 MiB)" in done.stderr, done.stderr)
+    for machine in ("desktop", "server-numa", "board.ini"):
         done = run("run", "--machine", machine, "--", BUSYBOX, "echo", "on", "it")
         need(done.returncode == 0 and done.stdout == b"on it\n", done.stderr)
         need("tuxmm run --machine %s --proc" % machine in done.stderr.decode(), done.stderr)
