@@ -129,6 +129,13 @@ OTHERS = [
 ]
 
 
+# through execve, when the program before is gone: what is left to the task is to die
+AFTER = [
+    ("more than RAM", 137, "execve: ./more than RAM: cannot map the segment at 0x[0-9a-f]+, .*; try a larger --ram"),
+    ("at address 0", 139, "execve: ./at address 0: cannot map the segment at 0, .*"),
+]
+
+
 def make_files():
     for name, content, _, _ in FILES:
         with open(name, "wb") as f:
@@ -152,14 +159,23 @@ def run(tuxmm, name, **more):
     return path, done.returncode, done.stderr.decode(errors="replace")
 
 
+def run_after(tuxmm, name):
+    script = 'echo before; exec "./%s"; echo after' % name
+    done = subprocess.run([tuxmm, "run", "-q", "--ram", "32M", "--", "busybox", "sh", "-c", script],
+                          timeout=60, stdin=subprocess.DEVNULL, capture_output=True)
+    if done.stdout != b"before\n":
+        raise SystemExit("Bail out! standard output %r" % done.stdout)
+    return None, done.returncode, done.stderr.decode(errors="replace")
+
+
 def problem(got, status, message):
     path, ours, text = got
     if ours != status:
         return "status %d, expected %d: %s" % (ours, status, text)
     if message is None:
         return "a message: " + text if text else None
-    shown = re.escape(path[:150])
-    if not re.fullmatch("tuxmm: %s: %s\n" % (shown, message), text):
+    shown = re.escape(path[:150]) + ": " if path else ""
+    if not re.fullmatch("tuxmm: %s%s\n" % (shown, message), text):
         return "%r is not %r" % (text, message)
     return None
 
@@ -178,6 +194,13 @@ def main():
             why = problem(run(os.path.abspath("tuxmm"), name, **as_nobody), status, message)
             failed += why is not None
             print("%s %d - %s" % ("not ok" if why else "ok", number, name[:40]))
+            if why:
+                print("# " + why.replace("\n", "\n# "), flush=True)
+        for name, status, message in AFTER:
+            number += 1
+            why = problem(run_after(tuxmm, name), status, message)
+            failed += why is not None
+            print("%s %d - execve: %s" % ("not ok" if why else "ok", number, name))
             if why:
                 print("# " + why.replace("\n", "\n# "), flush=True)
         os.chdir("/")
