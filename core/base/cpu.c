@@ -42,7 +42,7 @@ void tmm_cpu_exit(struct tmm_cpu *cpu)
 		tmm_port_cpu_set(NULL);
 }
 
-static bool try_take(struct tmm_cpu *cpu)
+bool cpu_try_take(struct tmm_cpu *cpu)
 {
 	bool took;
 
@@ -66,7 +66,7 @@ struct tmm_cpu *cpu_attach(struct cpu_set *set)
 	leave_current();
 	for (;;) {
 		for (uint32_t id = 0; id < set->nr; id++) {
-			if (!try_take(&set->cpu[id]))
+			if (!cpu_try_take(&set->cpu[id]))
 				continue;
 			tmm_port_cpu_set(&set->cpu[id]);
 			return &set->cpu[id];
@@ -91,7 +91,7 @@ tmm_err cpu_enter(struct cpu_set *set, uint32_t id)
 		return TMM_E_INVAL;
 	if (tmm_port_cpu() == &set->cpu[id])
 		return TMM_OK;
-	if (!try_take(&set->cpu[id]))
+	if (!cpu_try_take(&set->cpu[id]))
 		return TMM_E_BUSY;
 	leave_current();
 	tmm_port_cpu_set(&set->cpu[id]);

@@ -49,6 +49,9 @@ void cpu_exit_hook_remove(struct cpu_set *set, struct cpu_exit_hook *hook);
 /* The slow half of cpu_self(): leave the other machine's CPU, take a free one here. */
 struct tmm_cpu *cpu_attach(struct cpu_set *set);
 
+/* Keep a CPU that no thread is on from all others, until tmm_cpu_exit(); false: one is. */
+bool cpu_try_take(struct tmm_cpu *cpu);
+
 /* Put the caller on CPU `id`: TMM_E_INVAL, TMM_E_BUSY as tmm_cpu_enter(). */
 TMM_MUST_CHECK tmm_err cpu_enter(struct cpu_set *set, uint32_t id);
 
