@@ -1,8 +1,9 @@
 /*
  * cache.c - making and naming caches
  *
- * Descriptors of caches are objects of a cache too, which lies in the slab
- * system itself and so needs none; the kmalloc caches lie there likewise.
+ * Descriptors of caches are objects of a cache too.  The caches that others are
+ * made of (enum own_cache) lie in the slab system itself and so need none; the
+ * kmalloc caches lie there likewise.
  * tmm_slab_check() asserts of the list of caches:
  *   I7  names differ
  *   I8  every cache is of this slab system
@@ -13,10 +14,10 @@
  * Linux's number for a machine of one CPU.  More objects in a slab mean slabs of
  * higher orders, which are the first that cannot be had when memory is short.
  */
-#define MIN_OBJECTS    8u
-#define MAX_SLAB_ORDER 3u
-#define MAX_OBJECT     (TMM_PAGE_SIZE << MAX_SLAB_ORDER)
-#define CACHE_LINE     64u
+#define MIN_OBJECTS     8u
+#define MAX_SLAB_ORDER  3u
+#define STATE_BYTES(nr) ((nr) / 8 + (nr)) /* a bit and a byte for each object */
+#define MAX_OBJECT      (TMM_PAGE_SIZE << MAX_SLAB_ORDER)
 
 static size_t text_length(const char *text, size_t most)
 {
@@ -66,6 +67,15 @@ static uint32_t slab_order(uint64_t size_bytes)
 	return MAX_SLAB_ORDER;
 }
 
+/* Objects that a CPU may keep twice; about as many bytes whatever their size. */
+static uint32_t magazine_limit(uint64_t size_bytes)
+{
+	return (uint32_t)(size_bytes <= 256    ? MAGAZINE_MAX
+	                  : size_bytes <= 1024 ? MAGAZINE_MAX / 2
+	                  : size_bytes <= 4096 ? MAGAZINE_MAX / 4
+	                                       : MAGAZINE_MAX / 8);
+}
+
 void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
                 const struct tmm_cache_spec *spec)
 {
@@ -74,26 +84,28 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 	uint32_t order = slab_order(size);
 	uint64_t slab_bytes = TMM_PAGE_SIZE << order, nr_objs = slab_bytes / size;
 	uint64_t nr_words = (nr_objs + 63) / 64;
+	bool own = cache >= slabs->own && cache < slabs->own + NR_OWN_CACHES;
 
+	TMM_ASSERT(nr_objs <= (own ? 64 : 512) && "there is a state for so many");
 	*cache = (struct tmm_cache){
 		.size_bytes = (uint32_t)size,
 		.reciprocal = (uint32_t)((UINT64_C(1) << 32) / size + 1),
 		.nr_objs = (uint32_t)nr_objs,
 		.order = order,
 		.nr_words = (uint32_t)nr_words,
+		.lent_offset = (uint32_t)(nr_words * sizeof(uint64_t)),
+		.limit = own ? 0 : magazine_limit(size),
 		.page_gfp = spec->reclaimable ? TMM_GFP_RECLAIMABLE : 0,
 		.partial = {NO_SLAB, 0},
 		.full = {NO_SLAB, 0},
 		.spare = NO_SLAB,
+		.depot = {.most = DEPOT_MAX},
+		.states = own ? NULL : &slabs->own[OWN_STATE + log2_ceil(nr_words)],
+		.cpus = slabs->pages->cpus,
 		.pages = slabs->pages,
 		.slabs = slabs,
 		.ctor = spec->ctor,
 	};
-	if (nr_objs > 64) {
-		cache->bits_offset = (uint32_t)(slab_bytes - nr_words * sizeof(uint64_t));
-		cache->nr_objs = (uint32_t)(cache->bits_offset / size);
-		cache->nr_words = (cache->nr_objs + 63) / 64;
-	}
 	lock_init(&cache->lock, RANK_CACHE_NODE);
 	memcpy(cache->name, spec->name, text_length(spec->name, sizeof(cache->name)));
 }
@@ -117,7 +129,8 @@ tmm_err tmm_cache_create(struct tmm_slab_system *slabs, const struct tmm_cache_s
 
 	if (!spec_is_valid(spec))
 		return TMM_E_INVAL;
-	cache = tmm_cache_alloc(&slabs->cache_of_caches, TMM_GFP_KERNEL);
+	cache = tmm_port_allow("slab") ? own_alloc(&slabs->own[OWN_CACHE], TMM_GFP_KERNEL)
+	                               : NULL;
 	if (!cache)
 		return TMM_E_NOMEM;
 	cache_init(cache, slabs, spec);
@@ -127,7 +140,7 @@ tmm_err tmm_cache_create(struct tmm_slab_system *slabs, const struct tmm_cache_s
 		list_add(&slabs->caches, &cache->link);
 	lock_drop_irqrestore(&slabs->lock, irq);
 	if (taken) {
-		tmm_cache_free(&slabs->cache_of_caches, cache);
+		own_free(&slabs->own[OWN_CACHE], cache);
 		return TMM_E_EXIST;
 	}
 	*out_cache = cache;
@@ -138,8 +151,26 @@ static bool is_built_in(const struct tmm_cache *cache)
 {
 	const struct tmm_slab_system *slabs = cache->slabs;
 
-	return cache == &slabs->cache_of_caches ||
+	return is_own_cache(cache) ||
 	       (cache >= slabs->kmalloc && cache < slabs->kmalloc + NR_KMALLOC_CACHES);
+}
+
+/* Nobody uses the cache any more. */
+static void cache_empty(struct tmm_cache *cache)
+{
+	magazines_drain(cache, true);
+	TMM_ASSERT(!cache->nr_out && "every object is back");
+	spare_free(cache);
+	if (cache->slot)
+		own_free(&cache->slabs->own[OWN_SLOTS], cache->slot);
+	cache->slot = NULL;
+}
+
+uint64_t tmm_cache_shrink(struct tmm_cache *cache)
+{
+	uint64_t pages = magazines_drain(cache, false);
+
+	return pages + spare_free(cache);
 }
 
 tmm_err tmm_cache_destroy(struct tmm_cache *cache)
@@ -151,24 +182,26 @@ tmm_err tmm_cache_destroy(struct tmm_cache *cache)
 	TMM_ASSERT(!is_built_in(cache) && "the slab system's own caches stay");
 	irq = lock_take_irqsave(&slabs->lock);
 	node_irq = lock_take_irqsave(&cache->lock);
-	busy = cache->nr_lent > 0;
+	busy = cache->nr_out != magazines_count(cache);
 	if (!busy)
 		list_del(&cache->link);
 	lock_drop_irqrestore(&cache->lock, node_irq);
 	lock_drop_irqrestore(&slabs->lock, irq);
 	if (busy)
 		return TMM_E_BUSY;
-	tmm_cache_shrink(cache);
-	tmm_cache_free(&slabs->cache_of_caches, cache);
+	cache_empty(cache);
+	own_free(&slabs->own[OWN_CACHE], cache);
 	return TMM_OK;
 }
 
 static void cache_describe(struct tmm_cache *cache, struct tmm_cache_info *out)
 {
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
+	uint64_t nr_out = cache->nr_out;
 
 	*out = (struct tmm_cache_info){
-		.active_objs = cache->nr_lent,
+		/* Magazines that change meanwhile may be counted twice. */
+		.active_objs = nr_out - min_u64(nr_out, magazines_count(cache)),
 		.num_objs = cache_slabs(cache) * cache->nr_objs,
 		.active_slabs = cache_slabs(cache) - (cache->spare != NO_SLAB),
 		.num_slabs = cache_slabs(cache),
@@ -259,11 +292,31 @@ void tmm_slab_check(struct tmm_slab_system *slabs)
 	lock_drop_irqrestore(&slabs->lock, irq);
 }
 
+/* By enum own_cache. */
+static void own_init(struct tmm_slab_system *slabs)
+{
+	const struct tmm_cache_spec own[NR_OWN_CACHES] = {
+		{.name = "kmem_cache", .size_bytes = sizeof(struct tmm_cache)},
+		{.name = "kmem_cache_cpu",
+	         .size_bytes = slabs->pages->cpus->nr * sizeof(struct cpu_slot)},
+		{.name = "kmem_magazine", .size_bytes = sizeof(struct magazine)},
+		{.name = "kmem_slab-64", .size_bytes = STATE_BYTES(64)},
+		{.name = "kmem_slab-128", .size_bytes = STATE_BYTES(128)},
+		{.name = "kmem_slab-256", .size_bytes = STATE_BYTES(256)},
+		{.name = "kmem_slab-512", .size_bytes = STATE_BYTES(512)},
+	};
+
+	for (unsigned i = 0; i < NR_OWN_CACHES; i++) {
+		struct tmm_cache_spec spec = own[i];
+
+		spec.hwcache_align = i < OWN_STATE;
+		cache_init(&slabs->own[i], slabs, &spec);
+		list_add(&slabs->caches, &slabs->own[i].link);
+	}
+}
+
 void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages)
 {
-	static const struct tmm_cache_spec own = {.name = "kmem_cache",
-	                                          .size_bytes = sizeof(struct tmm_cache),
-	                                          .hwcache_align = true};
 	static const struct tmm_cache_spec kmalloc[NR_KMALLOC_CACHES] = {
 		{.name = "kmalloc-8", .size_bytes = 8, .align_bytes = 8},
 		{.name = "kmalloc-16", .size_bytes = 16, .align_bytes = 16},
@@ -286,8 +339,8 @@ void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages)
 	slabs->nr_large_pages = 0;
 	slabs->nr_pages = slabs->peak_pages = 0;
 	list_init(&slabs->caches);
-	cache_init(&slabs->cache_of_caches, slabs, &own);
-	list_add(&slabs->caches, &slabs->cache_of_caches.link);
+	slabs->none = (struct no_magazine){.nr = 0};
+	own_init(slabs);
 	for (unsigned i = 0; i < NR_KMALLOC_CACHES; i++) {
 		cache_init(&slabs->kmalloc[i], slabs, &kmalloc[i]);
 		list_add(&slabs->caches, &slabs->kmalloc[i].link);
@@ -309,8 +362,7 @@ void slab_fini(struct tmm_slab_system *slabs)
 	list_for_each_safe (node, &slabs->caches) {
 		struct tmm_cache *cache = list_entry(node, struct tmm_cache, link);
 
-		TMM_ASSERT(!cache->nr_lent && "every object is back");
-		tmm_cache_shrink(cache);
+		cache_empty(cache);
 		list_del(node);
 	}
 }

@@ -110,7 +110,7 @@ TEST(wrong_requests_panic)
 	CHECK(tmm_cache_create(&m.slabs, &spec, &misused) == TMM_OK);
 	CHECK(test_panics(alloc_it, &zero));
 	CHECK(test_panics(alloc_it, &dma));
-	CHECK(misused->nr_lent == 0);
+	CHECK(misused->nr_out == 0);
 	object = tmm_cache_alloc(misused, TMM_GFP_KERNEL);
 	CHECK(test_panics(fini_it, NULL)); /* an object is still lent */
 	tmm_cache_free(misused, object);
@@ -161,7 +161,7 @@ TEST(every_failure_is_survived)
 			tmm_inject_nth(n, forever);
 			all = use_everything();
 			failed = tmm_inject_stop();
-			CHECK(all == !failed);
+			CHECK(all || failed);
 			halt();
 			CHECK(n < 1000);
 		}

@@ -1,31 +1,39 @@
 /*
  * slab.c - slabs and the objects in them
  *
- * A slab is a run of frames cut into equal objects.  One bit for each object
- * says whether it is lent; there is no free list, so that a free object's bytes
- * are nobody's but its constructor's, a stray write into one cannot mislead the
- * allocator, and a double free or an address between objects is always seen.
- * Up to 64 bits lie in the descriptor of the slab's first frame, more at the end
- * of the slab.  Bits behind the last object are set for ever, so that the search
- * for a clear bit needs no bound.
+ * A slab is a run of frames cut into equal objects.  One bit for each says whether
+ * it is out of the slab: lent, or in a magazine (magazine.c).  There is no free
+ * list, so that a free object's bytes are nobody's but its constructor's, and a
+ * stray write into one cannot mislead the allocator.  Bits behind the last object
+ * are set for ever, so that the search for a clear bit needs no bound.
  *
- * The lowest free object of the slab used last is lent first: neighbours in
- * time are neighbours in memory.
+ * The bits, and a byte for each object that says whether it is lent, lie in the
+ * slab's state, a small object of one of the system's own caches: objects whose
+ * size is a power of two fill their slab to the last byte.  Slabs of the own
+ * caches have neither magazines nor a state; their bits are in the descriptor of
+ * the first frame.  So nothing here needs itself.
  *
- * One slab without lent objects is kept, so that a pair of alloc and free at the
- * edge of a slab does not visit the page allocator each time.  More would be
+ * Objects are taken by rising address from the slab used last: neighbours in time
+ * are neighbours in memory.
+ *
+ * One slab with all its objects in it is kept, so that a pair of alloc and free at
+ * the edge of a slab does not visit the page allocator each time.  More would be
  * memory that nobody uses.  It stays where it is on `partial`; a pair moves no
  * slab between lists.
  *
  * cache_check() asserts:
- *   I1  a slab on `partial` has a free object, on `full` none
- *   I2  the first frame's refcount is the number of lent bits, padding apart
+ *   I1  a slab on `partial` has an object in it, on `full` none
+ *   I2  the first frame's refcount is the number of set bits, padding apart
  *   I3  the first frame names the cache, every other one the first frame
- *   I4  nr_lent is the sum over all slabs
- *   I5  a slab with no object lent is the spare, and the spare is on `partial`
+ *   I4  nr_out is the sum over all slabs
+ *   I5  a slab with all objects in it is the spare, and the spare is on `partial`
  *   I6  the lists are linked both ways and are as long as they say
+ *   I9  an object that is lent is out of its slab
+ *   I10 objects out of their slabs are lent or in a magazine
  */
 #include "slab/slab_system.h"
+
+#define ENOUGH 8u /* objects for one visit to the lock */
 
 /* ---- runs of frames ---- */
 
@@ -49,11 +57,6 @@ void run_unmark(const struct tmm_pages *pages, tmm_pfn first, unsigned order)
 }
 
 /* ---- lists of slabs ---- */
-
-static struct page *slab_page(const struct tmm_cache *cache, uint32_t first)
-{
-	return page_of(cache->pages, (tmm_pfn){first});
-}
 
 static void slab_list_add(struct tmm_cache *cache, struct slab_list *list, uint32_t first)
 {
@@ -87,13 +90,6 @@ static char *slab_address(const struct tmm_cache *cache, uint32_t first)
 	return tmm_page_address(cache->pages, (tmm_pfn){first});
 }
 
-static uint64_t *slab_bits(const struct tmm_cache *cache, struct page *head, char *address)
-{
-	if (!cache->bits_offset)
-		return &head->lent;
-	return (uint64_t *)(void *)(address + cache->bits_offset);
-}
-
 /* Bits of the last word that stand for no object. */
 static uint64_t padding(const struct tmm_cache *cache)
 {
@@ -102,10 +98,14 @@ static uint64_t padding(const struct tmm_cache *cache)
 	return used ? ~UINT64_C(0) << used : 0;
 }
 
-/* A slab without lent objects, on no list; NO_SLAB when memory is short. */
-static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp)
+/*
+ * A slab with all objects in it, on no list; NO_SLAB when memory is short.  `state`
+ * has room for its bits and bytes; NULL: an own cache.
+ */
+static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp, uint64_t *state)
 {
 	struct tmm_pages *pages = cache->pages;
+	struct page *head;
 	uint64_t *bits;
 	char *address;
 	tmm_pfn pfn;
@@ -115,15 +115,20 @@ static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp)
 		return NO_SLAB;
 	run_mark(pages, pfn, cache->order, PAGE_SLAB, cache);
 	slab_count_pages(cache->slabs, UINT64_C(1) << cache->order, 0);
-	address = tmm_page_address(pages, pfn);
-	bits = slab_bits(cache, page_of(pages, pfn), address);
+	head = page_of(pages, pfn);
+	head->lent = (uintptr_t)state;
+	bits = slab_bits(cache, head);
 	memset(bits, 0, cache->nr_words * sizeof(*bits));
 	bits[cache->nr_words - 1] = padding(cache);
+	if (state)
+		memset(slab_lent(cache, head), 0, cache->nr_objs);
+	address = tmm_page_address(pages, pfn);
 	for (uint32_t i = 0; cache->ctor && i < cache->nr_objs; i++)
 		cache->ctor(address + (uint64_t)i * cache->size_bytes);
 	return (uint32_t)pfn.v;
 }
 
+/* Its state stays the caller's. */
 static void slab_destroy(struct tmm_cache *cache, uint32_t first)
 {
 	struct tmm_pages *pages = cache->pages;
@@ -133,150 +138,256 @@ static void slab_destroy(struct tmm_cache *cache, uint32_t first)
 	tmm_pages_free(pages, (tmm_pfn){first}, cache->order);
 }
 
-/* ---- objects ---- */
+/* relaxed: others only want a moment's value */
+static void count_out(struct tmm_cache *cache, uint64_t more) TMM_REQUIRES(cache->lock)
+{
+	__atomic_store_n(&cache->nr_out, cache->nr_out + more, __ATOMIC_RELAXED);
+}
 
-/* The lowest free object of a slab on `partial`. */
-static ALWAYS_INLINE void *take_object(struct tmm_cache *cache, uint32_t first)
-	TMM_REQUIRES(cache->lock)
+/* ---- out of the slabs ---- */
+
+/* Up to `most` objects of a slab on `partial`, the lowest last. */
+static uint32_t slab_take(struct tmm_cache *cache, uint32_t first, struct entry *out,
+                          uint32_t most) TMM_REQUIRES(cache->lock)
 {
 	struct page *head = slab_page(cache, first);
 	char *address = slab_address(cache, first);
-	uint64_t *bits = slab_bits(cache, head, address);
-	uint32_t word = 0, index;
+	uint64_t *bits = slab_bits(cache, head);
+	uint8_t *lent = is_own_cache(cache) ? NULL : slab_lent(cache, head);
+	uint32_t nr = (uint32_t)min_u64(most, cache->nr_objs - head->refcount);
+	uint32_t word = 0;
 
-	while (bits[word] == ~UINT64_C(0))
-		word++;
-	index = word * 64 + (uint32_t)__builtin_ctzll(~bits[word]);
-	bits[word] |= bits[word] + 1; /* sets the lowest clear bit */
-	cache->nr_lent++;
+	for (uint32_t i = nr; i-- > 0;) {
+		uint32_t index;
+
+		while (bits[word] == ~UINT64_C(0))
+			word++;
+		index = word * 64 + (uint32_t)__builtin_ctzll(~bits[word]);
+		bits[word] |= bits[word] + 1; /* sets the lowest clear bit */
+		out[i].object = address + (uint64_t)index * cache->size_bytes;
+		out[i].lent = lent ? lent + index : NULL;
+	}
+	count_out(cache, nr);
 	if (first == cache->spare)
 		cache->spare = NO_SLAB;
-	if (unlikely(++head->refcount == cache->nr_objs)) {
+	head->refcount += nr;
+	if (head->refcount == cache->nr_objs) {
 		slab_list_del(cache, &cache->partial, first);
 		slab_list_add(cache, &cache->full, first);
 	}
-	return address + (uint64_t)index * cache->size_bytes;
-}
-
-/* Lend from a new slab. */
-static NOINLINE void *object_alloc_slow(struct tmm_cache *cache, tmm_gfp gfp)
-{
-	uint32_t first = slab_create(cache, gfp);
-	void *object;
-	tmm_irq irq;
-
-	if (first == NO_SLAB)
-		return NULL;
-	irq = lock_take_irqsave(&cache->lock);
-	slab_list_add(cache, &cache->partial, first);
-	object = take_object(cache, first);
-	lock_drop_irqrestore(&cache->lock, irq);
-	return object;
-}
-
-void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp)
-{
-	tmm_irq irq = lock_take_irqsave(&cache->lock);
-	uint32_t first = cache->partial.first;
-	void *object = likely(first != NO_SLAB) ? take_object(cache, first) : NULL;
-
-	lock_drop_irqrestore(&cache->lock, irq);
-	if (unlikely(!object))
-		object = object_alloc_slow(cache, gfp);
-	if ((gfp & TMM_GFP_ZERO) && object)
-		memset(object, 0, cache->size_bytes);
-	return object;
+	return nr;
 }
 
 /*
- * The slab has one object less and was full, or has none lent any more.  Returns
- * the first frame of a slab to give back, or NO_SLAB.
+ * From one slab as a rule, so that a magazine's objects are neighbours; from more
+ * where that would fetch less than a few, which the lock would not be worth.
  */
-static NOINLINE uint32_t settle_slab(struct tmm_cache *cache, struct page *head)
+static uint32_t slabs_take(struct tmm_cache *cache, struct entry *out, uint32_t most)
+	TMM_REQUIRES(cache->lock)
+{
+	uint32_t nr = 0, few = (uint32_t)min_u64(most, ENOUGH);
+
+	do {
+		if (cache->partial.first == NO_SLAB)
+			break;
+		nr += slab_take(cache, cache->partial.first, out + nr, most - nr);
+	} while (nr < few);
+	return nr;
+}
+
+static uint32_t take_listed(struct tmm_cache *cache, struct entry *out, uint32_t most)
+{
+	tmm_irq irq = lock_take_irqsave(&cache->lock);
+	uint32_t nr = slabs_take(cache, out, most);
+
+	lock_drop_irqrestore(&cache->lock, irq);
+	return nr;
+}
+
+static uint32_t take_new(struct tmm_cache *cache, uint32_t first, struct entry *out,
+                         uint32_t most)
+{
+	tmm_irq irq = lock_take_irqsave(&cache->lock);
+	uint32_t nr;
+
+	slab_list_add(cache, &cache->partial, first);
+	nr = slab_take(cache, first, out, most);
+	lock_drop_irqrestore(&cache->lock, irq);
+	return nr;
+}
+
+void *own_alloc(struct tmm_cache *cache, tmm_gfp gfp)
+{
+	struct entry entry;
+	uint32_t first;
+
+	if (take_listed(cache, &entry, 1))
+		return entry.object;
+	first = slab_create(cache, gfp, NULL);
+	if (first == NO_SLAB)
+		return NULL;
+	take_new(cache, first, &entry, 1);
+	return entry.object;
+}
+
+uint32_t objects_take(struct tmm_cache *cache, tmm_gfp gfp, struct entry *out, uint32_t most)
+{
+	uint32_t nr = take_listed(cache, out, most), first;
+	void *state;
+
+	if (likely(nr > 0))
+		return nr;
+	gfp &= ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE);
+	state = own_alloc(cache->states, gfp);
+	if (!state)
+		return 0;
+	first = slab_create(cache, gfp, state);
+	if (first == NO_SLAB) {
+		own_free(cache->states, state);
+		return 0;
+	}
+	return take_new(cache, first, out, most);
+}
+
+/* ---- into the slabs ---- */
+
+/*
+ * `nr` objects came into the slab.  One that has all of them now is kept as the
+ * spare, or leaves its list for the chain *gone.
+ */
+static void slab_settle(struct tmm_cache *cache, struct page *head, uint32_t nr, uint32_t *gone)
 	TMM_REQUIRES(cache->lock)
 {
 	uint32_t first = (uint32_t)page_pfn(cache->pages, head).v;
+	bool was_full = head->refcount == cache->nr_objs;
 
-	if (head->refcount + 1 == cache->nr_objs) {
+	head->refcount -= nr;
+	if (was_full) {
 		slab_list_del(cache, &cache->full, first);
 		slab_list_add(cache, &cache->partial, first);
 	}
 	if (head->refcount > 0)
-		return NO_SLAB;
+		return;
 	if (cache->spare == NO_SLAB) {
 		cache->spare = first;
-		return NO_SLAB;
+		return;
 	}
 	slab_list_del(cache, &cache->partial, first);
-	return first;
+	head->next = *gone;
+	*gone = first;
 }
 
-void object_free(struct tmm_cache *cache, struct place place, void *object)
+/* Objects of one slab that follow each other are put together. */
+static uint32_t slabs_put(struct tmm_cache *cache, const struct entry *entry, uint32_t nr)
+	TMM_REQUIRES(cache->lock)
 {
-	struct page *head = place.head;
-	uint64_t index = (place.offset * cache->reciprocal) >> 32;
-	uint64_t *bits = slab_bits(cache, head, (char *)object - place.offset) + index / 64;
-	uint64_t bit = UINT64_C(1) << index % 64;
+	uint64_t slab_bytes = TMM_PAGE_SIZE << cache->order;
+	const char *ram = cache->pages->ram;
 	uint32_t gone = NO_SLAB;
-	tmm_irq irq;
 
-	TMM_ASSERT(index < cache->nr_objs && index * cache->size_bytes == place.offset &&
-	           "the address is the start of an object");
-	irq = lock_take_irqsave(&cache->lock);
-	TMM_ASSERT(*bits & bit && "the object is lent: not freed twice");
-	*bits &= ~bit;
-	head->refcount--;
-	cache->nr_lent--;
-	if (unlikely(head->refcount == 0 || head->refcount + 1 == cache->nr_objs))
-		gone = settle_slab(cache, head);
+	for (uint32_t i = 0; i < nr;) {
+		uint64_t start = align_down((uint64_t)((char *)entry[i].object - ram),
+		                            slab_bytes);
+		struct page *head = page_of(cache->pages, (tmm_pfn){start >> TMM_PAGE_SHIFT});
+		uint64_t *bits = slab_bits(cache, head);
+		uint32_t before = i;
+
+		do {
+			uint64_t offset = (uint64_t)((char *)entry[i].object - ram) - start;
+			uint64_t index = (offset * cache->reciprocal) >> 32;
+			uint64_t bit = UINT64_C(1) << index % 64;
+
+			TMM_ASSERT(bits[index / 64] & bit &&
+			           "the object is out of its slab: not freed twice");
+			bits[index / 64] &= ~bit;
+			i++;
+		} while (i < nr &&
+		         (uint64_t)((char *)entry[i].object - ram) - start < slab_bytes);
+		slab_settle(cache, head, i - before, &gone);
+	}
+	count_out(cache, -(uint64_t)nr);
+	return gone;
+}
+
+/* Returns the chain of slabs that are to be destroyed. */
+static uint32_t put(struct tmm_cache *cache, const struct entry *entry, uint32_t nr)
+{
+	tmm_irq irq = lock_take_irqsave(&cache->lock);
+	uint32_t gone = slabs_put(cache, entry, nr);
+
 	lock_drop_irqrestore(&cache->lock, irq);
-	if (unlikely(gone != NO_SLAB))
+	return gone;
+}
+
+void own_free(struct tmm_cache *cache, void *object)
+{
+	const struct entry entry = {.object = object};
+	uint32_t gone = put(cache, &entry, 1);
+
+	if (gone != NO_SLAB)
 		slab_destroy(cache, gone);
 }
 
-void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp)
+/* Returns the pages freed. */
+static uint64_t chain_destroy(struct tmm_cache *cache, uint32_t first)
 {
-	TMM_ASSERT(!(gfp & (TMM_GFP_DMA | TMM_GFP_DMA32)) && "a cache is of no zone");
-	TMM_ASSERT(!(gfp & TMM_GFP_ZERO && cache->ctor) && "zeroes would undo the constructor");
-	if (unlikely(!tmm_port_allow("slab")))
-		return NULL;
-	return object_alloc(cache, gfp);
+	uint64_t pages = 0;
+
+	while (first != NO_SLAB) {
+		struct page *head = slab_page(cache, first);
+		uint64_t *state = is_own_cache(cache) ? NULL : slab_bits(cache, head);
+		uint32_t next = head->next;
+
+		slab_destroy(cache, first);
+		if (state)
+			own_free(cache->states, state);
+		pages += UINT64_C(1) << cache->order;
+		first = next;
+	}
+	return pages;
 }
 
-void tmm_cache_free(struct tmm_cache *cache, void *object)
+uint64_t objects_put(struct tmm_cache *cache, const struct entry *entry, uint32_t nr)
 {
-	struct place place;
-
-	if (!object)
-		return;
-	place = place_of(cache->pages, object);
-	TMM_ASSERT(place.head->kind == PAGE_SLAB && place.head->owner == cache &&
-	           "the object is of this cache");
-	object_free(cache, place, object);
+	return chain_destroy(cache, put(cache, entry, nr));
 }
 
-uint64_t tmm_cache_shrink(struct tmm_cache *cache)
+uint64_t spare_free(struct tmm_cache *cache)
 {
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
 	uint32_t first = cache->spare;
 
-	if (first != NO_SLAB)
+	if (first != NO_SLAB) {
 		slab_list_del(cache, &cache->partial, first);
+		slab_page(cache, first)->next = NO_SLAB;
+	}
 	cache->spare = NO_SLAB;
 	lock_drop_irqrestore(&cache->lock, irq);
-	if (first == NO_SLAB)
-		return 0;
-	slab_destroy(cache, first);
-	return UINT64_C(1) << cache->order;
+	return chain_destroy(cache, first);
 }
 
 /* ---- checks ---- */
 
-/* Returns the objects lent. */
-static uint32_t slab_check(struct tmm_cache *cache, uint32_t first) TMM_REQUIRES(cache->lock)
+/* Every lent object is out of the slab; returns how many are. */
+static uint32_t lent_check(struct tmm_cache *cache, struct page *head)
+{
+	const uint64_t *bits = slab_bits(cache, head);
+	const uint8_t *lent = slab_lent(cache, head);
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; i < cache->nr_objs; i++) {
+		TMM_ASSERT(!lent[i] || bits[i / 64] >> i % 64 & 1); /* I9 */
+		nr += lent[i];
+	}
+	return nr;
+}
+
+/* Returns the objects out of it; adds those lent. */
+static uint32_t slab_check(struct tmm_cache *cache, uint32_t first, uint64_t *lent)
+	TMM_REQUIRES(cache->lock)
 {
 	struct page *head = slab_page(cache, first);
-	uint64_t *bits = slab_bits(cache, head, slab_address(cache, first));
+	uint64_t *bits = slab_bits(cache, head);
 	unsigned nr_set = 0;
 
 	TMM_ASSERT(head->kind == PAGE_SLAB && head->owner == cache); /* I3 */
@@ -288,26 +399,28 @@ static uint32_t slab_check(struct tmm_cache *cache, uint32_t first) TMM_REQUIRES
 	TMM_ASSERT((bits[cache->nr_words - 1] & padding(cache)) == padding(cache)); /* I2 */
 	nr_set -= count_ones(padding(cache));
 	TMM_ASSERT(nr_set == head->refcount); /* I2 */
+	*lent += is_own_cache(cache) ? nr_set : lent_check(cache, head);
 	return nr_set;
 }
 
-/* Every slab of the list has from least to most objects lent; their sum. */
+/* Every slab of the list has from least to most objects out of it; their sum. */
 static uint64_t slab_list_check(struct tmm_cache *cache, const struct slab_list *list,
-                                uint32_t least, uint32_t most) TMM_REQUIRES(cache->lock)
+                                uint32_t least, uint32_t most, uint64_t *lent)
+	TMM_REQUIRES(cache->lock)
 {
 	uint32_t nr = 0, before = NO_SLAB;
 	uint64_t sum = 0;
 
 	for (uint32_t first = list->first; first != NO_SLAB;
 	     first = slab_page(cache, first)->next) {
-		uint32_t lent = slab_check(cache, first);
+		uint32_t out = slab_check(cache, first, lent);
 
-		TMM_ASSERT(lent >= least && lent <= most);           /* I1 */
-		TMM_ASSERT((lent == 0) == (first == cache->spare));  /* I5 */
+		TMM_ASSERT(out >= least && out <= most);             /* I1 */
+		TMM_ASSERT((out == 0) == (first == cache->spare));   /* I5 */
 		TMM_ASSERT(slab_page(cache, first)->prev == before); /* I6 */
 		TMM_ASSERT(++nr <= list->nr);                        /* I6 */
 		before = first;
-		sum += lent;
+		sum += out;
 	}
 	TMM_ASSERT(nr == list->nr); /* I6 */
 	return sum;
@@ -316,12 +429,14 @@ static uint64_t slab_list_check(struct tmm_cache *cache, const struct slab_list 
 void cache_check(struct tmm_cache *cache)
 {
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
-	uint64_t lent;
+	uint64_t out, lent = 0;
 
-	lent = slab_list_check(cache, &cache->partial, 0, cache->nr_objs - 1);
-	lent += slab_list_check(cache, &cache->full, cache->nr_objs, cache->nr_objs);
-	TMM_ASSERT(lent == cache->nr_lent); /* I4 */
+	out = slab_list_check(cache, &cache->partial, 0, cache->nr_objs - 1, &lent);
+	out += slab_list_check(cache, &cache->full, cache->nr_objs, cache->nr_objs, &lent);
+	TMM_ASSERT(out == cache->nr_out); /* I4 */
 	TMM_ASSERT(cache->spare == NO_SLAB ||
 	           slab_page(cache, cache->spare)->refcount == 0); /* I5 */
+	TMM_ASSERT(out == lent + magazines_count(cache));          /* I10 */
+	magazines_check(cache);
 	lock_drop_irqrestore(&cache->lock, irq);
 }

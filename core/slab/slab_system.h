@@ -14,6 +14,21 @@
 
 #define NR_KMALLOC_CACHES 13u
 #define NO_SLAB           UINT32_MAX /* ends a chain of slabs */
+#define MAGAZINE_MAX      64u        /* objects: a refill is a whole slab of 64 bytes each */
+#define DEPOT_MAX         8u         /* full magazines, unless tuned */
+#define CACHE_LINE        64u
+
+/*
+ * Caches for the slab system's own needs.  They have no magazines and at most 64
+ * objects in a slab, so that they need no memory but their slabs.
+ */
+enum own_cache {
+	OWN_CACHE,    /* struct tmm_cache */
+	OWN_SLOTS,    /* struct cpu_slot of every CPU */
+	OWN_MAGAZINE, /* struct magazine */
+	OWN_STATE,    /* state of a slab of up to 64 objects, then 128, 256, 512 */
+	NR_OWN_CACHES = OWN_STATE + 4
+};
 
 /* Slabs by the number of their first frame, linked through struct page. */
 struct slab_list {
@@ -21,25 +36,66 @@ struct slab_list {
 	uint32_t nr;
 };
 
+/* An object that is not in its slab, and the byte that says whether it is lent. */
+struct entry {
+	void *object;
+	uint8_t *lent; /* NULL in the system's own caches */
+};
+
+/* Guarded by being the CPU it is with, or the cache's lock in the depot.  (a) atomic */
+struct magazine {
+	struct magazine *next; /* in the depot */
+	uint32_t nr;           /* (a) objects */
+	uint32_t limit;        /* room, at most MAGAZINE_MAX */
+	struct entry entry[MAGAZINE_MAX];
+};
+
+/* What takes the place of a magazine where there is none: empty, and full. */
+struct no_magazine {
+	struct magazine *next;
+	uint32_t nr, limit;
+};
+
+/* Of one CPU, which alone changes it, and only under the lock when one is exchanged. */
+struct cpu_slot {
+	struct magazine *loaded;   /* (a) */
+	struct magazine *previous; /* (a) */
+} __attribute__((aligned(CACHE_LINE)));
+
+/* (n) the cache's lock */
+struct depot {
+	struct magazine *full;  /* (n) */
+	struct magazine *empty; /* (n) */
+	uint32_t nr_full;       /* (n) */
+	uint32_t most;          /* (n) that nr_full may be */
+};
+
 /* (c) constant after init  (n) lock  (s) tmm_slab_system.lock  (a) atomic */
 struct tmm_cache {
-	struct lock lock;
-	uint32_t size_bytes;  /* (c) from one object to the next */
-	uint32_t reciprocal;  /* (c) 2^32 / size_bytes, rounded up */
-	uint32_t nr_objs;     /* (c) in a slab */
-	uint32_t order;       /* (c) of a slab */
-	uint32_t bits_offset; /* (c) where in a slab its lent bits are; 0: its descriptor */
-	uint32_t nr_words;    /* (c) of 64 lent bits */
-	tmm_gfp page_gfp;     /* (c) added to every request for a slab */
-	struct slab_list partial, full; /* (n) with a free object, and without */
-	uint32_t spare;          /* (n) the slab on `partial` with none lent, or NO_SLAB */
-	uint64_t nr_lent;        /* (n) */
-	struct tmm_pages *pages; /* (c) */
+	struct cpu_slot *slot;         /* (a) of all CPUs; NULL: no magazines yet */
+	struct cpu_set *cpus;          /* (c) */
+	struct tmm_pages *pages;       /* (c) */
 	struct tmm_slab_system *slabs; /* (c) */
-	void (*ctor)(void *object);    /* (c) */
-	struct list link;              /* (s) in caches */
-	char name[32];                 /* (c) */
-};
+	uint32_t size_bytes;           /* (c) from one object to the next */
+	uint32_t reciprocal;           /* (c) 2^32 / size_bytes, rounded up */
+	uint32_t nr_objs;              /* (c) in a slab */
+	uint32_t order;                /* (c) of a slab */
+	uint32_t lent_offset;          /* (c) of the bytes in a slab's state */
+	uint32_t nr_words;             /* (c) of 64 bits, one bit for each object */
+	uint32_t limit;                /* (a) of magazines from now on; 0: none */
+	uint32_t nr_visits;            /* (a) to the lock, until there are magazines */
+
+	struct lock lock __attribute__((aligned(CACHE_LINE)));
+	tmm_gfp page_gfp;               /* (c) added to every request for a slab */
+	struct tmm_cache *states;       /* (c) cache of the slabs' states; NULL: an own cache */
+	struct slab_list partial, full; /* (n) with a free object, and without */
+	uint32_t spare;             /* (n) the slab on `partial` with all in it, or NO_SLAB */
+	uint64_t nr_out;            /* (n, a) objects lent and in magazines */
+	struct depot depot;         /* (n) one for each node, when there are nodes */
+	void (*ctor)(void *object); /* (c) */
+	struct list link;           /* (s) in caches */
+	char name[32];              /* (c) */
+} __attribute__((aligned(CACHE_LINE)));
 
 struct tmm_slab_system {
 	struct lock lock;
@@ -48,7 +104,8 @@ struct tmm_slab_system {
 	uint64_t nr_large_pages; /* (s) frames of PAGE_LARGE */
 	uint64_t nr_pages;       /* (a) frames of slabs and large runs */
 	uint64_t peak_pages;     /* (a) most that nr_pages has been */
-	struct tmm_cache cache_of_caches;
+	struct no_magazine none; /* (c) */
+	struct tmm_cache own[NR_OWN_CACHES];
 	struct tmm_cache kmalloc[NR_KMALLOC_CACHES]; /* by size, rising */
 };
 
@@ -68,8 +125,37 @@ void slab_count_pages(struct tmm_slab_system *slabs, uint64_t taken, uint64_t gi
 void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
                 const struct tmm_cache_spec *spec);
 
-/* slab.c: tmm_cache_alloc() without the failure point. */
+/*
+ * slab.c: take up to `most` objects out of their slabs, the last of which is to be
+ * used first; 0: memory is short.  Few at a time where slabs are scattered.
+ */
+uint32_t objects_take(struct tmm_cache *cache, tmm_gfp gfp, struct entry *out, uint32_t most);
+
+/* slab.c: put objects into their slabs; returns the pages that this freed. */
+uint64_t objects_put(struct tmm_cache *cache, const struct entry *entry, uint32_t nr);
+
+/* slab.c: objects of the system's own caches. */
+void *own_alloc(struct tmm_cache *cache, tmm_gfp gfp);
+void own_free(struct tmm_cache *cache, void *object);
+
+/* slab.c: give the spare slab back; returns the pages freed. */
+uint64_t spare_free(struct tmm_cache *cache);
+
+/* magazine.c: tmm_cache_alloc() without the failure point. */
 void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp);
+
+/*
+ * magazine.c: put what the magazines hold into slabs and give them back; those of
+ * the caller's CPU, of CPUs without a thread, and of `all` others, which then must
+ * not use the cache.  Returns the pages freed.
+ */
+uint64_t magazines_drain(struct tmm_cache *cache, bool all);
+
+/* magazine.c: objects in magazines; a moment's value while other CPUs run. */
+uint64_t magazines_count(struct tmm_cache *cache) TMM_REQUIRES(cache->lock);
+
+/* magazine.c: panics unless magazines hold objects that are not lent. */
+void magazines_check(struct tmm_cache *cache) TMM_REQUIRES(cache->lock);
 
 /* An address in a run of frames: the run's first descriptor, and bytes from its start. */
 struct place {
@@ -79,7 +165,8 @@ struct place {
 
 static inline struct place place_of(const struct tmm_pages *pages, const void *address)
 {
-	struct page *page = page_of(pages, tmm_virt_to_pfn(pages, address));
+	uint64_t at = (uint64_t)((const char *)address - (const char *)pages->ram);
+	struct page *page = page_of(pages, (tmm_pfn){at >> TMM_PAGE_SHIFT});
 	struct page *head = page->flags & PG_TAIL ? page->owner : page;
 
 	return (struct place){.head = head,
@@ -87,7 +174,7 @@ static inline struct place place_of(const struct tmm_pages *pages, const void *a
 	                                ((uintptr_t)address & (TMM_PAGE_SIZE - 1))};
 }
 
-/* slab.c: give back an object of the cache, which is at `place`; checks that it is lent. */
+/* magazine.c: give back an object of the cache, which is at `place`; checks that it is lent. */
 void object_free(struct tmm_cache *cache, struct place place, void *object);
 
 /* slab.c: mark the 2^order frames as one run, and take that back. */
@@ -97,6 +184,28 @@ void run_unmark(const struct tmm_pages *pages, tmm_pfn first, unsigned order);
 
 /* slab.c: panics unless the cache's slabs agree with its counts. */
 void cache_check(struct tmm_cache *cache);
+
+static inline bool is_own_cache(const struct tmm_cache *cache)
+{
+	return !cache->states;
+}
+
+static inline struct page *slab_page(const struct tmm_cache *cache, uint32_t first)
+{
+	return page_of(cache->pages, (tmm_pfn){first});
+}
+
+/* The words of a slab: a bit for each object, set while it is not in the slab. */
+static inline uint64_t *slab_bits(const struct tmm_cache *cache, struct page *head)
+{
+	return is_own_cache(cache) ? &head->lent : (uint64_t *)(uintptr_t)head->lent;
+}
+
+/* Behind the words: a byte for each object, not zero while it is lent. */
+static ALWAYS_INLINE uint8_t *slab_lent(const struct tmm_cache *cache, const struct page *head)
+{
+	return (uint8_t *)(uintptr_t)head->lent + cache->lent_offset;
+}
 
 static inline uint64_t cache_slabs(const struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
 {

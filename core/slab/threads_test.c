@@ -90,6 +90,6 @@ TEST(threads_share_a_cache)
 		give_back(table[i]);
 		table[i] = NULL;
 	}
-	CHECK(shared->nr_lent == 0);
+	CHECK(info_of("shared").active_objs == 0);
 	halt();
 }

@@ -2,7 +2,8 @@
  * slab.h - caches of equal objects, and kmalloc over them
  *
  * A cache lends objects of one size from slabs: runs of frames cut into equal
- * pieces.  A slab whose objects are all free goes back to the page allocator.
+ * pieces.  A slab whose objects are all free goes back to the page allocator.  Each
+ * CPU keeps some free objects of a busy cache in magazines, which takes no lock.
  * kmalloc() is a set of caches by size.
  *
  * Units    sizes in bytes
@@ -57,8 +58,28 @@ void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp);
 /* NULL is ignored.  An address that is not a lent object of the cache: panics. */
 void tmm_cache_free(struct tmm_cache *cache, void *object);
 
-/* Give every empty slab back; returns the pages freed. */
+/*
+ * Borrow up to nr objects; returns how many.  Less than nr only when memory is
+ * short.  Each may be freed by itself.
+ */
+size_t tmm_cache_alloc_bulk(struct tmm_cache *cache, tmm_gfp gfp, size_t nr, void **out);
+void tmm_cache_free_bulk(struct tmm_cache *cache, size_t nr, void *const *objects);
+
+/*
+ * Give back every empty slab, and the magazines of the caller's CPU and of CPUs
+ * that no thread is on; returns the pages of slabs freed.
+ */
 uint64_t tmm_cache_shrink(struct tmm_cache *cache);
+
+/*
+ * From now on a magazine holds magazine_objs objects, 0 .. 64 (0: no magazines), and
+ * the depot that many full ones.  Magazines of other CPUs keep their size until
+ * they are exchanged.
+ *   TMM_OK
+ *   TMM_E_INVAL  more than 64, or one of the slab system's own caches
+ */
+TMM_MUST_CHECK tmm_err tmm_cache_tune(struct tmm_cache *cache, uint32_t magazine_objs,
+                                      uint32_t depot_magazines);
 
 /*
  * size bytes, aligned to 8, to the size itself when it is a power of two.
@@ -84,7 +105,7 @@ struct tmm_cache_info {
 	char name[32];
 	uint64_t active_objs;  /* lent */
 	uint64_t num_objs;     /* in all slabs */
-	uint64_t active_slabs; /* with at least one object lent */
+	uint64_t active_slabs; /* with at least one object lent or in a magazine */
 	uint64_t num_slabs;
 	uint32_t size_bytes; /* distance between objects */
 	uint32_t objs_per_slab;
@@ -104,7 +125,7 @@ uint64_t tmm_slab_pages(struct tmm_slab_system *slabs, bool reclaimable);
 /* The most frames that slabs and large kmalloc held at one time. */
 uint64_t tmm_slab_peak_pages(const struct tmm_slab_system *slabs);
 
-/* Panics unless every slab's free list, count and list membership agree. */
+/* Panics unless slabs, lists, magazines and counts agree.  No CPU may be allocating. */
 void tmm_slab_check(struct tmm_slab_system *slabs);
 
 #endif
