@@ -575,6 +575,9 @@ TEST(accesses_go_through_the_tlb)
 	CHECK(tmm_mmu_access(&mmu, &tlb, 1, va, WR, &result) && result.from_tlb);
 	tmm_tlb_flush_page(&tlb, 1, va);
 	CHECK(!tmm_mmu_access(&mmu, &tlb, 1, va, WR, &result));
+	tlb.counts = (struct tmm_tlb_counts){0};
+	CHECK(!tmm_mmu_access(&mmu, &tlb, 1, (tmm_vaddr){UINT64_C(1) << 62}, R, &result));
+	CHECK(tlb.counts.misses == 0); /* not canonical: the TLB is not asked */
 	tmm_tlb_check(&tlb);
 	end();
 }

@@ -164,7 +164,8 @@ bool tmm_mmu_access(struct tmm_mmu *mmu, struct tmm_tlb *tlb, unsigned asid, tmm
 {
 	uint64_t offset;
 
-	if (from_tlb(mmu, tmm_tlb_lookup(tlb, asid, va), va, access, out))
+	if (mmu_is_canonical(mmu->format, va.v) &&
+	    from_tlb(mmu, tmm_tlb_lookup(tlb, asid, va), va, access, out))
 		return true;
 	if (!tmm_mmu_walk(mmu, va, access, out)) {
 		tlb_drop(tlb, asid, va);
