@@ -19,6 +19,7 @@
 int cmd_run(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_machine(int argc, char **argv);
+int cmd_translate(int argc, char **argv);
 
 /*
  * One line on standard error, "tuxmm: " before it.  Control characters, which a

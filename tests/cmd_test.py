@@ -20,8 +20,8 @@ ESCAPE = "\x1b]0;owned\x07"
 
 # name, arguments, environment, status, what the one line on standard error says
 BAD = [
-    ("no command", [], {}, 125, "expected run, machine or doctor"),
-    ("unknown command", ["frob"], {}, 125, "frob: no such command: expected run, machine or doctor"),
+    ("no command", [], {}, 125, "expected run, machine, translate or doctor"),
+    ("unknown command", ["frob"], {}, 125, "frob: no such command: expected run, machine, translate or doctor"),
     ("no program", ["run"], {}, 125, "expected tuxmm run .* PROGRAM"),
     ("no program after --", ["run", "--ram", "64M", "--"], {}, 125, "no program is named"),
     ("unknown option", ["run", "--frob", "x"], {}, 125, "--frob: no such option"),
