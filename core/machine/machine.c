@@ -69,6 +69,8 @@ static struct pages_config config_of(const struct tmm_shape *shape)
 		.movablecore_bytes = shape->movablecore_bytes,
 		.min_free_kbytes = shape->min_free_kbytes,
 		.watermark_scale_factor = shape->watermark_scale_factor,
+		.stack_high_pages = shape->stack_high_pages,
+		.stack_batch_pages = shape->stack_batch_pages,
 	};
 }
 

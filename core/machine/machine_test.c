@@ -275,8 +275,9 @@ TEST(contradictions_are_refused_with_a_sentence)
 	REFUSED(bad.movablecore_bytes = UINT64_MAX, "movablecore_bytes");
 	REFUSED(bad.nr_cma = 1, "nr_cma");
 	REFUSED(bad.watermark_scale_factor = 3001, "watermark_scale_factor");
-	REFUSED(bad.stack_high_pages = 1, "stack_high_pages");
-	REFUSED(bad.stack_batch_pages = 1, "stack_batch_pages");
+	REFUSED(bad.stack_high_pages = 513, "stack_high_pages");
+	REFUSED((bad.stack_high_pages = 4, bad.stack_batch_pages = 5), "stack_batch_pages");
+	REFUSED(bad.stack_batch_pages = 513, "stack_batch_pages");
 	REFUSED((bad.firmware_map = &wraps, bad.nr_ranges = 1), "ends behind");
 	REFUSED((bad.firmware_map = &typeless, bad.nr_ranges = 1), "unknown type");
 	REFUSED((bad.firmware_map = &noded, bad.nr_ranges = 1), "node");
@@ -332,6 +333,8 @@ TEST(divided_memory_lives)
 	shape[2].movablecore_bytes = 100 * MIB;
 	shape[2].watermark_scale_factor = 500;
 	shape[3].max_order = 9;
+	shape[3].stack_high_pages = 40;
+	shape[3].stack_batch_pages = 10;
 	shape[4].max_order = 14;
 	for (unsigned i = 0; i < ARRAY_SIZE(shape); i++)
 		lives(&shape[i], test_ram(256 * MIB));

@@ -16,6 +16,7 @@
 #define DISTANCE_MOST 254u
 
 #define LEAST_ORDER   9u
+#define STACK_MOST    512u /* tmm_pages_set_stacks() takes no more */
 
 static uint32_t nr_nodes(const struct tmm_shape *shape)
 {
@@ -98,6 +99,10 @@ static const char *frame_fault(const struct tmm_shape *shape)
 		return "max_order is neither 0 nor between 9 and 18";
 	if (shape->lowmem_bytes % max_u64(run_bytes(shape), 4 * MIB))
 		return "lowmem_bytes is no multiple of 4 MiB and of the longest run";
+	if (shape->stack_high_pages > STACK_MOST ||
+	    shape->stack_batch_pages >
+	            (shape->stack_high_pages ? shape->stack_high_pages : STACK_MOST))
+		return "stack_high_pages is more than 512, or stack_batch_pages more than that";
 	if (shape->watermark_scale_factor > 3000)
 		return "watermark_scale_factor is more than 3000";
 	if (shape->kernelcore_bytes > MOST_BYTES || shape->movablecore_bytes > MOST_BYTES)
@@ -110,8 +115,6 @@ static const char *unknown_kind(const struct tmm_shape *shape)
 {
 	if (shape->nr_cma)
 		return "nr_cma is not 0";
-	if (shape->stack_high_pages || shape->stack_batch_pages)
-		return "stack_high_pages or stack_batch_pages is not 0";
 	return NULL;
 }
 
