@@ -299,7 +299,7 @@ static ALWAYS_INLINE bool may_be_hole(const struct block_info *info)
 
 static ALWAYS_INLINE void check_ram(const struct tmm_pages *pages, uint64_t pfn)
 {
-	if (unlikely(!pfn_in_span(pages, pfn)) ||
+	if (unlikely(!pfn_in_span(pages, pfn)) || unlikely(pfn >= pages->lowmem_end) ||
 	    (may_be_hole(&pages->info[block_of(pages, pfn)]) && !run_is_ram(pages, pfn, 1)))
 		tmm_port_panic(__FILE__, __LINE__,
 		               "an address of the direct map is RAM; this one is outside");

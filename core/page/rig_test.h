@@ -39,13 +39,17 @@ static inline void rig_reserve(struct rig *rig, uint64_t start, uint64_t bytes)
 	CHECK(tmm_memblock_reserve(&rig->memblock, (tmm_paddr){start}, bytes) == TMM_OK);
 }
 
-static inline struct tmm_pages *rig_boot(struct rig *rig, uint64_t min_free_kbytes)
+static inline struct tmm_pages *rig_boot_as(struct rig *rig, struct pages_config config)
 {
-	const struct pages_config config = {
-		.ram = rig->ram, .cpus = &rig->cpus, .min_free_kbytes = min_free_kbytes};
-
+	config.ram = rig->ram;
+	config.cpus = &rig->cpus;
 	CHECK(pages_init(&rig->pages, &rig->memblock, &config) == TMM_OK);
 	return &rig->pages;
+}
+
+static inline struct tmm_pages *rig_boot(struct rig *rig, uint64_t min_free_kbytes)
+{
+	return rig_boot_as(rig, (struct pages_config){.min_free_kbytes = min_free_kbytes});
 }
 
 /* RAM from 0 to `bytes`, one CPU, no watermarks. */
