@@ -288,6 +288,26 @@ TEST(kinds_are_counted_where_pages_are)
 	end();
 }
 
+/*
+ *   one area  |hhhh|mmmm|    a mapping that begins where the heap ends joins it,
+ *   one fault   ^^^^^^       and one fault may make pages on both sides
+ */
+TEST(a_fault_across_the_end_of_the_heap_counts_both_kinds)
+{
+	struct tmm_mm_usage usage;
+
+	begin();
+	set_heap(BASE);
+	CHECK(tmm_mm_brk(rig.mm, BASE + 3 * PAGE) == BASE + 3 * PAGE);
+	CHECK(map_fixed(3, 5, READ_WRITE, ANON) == TMM_OK);
+	CHECK(nr_areas() == 1);
+	for (uint64_t page = 8; page-- > 0;)
+		CHECK(fault_rig_write(&rig, BASE + page * PAGE, 1) == TMM_FAULT_OK);
+	tmm_mm_usage(rig.mm, &usage);
+	CHECK(usage.kind_pages[TMM_AREA_HEAP] == 3 && usage.kind_pages[TMM_AREA_MMAP] == 5);
+	end();
+}
+
 TEST(protection_takes_effect_at_once_and_keeps_the_page)
 {
 	uint8_t byte = 0;

@@ -224,7 +224,7 @@ static enum tmm_fault anon_write(struct tmm_mm *mm, struct vma *vma, uint64_t va
 	vma_make_family(vma);
 	for (size_t i = 0; i < nr; i++)
 		anon_page_init(mm, vma, span.start + (i << TMM_PAGE_SHIFT), pfn[i]);
-	mm_count_pages_up(mm, vma, va, TMM_RSS_ANON, nr);
+	mm_count_pages_up(mm, vma, span.start, TMM_RSS_ANON, nr);
 	remember(mm, run, span);
 	return TMM_FAULT_OK;
 }

@@ -171,6 +171,39 @@ static inline enum tmm_area_kind mm_page_kind(const struct tmm_mm *mm, const str
 	return TMM_AREA_MMAP;
 }
 
+/* How many of nr pages at and above addr, of one area, are of the kind of the first. */
+static inline uint64_t mm_same_kind(const struct tmm_mm *mm, uint64_t addr, uint64_t nr)
+{
+	const uint64_t start = align_up(mm->image.start_brk, TMM_PAGE_SIZE);
+	const uint64_t end = align_up(mm->brk, TMM_PAGE_SIZE);
+	const uint64_t turn = addr < start ? start : end;
+
+	return addr < turn ? min_u64(nr, (turn - addr) >> TMM_PAGE_SHIFT) : nr;
+}
+
+/* Count nr pages at and above addr, of one area, as those of their kinds. */
+static inline void mm_count_kinds_up(struct tmm_mm *mm, const struct vma *vma, uint64_t addr,
+                                     uint64_t nr)
+{
+	for (uint64_t same; nr > 0; nr -= same, addr += same << TMM_PAGE_SHIFT) {
+		enum tmm_area_kind kind = mm_page_kind(mm, vma, addr);
+
+		same = mm_same_kind(mm, addr, nr);
+		mm->kind_pages[kind] += same;
+		mm->kind_peak_pages[kind] = max_u64(mm->kind_peak_pages[kind],
+		                                    mm->kind_pages[kind]);
+	}
+}
+
+static inline void mm_count_kinds_down(struct tmm_mm *mm, const struct vma *vma, uint64_t addr,
+                                       uint64_t nr)
+{
+	for (uint64_t same; nr > 0; nr -= same, addr += same << TMM_PAGE_SHIFT) {
+		same = mm_same_kind(mm, addr, nr);
+		mm->kind_pages[mm_page_kind(mm, vma, addr)] -= same;
+	}
+}
+
 /* What a counted page counts as in rss_pages; the zero page is never counted. */
 static inline enum tmm_rss vma_page_rss(const struct vma *vma, const struct page *page)
 {
@@ -188,15 +221,13 @@ static inline enum tmm_rss vma_page_rss(const struct vma *vma, const struct page
 static inline void mm_count_pages_up(struct tmm_mm *mm, const struct vma *vma, uint64_t addr,
                                      enum tmm_rss rss, uint64_t nr)
 {
-	enum tmm_area_kind kind = mm_page_kind(mm, vma, addr);
 	uint64_t all;
 
 	mm->rss_pages[rss] += nr;
-	mm->kind_pages[kind] += nr;
+	mm_count_kinds_up(mm, vma, addr, nr);
 	all = mm->rss_pages[TMM_RSS_FILE] + mm->rss_pages[TMM_RSS_ANON] +
 	      mm->rss_pages[TMM_RSS_SHMEM];
 	mm->peak_rss_pages = max_u64(mm->peak_rss_pages, all);
-	mm->kind_peak_pages[kind] = max_u64(mm->kind_peak_pages[kind], mm->kind_pages[kind]);
 	mm->peak_table_pages = max_u64(mm->peak_table_pages, mm->pt.nr_tables);
 }
 
@@ -204,7 +235,7 @@ static inline void mm_count_pages_down(struct tmm_mm *mm, const struct vma *vma,
                                        enum tmm_rss rss, uint64_t nr)
 {
 	mm->rss_pages[rss] -= nr;
-	mm->kind_pages[mm_page_kind(mm, vma, addr)] -= nr;
+	mm_count_kinds_down(mm, vma, addr, nr);
 }
 
 /*
