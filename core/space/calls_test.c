@@ -308,6 +308,24 @@ TEST(a_fault_across_the_end_of_the_heap_counts_both_kinds)
 	end();
 }
 
+/* An old length that ends behind user space, or wraps round, moves nothing. */
+TEST(what_mremap_cuts_off_lies_in_user_space)
+{
+	static const uint64_t lengths[] = {TASK_SIZE, UINT64_MAX - PAGE, 0 - BASE};
+	const uint32_t flags = TMM_MREMAP_MAYMOVE | TMM_MREMAP_FIXED;
+	uint64_t at;
+
+	begin();
+	CHECK(map_fixed(0, 4, READ_WRITE, ANON) == TMM_OK);
+	CHECK(map_fixed(64, 2, READ_WRITE, ANON) == TMM_OK);
+	CHECK(fault_rig_write(&rig, BASE, 1) == TMM_FAULT_OK);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(tmm_mm_mremap(rig.mm, BASE, lengths[i], 2 * PAGE, flags, BASE + 64 * PAGE,
+		                    &at) == TMM_E_INVAL);
+	CHECK(nr_areas() == 2);
+	end();
+}
+
 TEST(protection_takes_effect_at_once_and_keeps_the_page)
 {
 	uint8_t byte = 0;

@@ -63,6 +63,9 @@ static tmm_err check_area(const struct remap *remap)
 		return TMM_E_INVAL;
 	if (stays > vma->end - remap->addr)
 		return TMM_E_FAULT;
+	/* What is cut off may reach over several areas, but not out of user space. */
+	if (remap->old_length > remap->mm->layout.task_size - remap->addr)
+		return TMM_E_INVAL;
 	if (!delta)
 		return TMM_OK;
 	if (pgoff + (remap->new_length >> TMM_PAGE_SHIFT) < pgoff)
