@@ -25,6 +25,28 @@ bench: all
 		test -x $$bench -a -f $$bench || continue; echo "== $${bench##*/}"; $$bench || exit 1; done
 	@echo "== programs"; bench/programs $(BUILD)
 
+# Seconds for each fuzzer.
+SECONDS = 60
+
+fuzz:
+	@tools/setup test
+	@test -f $(BUILD)-fuzz/build.ninja || CC=clang meson setup $(BUILD)-fuzz -Dfuzz=enabled \
+		-Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+	@ninja -C $(BUILD)-fuzz --quiet $(FUZZERS)
+	@tools/fuzz $(BUILD)-fuzz $(SECONDS)
+
+FUZZERS = $(patsubst fuzz/corpus/%,fuzz/fuzz-%,$(wildcard fuzz/corpus/*))
+
+cov:
+	@tools/setup test
+	@test -f $(BUILD)-cov/build.ninja || meson setup $(BUILD)-cov -Db_coverage=true >/dev/null
+	@ninja -C $(BUILD)-cov --quiet
+	@find $(BUILD)-cov -name '*.gcda' -delete
+	@meson test -C $(BUILD)-cov --suite core --suite space --suite fuzz >/dev/null
+	@gcovr --root . --filter core/ --exclude '.*_test\.[ch]' $(BUILD)-cov
+	@gcovr --root . --filter core/ --exclude '.*_test\.[ch]' --branches $(BUILD)-cov | \
+		grep -E '^(TOTAL|core/|File)'
+
 install: all
 	@meson install -C $(BUILD)
 
@@ -36,7 +58,9 @@ help:
 	@echo 'make run      the main job: real programs on a machine of 128 MiB'
 	@echo 'make test     build and run every test (also: make check)'
 	@echo 'make bench    measure; docs/PERFORMANCE.md explains the rows'
+	@echo 'make fuzz     look for inputs that break a promise, SECONDS=60 for each fuzzer'
+	@echo 'make cov      what of the core the tests execute, by lines and branches'
 	@echo 'make install  install command, library, headers and manual pages below PREFIX'
 	@echo 'make clean    remove $(BUILD)'
 
-.PHONY: all configured run test check bench install clean help
+.PHONY: all configured run test check bench fuzz cov install clean help
