@@ -64,6 +64,7 @@ static struct pages_config config_of(const struct tmm_shape *shape)
 		.max_order = shape->max_order,
 		.memory_model = shape->memory_model,
 		.section_bytes = shape->section_bytes,
+		.hotplug_end = shape->hotplug_end,
 		.lowmem_bytes = shape->lowmem_bytes,
 		.kernelcore_bytes = shape->kernelcore_bytes,
 		.movablecore_bytes = shape->movablecore_bytes,

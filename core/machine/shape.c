@@ -79,6 +79,10 @@ static const char *section_fault(const struct tmm_shape *shape)
 
 	if (shape->memory_model > TMM_MEMORY_SPARSE)
 		return "memory_model is not one of the three there are";
+	if (shape->memory_model != TMM_MEMORY_SPARSE && shape->hotplug_end)
+		return "hotplug_end is given, but only TMM_MEMORY_SPARSE has sections";
+	if (shape->hotplug_end > MOST_BYTES)
+		return "hotplug_end is more than 8 TiB";
 	if (shape->memory_model != TMM_MEMORY_SPARSE)
 		return bytes ? "section_bytes is given, but only TMM_MEMORY_SPARSE has sections"
 		             : NULL;

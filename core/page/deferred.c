@@ -84,7 +84,8 @@ static void set_managed(struct block_info *info, const struct block_bits *bits)
 	info->nr_managed = info->nr_free;
 }
 
-void zone_enter(struct tmm_pages *pages, struct zone *zone, uint64_t start, uint64_t end)
+static void enter(struct tmm_pages *pages, struct zone *zone, uint64_t start, uint64_t end)
+	TMM_REQUIRES(zone->lock) TMM_REQUIRES(pages->ram_lock)
 {
 	uint64_t last = block_of(pages, end - 1);
 	uint64_t cursor = 0, first, stop;
@@ -103,11 +104,18 @@ void zone_enter(struct tmm_pages *pages, struct zone *zone, uint64_t start, uint
 		struct block_info *info = &pages->info[b];
 		uint64_t pfn = pages->first_pfn + (b << BLOCK_ORDER);
 
-		if (!run_is_one_region(pages, pfn, BLOCK_FRAMES))
+		if (!ram_is_one_region(pages, pfn, BLOCK_FRAMES))
 			info->home |= HOME_NO_RAM;
 		if (info->nr_free != BLOCK_FRAMES)
 			set_managed(info, &pages->bits[b]);
 	}
+}
+
+void zone_enter(struct tmm_pages *pages, struct zone *zone, uint64_t start, uint64_t end)
+{
+	lock_take(pages->ram_lock);
+	enter(pages, zone, start, end);
+	lock_drop(pages->ram_lock);
 }
 
 /* Blocks of a ready part that have no frame in any zone. */
@@ -131,57 +139,53 @@ static void set_part(struct tmm_pages *pages, uint64_t part, uint8_t state)
 	__atomic_store_n(&pages->part[part], state, __ATOMIC_RELAXED);
 }
 
-/* A part of one zone, or of several while booting. */
-static void enter_part(struct tmm_pages *pages, uint64_t part, struct zone *only)
-	TMM_REQUIRES(only->lock)
+/* What the zone has of the part: of a part of one zone, everything. */
+static void enter_part(struct tmm_pages *pages, struct zone *zone, uint64_t part)
+	TMM_REQUIRES(zone->lock)
 {
 	uint64_t start = part << pages->part_shift, end = (part + 1) << pages->part_shift;
 	struct carve_cursor cursor = {0, 0};
 	struct piece piece;
 
+	lock_take(pages->ram_lock);
 	while (carve_next(pages, &cursor, &piece) && piece.start < end) {
-		struct zone *zone =
-			&pages->zone[pages->node[piece.node].zone_index[piece.kind]];
 		uint64_t from = max_u64(piece.start, start), to = min_u64(piece.end, end);
 
-		if (from < to && zone == only)
-			zone_enter(pages, only, from, to);
+		if (from < to && pages->node[piece.node].zone_index[piece.kind] == zone->index)
+			enter(pages, zone, from, to);
 	}
+	lock_drop(pages->ram_lock);
 }
 
-bool zone_extend(struct tmm_pages *pages, struct zone *zone)
+void zone_enter_part(struct tmm_pages *pages, struct zone *zone, uint64_t part)
 {
-	uint64_t last = (zone->end - 1) >> pages->part_shift;
+	bool waits = pages->part[part] == zone->index + 1;
 	uint64_t before = zone->nr_free, given;
 
-	while (zone->next_part <= last && pages->part[zone->next_part] != zone->index + 1)
-		zone->next_part++;
-	if (zone->next_part > last)
-		return false;
-	enter_part(pages, zone->next_part, zone);
-	set_holes(pages, zone->next_part);
-	set_part(pages, zone->next_part, PART_READY);
+	if (pages->part[part] == PART_READY)
+		return;
+	if (waits)
+		enter_part(pages, zone, part);
+	set_holes(pages, part);
+	set_part(pages, part, PART_READY);
 	/* These frames were counted from the beginning. */
 	given = zone->nr_free - before;
 	zone->nr_deferred -= given;
 	zone->nr_free_of[pages->first_type] -= given;
 	/* relaxed: see zone_free() */
 	__atomic_store_n(&zone->nr_free, before, __ATOMIC_RELAXED);
-	return true;
 }
 
-void zone_enter_range(struct tmm_pages *pages, struct zone *zone, uint64_t start, uint64_t end)
+bool zone_extend(struct tmm_pages *pages, struct zone *zone)
 {
-	uint64_t next = zone->next_part;
+	uint64_t last = (zone->end - 1) >> pages->part_shift;
 
-	for (uint64_t part = start >> pages->part_shift; part <= (end - 1) >> pages->part_shift;
-	     part++) {
-		if (pages->part[part] != zone->index + 1)
-			continue;
-		zone->next_part = part;
-		zone_extend(pages, zone);
-	}
-	zone->next_part = next;
+	while (zone->next_part <= last && pages->part[zone->next_part] != zone->index + 1)
+		zone->next_part++;
+	if (zone->next_part > last)
+		return false;
+	zone_enter_part(pages, zone, zone->next_part);
+	return true;
 }
 
 /* ---- boot ---- */
@@ -210,7 +214,7 @@ static void enter_first(struct tmm_pages *pages, struct zone *zone) TMM_REQUIRES
 	for (uint64_t p = zone->start >> pages->part_shift;
 	     p <= (zone->end - 1) >> pages->part_shift; p++)
 		if (pages->part[p] == PART_SHARED)
-			enter_part(pages, p, zone);
+			enter_part(pages, zone, p);
 	zone->nr_deferred = zone->managed - zone->nr_free;
 	zone->nr_free_of[pages->first_type] += zone->nr_deferred;
 	zone->nr_free = zone->managed;
@@ -265,10 +269,12 @@ uint64_t deferred_frames(const struct tmm_pages *pages, const struct zone *zone)
 {
 	uint64_t last = (zone->end - 1) >> pages->part_shift, nr = 0;
 
+	lock_take(pages->ram_lock);
 	for (uint64_t p = zone->start >> pages->part_shift; p <= last; p++)
 		if (pages->part[p] == zone->index + 1)
 			nr += count_frames(pages, p << pages->part_shift,
 			                   (p + 1) << pages->part_shift);
+	lock_drop(pages->ram_lock);
 	return nr;
 }
 
@@ -276,6 +282,7 @@ void deferred_groups(const struct tmm_pages *pages, const struct zone *zone, uin
 {
 	uint64_t last = (zone->end - 1) >> pages->part_shift;
 
+	lock_take(pages->ram_lock);
 	for (uint64_t p = zone->next_part; zone->nr_deferred && p <= last; p++) {
 		uint64_t start = p << pages->part_shift, end = (p + 1) << pages->part_shift;
 		uint64_t cursor = 0, first, stop;
@@ -285,4 +292,5 @@ void deferred_groups(const struct tmm_pages *pages, const struct zone *zone, uin
 		while (next_free(pages, &cursor, start, end, &first, &stop))
 			add_groups(first, stop, pages->max_order, groups);
 	}
+	lock_drop(pages->ram_lock);
 }

@@ -23,8 +23,8 @@ void deferred_init(struct tmm_pages *pages);
 /* Enter the lowest part that waits; false: none does. */
 bool zone_extend(struct tmm_pages *pages, struct zone *zone) TMM_REQUIRES(zone->lock);
 
-/* Enter all blocks of [start, end), which lie in one zone. */
-void zone_enter_range(struct tmm_pages *pages, struct zone *zone, uint64_t start, uint64_t end)
+/* Enter a part of the zone's, or one without RAM, as holes; nothing if that is done. */
+void zone_enter_part(struct tmm_pages *pages, struct zone *zone, uint64_t part)
 	TMM_REQUIRES(zone->lock);
 
 /*

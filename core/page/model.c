@@ -131,6 +131,36 @@ static tmm_err init_nodes(struct memory_map *map, const struct map_request *requ
 
 /* ---- SPARSE ---- */
 
+static struct page *section_array(const struct memory_map *map, uint64_t section)
+{
+	return (struct page *)(map->base[section] +
+	                       (uintptr_t)PAGES_OF_ARRAY(section << map->shift));
+}
+
+static uint32_t *place_of(const struct memory_map *map, const struct page *array)
+{
+	return &map->section_of[((uintptr_t)array - map->ram) >> map->array_shift];
+}
+
+void map_set_section(struct memory_map *map, uint64_t section, struct page *array)
+{
+	*place_of(map, array) = (uint32_t)section;
+	/* release: whoever finds the array finds it cleared */
+	__atomic_store_n(&map->base[section], base_of(array, section << map->shift),
+	                 __ATOMIC_RELEASE);
+}
+
+void map_clear_section(struct memory_map *map, uint64_t section)
+{
+	/* relaxed: nobody has a frame of the section any more */
+	__atomic_store_n(&map->base[section], 0, __ATOMIC_RELAXED);
+}
+
+uint64_t map_section_frame(const struct memory_map *map, uint64_t section)
+{
+	return ((uintptr_t)section_array(map, section) - map->ram) >> TMM_PAGE_SHIFT;
+}
+
 static tmm_err init_section(struct memory_map *map, const struct map_request *request,
                             uint64_t section)
 {
@@ -143,8 +173,7 @@ static tmm_err init_section(struct memory_map *map, const struct map_request *re
 	err = take_pages(request, UINT64_C(1) << map->shift, array_bytes, &array);
 	if (err != TMM_OK)
 		return err;
-	map->base[section] = base_of(array, section << map->shift);
-	map->section_of[((uintptr_t)array - map->ram) >> map->array_shift] = (uint32_t)section;
+	map_set_section(map, section, array);
 	return TMM_OK;
 }
 

@@ -61,6 +61,14 @@ TMM_MUST_CHECK tmm_err boot_array(struct tmm_memblock *memblock, void *ram, uint
 /* The largest blocks of frames, as a power of two, that never belong to two nodes. */
 unsigned node_chunk_shift(const struct tmm_memblock *memblock);
 
+/*
+ * SPARSE: give a section its array, aligned to its own length; take it away; the
+ * first frame of the array.
+ */
+void map_set_section(struct memory_map *map, uint64_t section, struct page *array);
+void map_clear_section(struct memory_map *map, uint64_t section);
+uint64_t map_section_frame(const struct memory_map *map, uint64_t section);
+
 /* Has the frame a descriptor? */
 bool map_has(const struct memory_map *map, uint64_t pfn);
 

@@ -153,26 +153,41 @@ static bool clear_of_all(const struct tmm_region_list *list, uint64_t start, uin
 	return true;
 }
 
-bool run_is_ram(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
-{
-	for (uint64_t p = pfn; p < pfn + nr; p++)
-		if (!inside_one(&pages->memblock->memory, p << TMM_PAGE_SHIFT,
-		                (p + 1) << TMM_PAGE_SHIFT))
-			return false;
-	return true;
-}
-
-bool run_is_one_region(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
+bool ram_is_one_region(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
 {
 	return inside_one(&pages->memblock->memory, pfn << TMM_PAGE_SHIFT,
 	                  (pfn + nr) << TMM_PAGE_SHIFT);
 }
 
+bool run_is_one_region(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
+{
+	bool is;
+
+	lock_take(pages->ram_lock);
+	is = ram_is_one_region(pages, pfn, nr);
+	lock_drop(pages->ram_lock);
+	return is;
+}
+
+bool run_is_ram(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
+{
+	for (uint64_t p = pfn; p < pfn + nr; p++)
+		if (!run_is_one_region(pages, p, 1))
+			return false;
+	return true;
+}
+
 bool run_is_managed(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
 {
-	return run_is_ram(pages, pfn, nr) &&
-	       clear_of_all(&pages->memblock->reserved, pfn << TMM_PAGE_SHIFT,
-	                    (pfn + nr) << TMM_PAGE_SHIFT);
+	bool clear;
+
+	if (!run_is_ram(pages, pfn, nr))
+		return false;
+	lock_take(pages->ram_lock);
+	clear = clear_of_all(&pages->memblock->reserved, pfn << TMM_PAGE_SHIFT,
+	                     (pfn + nr) << TMM_PAGE_SHIFT);
+	lock_drop(pages->ram_lock);
+	return clear;
 }
 
 /* All RAM starts as movable: what does not move claims what it needs. */
@@ -185,14 +200,14 @@ static void set_types(struct tmm_pages *pages)
 	pages->first_type = pages->type_mask ? TMM_MIGRATE_MOVABLE : TMM_MIGRATE_UNMOVABLE;
 }
 
-static bool set_span(struct tmm_pages *pages)
+static bool set_span(struct tmm_pages *pages, uint64_t hotplug_end)
 {
 	/* Whole longest runs, so that the index of a block tells which one is its buddy. */
 	const uint64_t run = UINT64_C(1)
 	                     << (max_u64(pages->max_order, BLOCK_ORDER + 1) + TMM_PAGE_SHIFT);
-	uint64_t end = tmm_memblock_end(pages->memblock);
+	uint64_t end = max_u64(tmm_memblock_end(pages->memblock), hotplug_end);
 
-	if (end == 0 || end >> TMM_PAGE_SHIFT > MAX_PFN)
+	if (tmm_memblock_end(pages->memblock) == 0 || end >> TMM_PAGE_SHIFT > MAX_PFN)
 		return false;
 	pages->first_pfn = align_down(tmm_memblock_start(pages->memblock), run) >>
 	                   TMM_PAGE_SHIFT;
@@ -220,7 +235,9 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
 		.stack_high_pages = config->stack_high_pages,
 		.stack_batch_pages = config->stack_batch_pages,
 	};
-	if (!set_span(pages))
+	pages->ram_lock = &pages->ram_lock_here;
+	lock_init(pages->ram_lock, RANK_RAM);
+	if (!set_span(pages, config->hotplug_end))
 		return TMM_E_INVAL;
 	err = carve_nodes(pages, config->kernelcore_bytes, config->movablecore_bytes);
 	if (err)

@@ -158,23 +158,25 @@ struct page_node {
 
 /* (c) constant after init  (s) whoever sets: one at a time, says the interface */
 struct tmm_pages {
-	void *ram;                           /* (c) where frame 0 is, or would be */
-	uint64_t first_pfn;                  /* (c) of an even block; indexes count from here */
-	uint64_t nr_frames;                  /* (c) of the span, whole pairs of blocks */
-	struct block_bits *bits;             /* (c) the array; contents: the zone's lock */
-	struct block_info *info;             /* (c) likewise */
-	struct memory_map map;               /* where descriptors are */
-	struct page_cpu **cpu;               /* (c) [cpus->nr] */
-	struct cpu_set *cpus;                /* (c) */
-	const struct tmm_memblock *memblock; /* (c) what is RAM, and what was handed over */
-	uint64_t managed;                    /* (c) frames of all zones */
-	uint64_t lowmem_end;                 /* (c) frames from here on have no address */
-	uint32_t max_order;                  /* (c) */
-	uint32_t nr_nodes;                   /* (c) */
-	uint32_t nr_zones;                   /* (c) */
-	struct zone *zone;                   /* (c) [nr_zones]: those with RAM, node by node */
-	uint64_t min_free_kbytes;            /* (s) 0: by a formula */
-	uint32_t watermark_scale_factor;     /* (s) 0: 10 */
+	void *ram;                       /* (c) where frame 0 is, or would be */
+	uint64_t first_pfn;              /* (c) of an even block; indexes count from here */
+	uint64_t nr_frames;              /* (c) of the span, whole pairs of blocks */
+	struct block_bits *bits;         /* (c) the array; contents: the zone's lock */
+	struct block_info *info;         /* (c) likewise */
+	struct memory_map map;           /* where descriptors are */
+	struct page_cpu **cpu;           /* (c) [cpus->nr] */
+	struct cpu_set *cpus;            /* (c) */
+	struct tmm_memblock *memblock;   /* (r) what is RAM, and what was handed over */
+	struct lock *ram_lock;           /* (c) &ram_lock_here, to lock in const pages */
+	struct lock ram_lock_here;       /* hot-plug changes what is marked (r) */
+	uint64_t managed;                /* (c) frames of all zones */
+	uint64_t lowmem_end;             /* (c) frames from here on have no address */
+	uint32_t max_order;              /* (c) */
+	uint32_t nr_nodes;               /* (c) */
+	uint32_t nr_zones;               /* (c) */
+	struct zone *zone;               /* (c) [nr_zones]: those with RAM, node by node */
+	uint64_t min_free_kbytes;        /* (s) 0: by a formula */
+	uint32_t watermark_scale_factor; /* (s) 0: 10 */
 	uint32_t lowmem_reserve_ratio[TMM_NR_ZONES]; /* (s) 0: no reserve */
 	uint32_t type_mask;                          /* (c) 3; 0: all blocks are of one type */
 	uint8_t first_type;  /* (c) enum tmm_migrate_type of blocks that were never lent */
@@ -200,6 +202,7 @@ struct pages_config {
 	uint32_t max_order;
 	enum tmm_memory_model memory_model;
 	uint64_t section_bytes;
+	uint64_t hotplug_end; /* RAM may be added below this address; 0: below the last RAM */
 	uint64_t lowmem_bytes, kernelcore_bytes, movablecore_bytes;
 	uint64_t min_free_kbytes;
 	uint32_t watermark_scale_factor;

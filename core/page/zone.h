@@ -178,6 +178,11 @@ bool page_is_movable(const struct tmm_pages *pages, tmm_pfn pfn);
 /* Are these frames memory; were they handed over?  By memblock's lists: slow. */
 bool run_is_ram(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr);
 bool run_is_one_region(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr);
+
+/* The same with ram_lock held. */
+bool ram_is_one_region(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
+	TMM_REQUIRES(pages->ram_lock);
+
 bool run_is_managed(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr);
 
 #endif
