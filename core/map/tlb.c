@@ -100,9 +100,12 @@ struct victims {
 
 static bool is_victim(const struct victims *victims, const struct tmm_tlb_entry *entry)
 {
-	uint64_t last = entry->va.v + bits_between(0, entry->shift - 1u);
+	uint64_t last;
 
-	if (entry->used == 0 || entry->va.v > victims->last || last < victims->first)
+	if (entry->used == 0)
+		return false;
+	last = entry->va.v + bits_between(0, entry->shift - 1u);
+	if (entry->va.v > victims->last || last < victims->first)
 		return false;
 	if ((entry->rights & TMM_RIGHT_GLOBAL) && victims->spare_global)
 		return false;
