@@ -31,6 +31,7 @@
 enum lock_rank {
 	RANK_SPACES = 1, /* list of address spaces */
 	RANK_MM,         /* an address space: areas and tables */
+	RANK_CMA,        /* a contiguous area, while it is emptied */
 	RANK_CACHE,      /* page cache: every mapping's pages */
 	RANK_SLAB,       /* list of caches */
 	RANK_CACHE_NODE, /* one slab cache's slabs */

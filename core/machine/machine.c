@@ -72,6 +72,8 @@ static struct pages_config config_of(const struct tmm_shape *shape)
 		.watermark_scale_factor = shape->watermark_scale_factor,
 		.stack_high_pages = shape->stack_high_pages,
 		.stack_batch_pages = shape->stack_batch_pages,
+		.cma = shape->cma,
+		.nr_cma = shape->nr_cma,
 	};
 }
 
@@ -234,6 +236,9 @@ static const char *explain(struct tmm_machine *machine, const struct tmm_shape *
 
 	if (err == TMM_E_NOSPC)
 		return "the firmware map has more holes than memblock can list";
+	if (err == TMM_E_RANGE)
+		return "a contiguous area finds no free piece of RAM in one zone where it "
+		       "should be";
 	if (err != TMM_E_NOMEM)
 		return "RAM ends behind the last address that frames can have, or two "
 		       "nodes have parts of the same 2 MiB";

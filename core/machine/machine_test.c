@@ -273,7 +273,8 @@ TEST(contradictions_are_refused_with_a_sentence)
 	REFUSED((bad.max_order = 12, bad.lowmem_bytes = 36 * MIB), "lowmem_bytes");
 	REFUSED(bad.kernelcore_bytes = UINT64_MAX, "kernelcore_bytes");
 	REFUSED(bad.movablecore_bytes = UINT64_MAX, "movablecore_bytes");
-	REFUSED(bad.nr_cma = 1, "nr_cma");
+	REFUSED(bad.nr_cma = 9, "nr_cma");
+	REFUSED(bad.nr_cma = 1, "cma names");
 	REFUSED(bad.watermark_scale_factor = 3001, "watermark_scale_factor");
 	REFUSED(bad.stack_high_pages = 513, "stack_high_pages");
 	REFUSED((bad.stack_high_pages = 4, bad.stack_batch_pages = 5), "stack_batch_pages");

@@ -6,6 +6,8 @@
  */
 #include "machine/machine.h"
 
+#include <tuxmm/migrate.h>
+
 #define MIB UINT64_C(0x100000)
 
 /* Frame numbers end there. */
@@ -114,11 +116,26 @@ static const char *frame_fault(const struct tmm_shape *shape)
 	return section_fault(shape);
 }
 
-/* What this core does not know to make yet. */
-static const char *unknown_kind(const struct tmm_shape *shape)
+static bool cma_is_valid(const struct tmm_cma_spec *spec)
 {
-	if (shape->nr_cma)
-		return "nr_cma is not 0";
+	const uint64_t block_bytes = TMM_PAGE_SIZE << TMM_BLOCK_ORDER;
+	uint64_t align = max_u64(spec->align_bytes, block_bytes);
+
+	return spec->name && spec->size_bytes && spec->size_bytes % block_bytes == 0 &&
+	       is_power_of_two(align) && spec->base % align == 0 &&
+	       spec->size_bytes <= MOST_BYTES && spec->base <= MOST_BYTES &&
+	       spec->order_per_bit <= TMM_BLOCK_ORDER &&
+	       (!spec->limit || !spec->base || spec->base + spec->size_bytes <= spec->limit);
+}
+
+static const char *cma_fault(const struct tmm_shape *shape)
+{
+	if (shape->nr_cma > TMM_MAX_CMA_AREAS)
+		return "nr_cma is more than 8";
+	for (uint32_t i = 0; i < shape->nr_cma; i++)
+		if (!cma_is_valid(&shape->cma[i]))
+			return "cma names an area whose size, base, limit, alignment or "
+			       "order_per_bit cannot be, or that has no name";
 	return NULL;
 }
 
@@ -143,7 +160,7 @@ static const char *limit_fault(const struct tmm_shape *shape)
 const char *shape_fault(const struct tmm_shape *shape)
 {
 	static const char *(*const faults[])(const struct tmm_shape *) = {
-		limit_fault, node_fault, frame_fault, unknown_kind, map_fault};
+		limit_fault, node_fault, frame_fault, cma_fault, map_fault};
 
 	if (!shape->firmware_map || !shape->nr_ranges)
 		return "the firmware map is empty";

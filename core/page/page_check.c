@@ -171,6 +171,7 @@ void tmm_pages_check(struct tmm_pages *pages)
 	for (uint32_t c = 0; c < pages->cpus->nr; c++)
 		for (unsigned z = 0; z < pages->nr_zones; z++)
 			check_recent(&pages->cpu[c]->zone[z]);
+	cma_check(pages);
 	check_stacks(pages, true);
 	check_stacks(pages, false);
 	TMM_ASSERT(tmm_pages_free_count(pages) <= pages->managed); /* I10 */

@@ -196,7 +196,9 @@ static void set_types(struct tmm_pages *pages)
 	uint64_t bytes = tmm_memblock_memory_bytes(pages->memblock) -
 	                 tmm_memblock_reserved_bytes(pages->memblock);
 
-	pages->type_mask = bytes >> TMM_PAGE_SHIFT < LEAST_FRAMES_WITH_TYPES ? 0 : 3;
+	pages->type_mask = bytes >> TMM_PAGE_SHIFT < LEAST_FRAMES_WITH_TYPES && !pages->nr_cma
+	                           ? 0
+	                           : 3;
 	pages->first_type = pages->type_mask ? TMM_MIGRATE_MOVABLE : TMM_MIGRATE_UNMOVABLE;
 }
 
@@ -243,13 +245,19 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
 	if (err)
 		return err;
 	memblock->limit = min_u64(limit, arrays_end(pages));
-	err = take_arrays(pages, memblock, config);
+	err = cma_reserve(pages, memblock, config);
+	if (err == TMM_OK)
+		err = take_arrays(pages, memblock, config);
 	memblock->limit = limit;
 	if (err)
 		return err;
+	cma_unreserve(pages, memblock);
 	carve_zones(pages);
 	set_types(pages);
 	deferred_init(pages);
+	err = cma_activate(pages);
+	if (err)
+		return err;
 	watermarks_init(pages);
 	for (uint32_t c = 0; c < pages->cpus->nr; c++)
 		stacks_init(pages, pages->cpu[c]);

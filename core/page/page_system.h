@@ -12,6 +12,7 @@
 #include "base/cpu.h"
 #include "page/block.h"
 #include "page/block_set.h"
+#include "page/cma.h"
 #include "page/model.h"
 #include "page/page.h"
 #include "page/vmstat.h"
@@ -142,8 +143,10 @@ struct zone {
 };
 
 /* One for each zone kind of each node, were they all there; HOME_ZONE names it. */
-#define MAX_ZONES 62u
-#define ZONE_NONE UINT8_MAX
+#define MAX_ZONES     62u
+#define ZONE_NONE     UINT8_MAX
+
+#define MAX_CMA_AREAS 8u
 
 /* (c) constant after init */
 struct page_node {
@@ -186,6 +189,8 @@ struct tmm_pages {
 	struct tmm_movable mover[NR_PAGE_KINDS]; /* (c) ops NULL: pages of the kind stay */
 	uint64_t stack_high_pages;               /* (s, a) 0: by the size of zones */
 	uint64_t stack_batch_pages;              /* (s, a) 0: half of it, up to 64 */
+	struct tmm_cma cma[MAX_CMA_AREAS];       /* (c) each guards itself */
+	uint32_t nr_cma;                         /* (c) */
 	const struct tmm_reclaim_ops *reclaim_ops;
 	void *reclaim_arg;
 	uint32_t nr_reports; /* (a) failures that were to be reported */
@@ -207,6 +212,8 @@ struct pages_config {
 	uint64_t min_free_kbytes;
 	uint32_t watermark_scale_factor;
 	uint32_t stack_high_pages, stack_batch_pages;
+	const struct tmm_cma_spec *cma; /* [nr_cma], at most MAX_CMA_AREAS */
+	uint32_t nr_cma;
 };
 
 /*
@@ -215,6 +222,7 @@ struct pages_config {
  * allocator's own arrays come from memblock.
  *   TMM_E_INVAL  no memory, memory beyond 8 TiB, or two nodes share a block
  *   TMM_E_NOMEM  memblock cannot give the arrays
+ *   TMM_E_RANGE  a contiguous area has no place in one zone
  */
 TMM_MUST_CHECK tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
                                   const struct pages_config *config);

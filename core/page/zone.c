@@ -297,6 +297,26 @@ unsigned zone_take_frames(struct tmm_pages *pages, struct zone *zone, uint64_t b
 	return nr;
 }
 
+void zone_take_range(struct tmm_pages *pages, struct zone *zone, uint64_t start, uint64_t end)
+{
+	for (uint64_t pfn = start, stop; pfn < end; pfn = stop) {
+		uint64_t block = block_of(pages, pfn), index = pfn % BLOCK_FRAMES, mask;
+		struct block_info *info = &pages->info[block];
+		unsigned nr;
+
+		stop = min_u64(end, align_down(pfn, 64) + 64);
+		nr = (unsigned)(stop - pfn);
+		mask = UINT64_MAX >> (64 - nr) << (pfn % 64);
+		TMM_ASSERT((*word_of(pages, pfn) & mask) == mask);
+		word_set(word_of(pages, pfn), *word_of(pages, pfn) & ~mask);
+		info->nr_free = (uint16_t)(info->nr_free - nr);
+		count_free(zone, info, -(uint64_t)nr);
+		info->fresh = (uint16_t)max_u64(info->fresh, index + nr);
+		if (stop % BLOCK_FRAMES == 0 || stop == end)
+			file_block(pages, zone, block, block_longest(&pages->bits[block]));
+	}
+}
+
 bool zone_has_run(struct tmm_pages *pages, struct zone *zone, struct source source,
                   unsigned order)
 {

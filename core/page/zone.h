@@ -145,6 +145,10 @@ bool zone_has_run(struct tmm_pages *pages, struct zone *zone, struct source sour
 unsigned zone_take_frames(struct tmm_pages *pages, struct zone *zone, uint64_t block,
                           unsigned want, struct taken *out) TMM_REQUIRES(zone->lock);
 
+/* Take the frames [start, end), all of which are free (asserted). */
+void zone_take_range(struct tmm_pages *pages, struct zone *zone, uint64_t start, uint64_t end)
+	TMM_REQUIRES(zone->lock);
+
 /* Free runs of each order of one block, up to BLOCK_ORDER; adds to free_area. */
 void block_count_runs(const struct tmm_pages *pages, uint64_t block, uint64_t *free_area);
 

@@ -23,7 +23,7 @@
 
 struct tmm_cpu;
 
-#define TMM_FIRST_SPIN_RANK 3u
+#define TMM_FIRST_SPIN_RANK 4u
 
 /* Defines the types and inline functions named above. */
 #include <tuxmm_port_arch.h>
