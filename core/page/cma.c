@@ -7,7 +7,7 @@
  *
  *   isolate   its blocks get the type ISOLATE: nobody is lent a frame of them any
  *             more, and what is freed of them goes straight to the zone
- *   drain     the CPU's stacks, where some of them may lie
+ *   drain     the CPUs' stacks, where some of them may lie
  *   move      what is lent, to frames elsewhere; what a page's owner cannot do now is
  *             tried again MOVE_TRIES times
  *   take      all frames of the run, which are free now
@@ -276,7 +276,7 @@ static bool take_range(struct range *range)
 	uint64_t left = 1;
 
 	set_types(range, TMM_MIGRATE_ISOLATE);
-	tmm_pages_drain(range->area->pages);
+	tmm_pages_drain_all(range->area->pages);
 	for (unsigned tries = 0; left && tries < MOVE_TRIES; tries++) {
 		left = move_all(range);
 		if (left && range->failure.reason == TMM_CMA_UNMOVABLE)

@@ -285,7 +285,7 @@ static uint64_t compact_zone(struct compaction *c)
 	bool caller_may_sleep = tmm_port_may_sleep();
 
 	TMM_ASSERT(caller_may_sleep);
-	tmm_pages_drain(c->pages);
+	tmm_pages_drain_all(c->pages);
 	c->low = block_of(c->pages, c->zone->start);
 	c->high = block_of(c->pages, c->zone->end - 1);
 	for (; c->low < c->high; c->low++)
