@@ -43,9 +43,9 @@ cov:
 	@ninja -C $(BUILD)-cov --quiet
 	@find $(BUILD)-cov -name '*.gcda' -delete
 	@meson test -C $(BUILD)-cov --suite core --suite space --suite fuzz >/dev/null
-	@gcovr --root . --filter core/ --exclude '.*_test\.[ch]' $(BUILD)-cov
-	@gcovr --root . --filter core/ --exclude '.*_test\.[ch]' --branches $(BUILD)-cov | \
-		grep -E '^(TOTAL|core/|File)'
+	@gcovr --root . --filter core/ --exclude '.*_test\.[ch]' --json $(BUILD)-cov/cov.json \
+		--exclude-branches-by-pattern '.*TMM_ASSERT.*' $(BUILD)-cov
+	@gcovr --root . --add-tracefile $(BUILD)-cov/cov.json --print-summary
 
 install: all
 	@meson install -C $(BUILD)
