@@ -138,7 +138,9 @@ tmm_err cma_activate(struct tmm_pages *pages)
 			return TMM_E_RANGE;
 		area->zone = zone;
 		lock_take(&zone->lock);
-		zone_enter_range(pages, zone, area->start, end);
+		for (uint64_t part = area->start >> pages->part_shift;
+		     part <= (end - 1) >> pages->part_shift; part++)
+			zone_enter_part(pages, zone, part);
 		for (uint64_t b = first_block(area); b < end_block(area); b++)
 			zone_set_type(pages, zone, b, TMM_MIGRATE_CMA);
 		lock_drop(&zone->lock);
