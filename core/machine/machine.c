@@ -10,6 +10,8 @@
  */
 #include "machine/machine.h"
 
+#include <tuxmm/shrinker.h>
+
 #include "base/print.h"
 
 #define KIB UINT64_C(1024)
@@ -32,6 +34,9 @@
 
 /* Pages reclaimed at a time (Linux: SWAP_CLUSTER_MAX). */
 #define RECLAIM_BATCH UINT64_C(32)
+
+/* Objects that a shrinker is asked for at a time (Linux: SHRINK_BATCH). */
+#define SHRINK_BATCH UINT64_C(128)
 
 size_t tmm_machine_bytes(void)
 {
@@ -155,7 +160,8 @@ static tmm_err boot_memblock(struct tmm_machine *machine, const struct tmm_shape
 }
 
 /*
- * Clean pages that nobody maps are the first to go, then slabs without objects.
+ * Clean pages that nobody maps are the first to go, then what shrinkers give and
+ * slabs without objects.
  * More than was asked for, so that the next request need not come here.
  */
 static uint64_t reclaim(void *arg, tmm_gfp gfp, unsigned order)
@@ -164,8 +170,7 @@ static uint64_t reclaim(void *arg, tmm_gfp gfp, unsigned order)
 	uint64_t freed = tmm_cache_shrink_pages(&machine->cache,
 	                                        max_u64(RECLAIM_BATCH, UINT64_C(2) << order));
 
-	(void)gfp;
-	return freed ? freed : slab_shrink_all(&machine->slabs);
+	return freed ? freed : tmm_shrink_slab(&machine->slabs, gfp, SHRINK_BATCH);
 }
 
 static const struct tmm_reclaim_ops reclaim_ops = {.reclaim = reclaim};

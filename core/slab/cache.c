@@ -337,6 +337,7 @@ void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages)
 	lock_init(&slabs->lock, RANK_SLAB);
 	slabs->pages = pages;
 	slabs->nr_large_pages = 0;
+	slabs->shrinkers = NULL;
 	slabs->nr_pages = slabs->peak_pages = 0;
 	list_init(&slabs->caches);
 	slabs->none = (struct no_magazine){.nr = 0};
@@ -349,6 +350,7 @@ void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages)
 
 void slab_fini(struct tmm_slab_system *slabs)
 {
+	TMM_ASSERT(!slabs->shrinkers && "every shrinker is unregistered");
 	TMM_ASSERT(!slabs->nr_large_pages && "every large kmalloc is back");
 	list_for_each_safe (node, &slabs->caches) {
 		struct tmm_cache *cache = list_entry(node, struct tmm_cache, link);

@@ -318,9 +318,9 @@ void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 {
 	if (unlikely(gfp & (TMM_GFP_DMA | TMM_GFP_DMA32 | TMM_GFP_ZERO)))
 		check_request(cache, gfp);
-	if (unlikely(!tmm_port_allow("slab")))
-		return NULL;
-	return object_alloc(cache, gfp);
+	if (likely(tmm_port_allow("slab")))
+		return object_alloc(cache, gfp);
+	return NULL;
 }
 
 /* ---- taking back ---- */

@@ -99,12 +99,13 @@ struct tmm_cache {
 
 struct tmm_slab_system {
 	struct lock lock;
-	struct tmm_pages *pages; /* (c) */
-	struct list caches;      /* (s) the newest first */
-	uint64_t nr_large_pages; /* (s) frames of PAGE_LARGE */
-	uint64_t nr_pages;       /* (a) frames of slabs and large runs */
-	uint64_t peak_pages;     /* (a) most that nr_pages has been */
-	struct no_magazine none; /* (c) */
+	struct tmm_pages *pages;        /* (c) */
+	struct list caches;             /* (s) the newest first */
+	struct tmm_shrinker *shrinkers; /* (s) a chain */
+	uint64_t nr_large_pages;        /* (s) frames of PAGE_LARGE */
+	uint64_t nr_pages;              /* (a) frames of slabs and large runs */
+	uint64_t peak_pages;            /* (a) most that nr_pages has been */
+	struct no_magazine none;        /* (c) */
 	struct tmm_cache own[NR_OWN_CACHES];
 	struct tmm_cache kmalloc[NR_KMALLOC_CACHES]; /* by size, rising */
 };
