@@ -3,6 +3,9 @@
  * exchange for what another put there, which it checks and gives back.
  */
 #include <pthread.h>
+#include <sched.h>
+
+#include <tuxmm/mempool.h>
 
 #include "slab/rig_test.h"
 
@@ -91,5 +94,61 @@ TEST(threads_share_a_cache)
 		table[i] = NULL;
 	}
 	CHECK(info_of("shared").active_objs == 0);
+	halt();
+}
+
+/* ---- a pool, and no memory at all ---- */
+
+static struct tmm_mempool *pool;
+static unsigned nr_refused;
+
+/* One element at a time; four threads, two in reserve: two wait. */
+static void *borrow_from_pool(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < 3000; i++) {
+		uint64_t *element = tmm_mempool_alloc(pool, TMM_GFP_KERNEL);
+
+		if (!element) {
+			__atomic_fetch_add(&nr_refused, 1, __ATOMIC_RELAXED);
+			continue;
+		}
+		*element = (uintptr_t)&element; /* this thread's alone */
+		sched_yield();
+		if (*element != (uintptr_t)&element)
+			__atomic_fetch_add(&nr_broken, 1, __ATOMIC_RELAXED);
+		tmm_mempool_free(pool, element);
+	}
+	return NULL;
+}
+
+TEST(a_pool_serves_all_when_memory_is_exhausted)
+{
+	const struct tmm_mempool_spec spec = {.min_nr = 2};
+	pthread_t thread[NR_THREADS];
+	uint32_t chain = UINT32_MAX;
+	tmm_pfn pfn;
+
+	boot_on(test_ram(8 * MB), 8 * MB, NR_THREADS);
+	CHECK(tmm_mempool_create(&m.slabs, &spec, &pool) == TMM_OK);
+	while (!tmm_pages_alloc(&m.pages, TMM_GFP_ATOMIC | TMM_GFP_MEMALLOC | TMM_GFP_NOWARN, 0,
+	                        &pfn)) {
+		*(uint32_t *)tmm_page_address(&m.pages, pfn) = chain;
+		chain = (uint32_t)pfn.v;
+	}
+	tmm_cpu_exit(cpu_self(&m.cpus));
+	nr_refused = nr_broken = 0;
+	for (unsigned i = 0; i < NR_THREADS; i++)
+		CHECK(pthread_create(&thread[i], NULL, borrow_from_pool, NULL) == 0);
+	for (unsigned i = 0; i < NR_THREADS; i++)
+		pthread_join(thread[i], NULL);
+	CHECK(nr_refused == 0 && nr_broken == 0);
+	CHECK(tmm_mempool_reserve(pool) == 2);
+	while (chain != UINT32_MAX) {
+		pfn.v = chain;
+		chain = *(uint32_t *)tmm_page_address(&m.pages, pfn);
+		tmm_pages_free(&m.pages, pfn, 0);
+	}
+	tmm_mempool_destroy(pool);
 	halt();
 }
