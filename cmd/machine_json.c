@@ -7,6 +7,8 @@
 
 #include <jansson.h>
 
+#include <tuxmm/cma.h>
+
 static json_t *number(uint64_t value)
 {
 	return json_integer((json_int_t)value);
@@ -107,16 +109,34 @@ static json_t *models(const struct tmm_memblock *memblock, const struct tmm_shap
 	return array;
 }
 
+static json_t *areas(struct tmm_pages *pages)
+{
+	json_t *array = json_array();
+	struct tmm_cma *area;
+
+	for (unsigned i = 0; (area = tmm_cma_area(pages, i)) != NULL; i++) {
+		struct tmm_cma_info info;
+
+		tmm_cma_info(area, &info);
+		json_array_append_new(array,
+		                      json_pack("{ss so so so}", "name", info.name, "start",
+		                                bytes_of(info.start.v), "bytes",
+		                                bytes_of(info.total_pages), "order_per_bit",
+		                                number(info.order_per_bit)));
+	}
+	return array;
+}
+
 bool show_machine_json(FILE *out, const struct machine_file *file, struct tmm_machine *machine)
 {
 	const struct tmm_memblock *memblock = tmm_machine_memblock(machine);
 	struct tmm_pages *pages = tmm_machine_pages(machine);
-	json_t *root = json_pack("{ss so so so so so so}", "format", "tuxmm-machine/1",
+	json_t *root = json_pack("{ss so so so so so so so}", "format", "tuxmm-machine/1",
 	                         "ram_bytes", number(tmm_memblock_memory_bytes(memblock)),
 	                         "cpus", number(file->shape.nr_cpus), "firmware_map",
 	                         firmware(&file->shape), "nodes", nodes(&file->shape, pages),
-	                         "zones", zones(pages), "memory_models",
-	                         models(memblock, &file->shape));
+	                         "zones", zones(pages), "cma_areas", areas(pages),
+	                         "memory_models", models(memblock, &file->shape));
 	bool ok = root && json_dumpf(root, out, JSON_INDENT(2)) == 0 && fputc('\n', out) != EOF;
 
 	json_decref(root);

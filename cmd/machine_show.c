@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <tuxmm/cma.h>
 #include <tuxmm/view.h>
 
 #define RANGE      "[mem 0x%016" PRIx64 "-0x%016" PRIx64 "]"
@@ -57,6 +58,20 @@ static void show_firmware(const struct show *show)
 	for (uint32_t i = 0; shape->mem_limit_bytes && i < show->memory->nr; i++)
 		fprintf(show->out, "user: " RANGE " usable\n",
 		        ENDS(show->memory->region[i].start, show->memory->region[i].end));
+}
+
+static void show_cma(const struct show *show)
+{
+	struct tmm_cma *area;
+
+	for (unsigned i = 0; (area = tmm_cma_area(show->pages, i)) != NULL; i++) {
+		struct tmm_cma_info info;
+
+		tmm_cma_info(area, &info);
+		fprintf(show->out, "cma: Reserved %" PRIu64 " MiB at 0x%016" PRIx64 " for %s\n",
+		        (info.total_pages << TMM_PAGE_SHIFT) / MIB,
+		        info.start.v << TMM_PAGE_SHIFT, info.name);
+	}
 }
 
 /* What addresses a zone may have: from the end of the one below, where memory is. */
@@ -215,6 +230,9 @@ static void show_memory(const struct show *show)
 	        "K kernel image, %" PRIu64 "K reserved",
 	        free * kib, present * kib, show->file->shape.kernel_bytes / 1024,
 	        (present - managed) * kib);
+	if (tmm_cma_total_pages(show->pages))
+		fprintf(show->out, ", %" PRIu64 "K cma-reserved",
+		        tmm_cma_total_pages(show->pages) * kib);
 	if (high)
 		fprintf(show->out, ", %" PRIu64 "K highmem", high * kib);
 	fprintf(show->out, ")\n");
@@ -282,6 +300,7 @@ void show_machine(FILE *out, const struct machine_file *file, struct tmm_machine
 	};
 
 	show_firmware(&show);
+	show_cma(&show);
 	show_zones(&show);
 	show_movable(&show);
 	show_nodes(&show);

@@ -90,6 +90,9 @@ def sums(name):
          list(range(report["cpus"])), "CPUs")
     used = [model for model in report["memory_models"] if model["used"]]
     need(len(used) == 1 and used[0]["entries"] - used[0]["hole_entries"] == present // 4, used)
+    areas = ["cma: Reserved %d MiB at 0x%016x for %s" %
+             (area["bytes"] >> 20, area["start"], area["name"]) for area in report["cma_areas"]]
+    need(areas == re.findall(r"^cma: .*$", text, re.M), "CMA areas")
     need(sum(numbers(text, r": (\d+) pages in unavailable")) <= used[0]["hole_entries"], "holes")
 
 
