@@ -8,6 +8,7 @@
  *   larger order  boot with a larger maximum order; runs are powers of two
  *   early boot    take it from memblock before the page allocator has it
  *   mem=          hide the end of RAM from the kernel and use it directly
+ *   CMA           set an area apart that movable pages use meanwhile
  *
  * Each piece is written to and read back; the rest of the machine is used up in the
  * meantime, so that a piece which the machine believes to be its own is found out.
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <tuxmm/cma.h>
 #include <tuxmm/hosted.h>
 #include <tuxmm/machine.h>
 
@@ -194,6 +196,30 @@ static struct piece by_mem_limit(void)
 	return piece;
 }
 
+static struct piece by_cma(void)
+{
+	struct piece piece = {.bytes = WANTED, .given_back = "at any time"};
+	struct rig rig;
+	struct tmm_cma *area;
+	tmm_pfn pfn;
+
+	prepare(&rig);
+	rig.shape.nr_cma = 1;
+	rig.shape.cma[0] = (struct tmm_cma_spec){
+		.name = "camera", .size_bytes = WANTED, .node = TMM_NODE_ANY};
+	boot(&rig);
+	area = tmm_cma_find(tmm_machine_pages(rig.machine), "camera");
+	piece.microseconds = -now();
+	if (!area || tmm_cma_alloc(area, WANTED / TMM_PAGE_SIZE, 0, &pfn, NULL))
+		fail("CMA", "the area is not free");
+	piece.microseconds += now();
+	piece.start = tmm_pfn_to_paddr(pfn).v;
+	use(&rig, &piece);
+	tmm_cma_release(area, pfn, WANTED / TMM_PAGE_SIZE);
+	put_away(&rig);
+	return piece;
+}
+
 int main(void)
 {
 	static const struct {
@@ -203,6 +229,7 @@ int main(void)
 		{"larger order", by_larger_order},
 		{"early boot", by_early_boot},
 		{"mem=", by_mem_limit},
+		{"CMA", by_cma},
 	};
 
 	show_limit();
