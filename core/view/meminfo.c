@@ -90,9 +90,8 @@ void print_meminfo(struct printer *printer, const struct snapshot *snapshot)
 	static const char *const io[] = {"SecPageTables", "NFS_Unstable", "Bounce",
 	                                 "WritebackTmp"};
 	static const char *const kernel[] = {
-		"VmallocUsed",   "VmallocChunk",   "Percpu",
-		"AnonHugePages", "ShmemHugePages", "ShmemPmdMapped",
-		"FileHugePages", "FilePmdMapped",  "Balloon",
+		"VmallocUsed",    "VmallocChunk",   "Percpu",        "AnonHugePages",
+		"ShmemHugePages", "ShmemPmdMapped", "FileHugePages", "FilePmdMapped",
 	};
 	const struct tmm_space_totals *space = &snapshot->space;
 
@@ -111,6 +110,11 @@ void print_meminfo(struct printer *printer, const struct snapshot *snapshot)
 	page_row(printer, "Committed_AS", space->committed_pages);
 	row(printer, "VmallocTotal", VMALLOC_TOTAL_KIB);
 	zero_rows(printer, kernel, ARRAY_SIZE(kernel));
+	if (snapshot->cma_total_pages) {
+		page_row(printer, "CmaTotal", snapshot->cma_total_pages);
+		page_row(printer, "CmaFree", snapshot->cma_free_pages);
+	}
+	row(printer, "Balloon", 0);
 	print_huge(printer);
 	row(printer, "DirectMap4k", snapshot->direct_map.small_bytes >> 10);
 	row(printer, "DirectMap2M", snapshot->direct_map.large_bytes >> 10);

@@ -96,6 +96,9 @@ void snapshot_take(struct tmm_machine *machine, struct snapshot *out)
 	tmm_space_totals(tmm_machine_spaces(machine), &out->space);
 	out->slab_reclaimable_pages = tmm_slab_pages(slabs, true);
 	out->slab_unreclaimable_pages = tmm_slab_pages(slabs, false);
+	tmm_migrate_events(tmm_machine_pages(machine), &out->migrate);
+	out->cma_total_pages = tmm_cma_total_pages(tmm_machine_pages(machine));
+	out->cma_free_pages = tmm_cma_free_pages(tmm_machine_pages(machine));
 	out->cache_pages = tmm_cache_pages(cache);
 	out->cache_dirty_pages = tmm_cache_dirty_pages(cache);
 	out->cache_shmem_pages = tmm_cache_shmem_pages(cache);

@@ -8,7 +8,9 @@
 #ifndef TUXMM_VIEW_SNAPSHOT_H
 #define TUXMM_VIEW_SNAPSHOT_H
 
+#include <tuxmm/cma.h>
 #include <tuxmm/machine.h>
+#include <tuxmm/migrate.h>
 
 #include "base/print.h"
 
@@ -42,6 +44,8 @@ struct snapshot {
 	uint64_t slab_reclaimable_pages, slab_unreclaimable_pages;
 	uint64_t cache_pages, cache_dirty_pages, cache_shmem_pages;
 	uint64_t cache_read_pages, cache_written_pages;
+	struct tmm_migrate_events migrate;
+	uint64_t cma_total_pages, cma_free_pages;
 };
 
 void snapshot_take(struct tmm_machine *machine, struct snapshot *out);

@@ -24,6 +24,7 @@ struct event_values {
 	uint64_t read_kib, written_kib;
 	uint64_t allocated[TMM_NR_ZONES], stalls[TMM_NR_ZONES], freed;
 	uint64_t faults, major_faults, oom_kills;
+	struct tmm_migrate_events migrate;
 };
 
 struct stat_row {
@@ -154,17 +155,17 @@ static const struct stat_row event_rows[] = {
 	NONE("drop_pagecache"),
 	NONE("drop_slab"),
 	EVENT("oom_kill", oom_kills),
-	NONE("pgmigrate_success"),
-	NONE("pgmigrate_fail"),
+	EVENT("pgmigrate_success", migrate.moved_pages),
+	EVENT("pgmigrate_fail", migrate.failed_pages),
 	NONE("thp_migration_success"),
 	NONE("thp_migration_fail"),
 	NONE("thp_migration_split"),
-	NONE("compact_migrate_scanned"),
-	NONE("compact_free_scanned"),
-	NONE("compact_isolated"),
-	NONE("compact_stall"),
-	NONE("compact_fail"),
-	NONE("compact_success"),
+	EVENT("compact_migrate_scanned", migrate.scanned_pages),
+	EVENT("compact_free_scanned", migrate.free_scanned_pages),
+	EVENT("compact_isolated", migrate.isolated_pages),
+	EVENT("compact_stall", migrate.stalls),
+	EVENT("compact_fail", migrate.stalls_failed),
+	EVENT("compact_success", migrate.stalls_served),
 	NONE("compact_daemon_wake"),
 	NONE("compact_daemon_migrate_scanned"),
 	NONE("compact_daemon_free_scanned"),
@@ -276,6 +277,7 @@ static void event_values(const struct snapshot *snapshot, struct event_values *o
 		.faults = space->minor_faults + space->major_faults,
 		.major_faults = space->major_faults,
 		.oom_kills = space->oom_faults,
+		.migrate = snapshot->migrate,
 	};
 	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
 		out->allocated[z] = snapshot->events.allocated_pages[z];
