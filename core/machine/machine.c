@@ -70,6 +70,7 @@ static struct pages_config config_of(const struct tmm_shape *shape)
 		.memory_model = shape->memory_model,
 		.section_bytes = shape->section_bytes,
 		.hotplug_end = shape->hotplug_end,
+		.debug = shape->debug,
 		.lowmem_bytes = shape->lowmem_bytes,
 		.kernelcore_bytes = shape->kernelcore_bytes,
 		.movablecore_bytes = shape->movablecore_bytes,

@@ -4,6 +4,8 @@
  * Everything that can be wrong with a shape by itself; that RAM is too small for
  * it, or cut in too many pieces, boot finds out.
  */
+#include <tuxmm/page_debug.h>
+
 #include "machine/machine.h"
 
 #include <tuxmm/migrate.h>
@@ -98,6 +100,8 @@ static const char *section_fault(const struct tmm_shape *shape)
 
 static const char *frame_fault(const struct tmm_shape *shape)
 {
+	if (shape->debug & ~(TMM_DEBUG_PAGE_OWNER | TMM_DEBUG_PAGE_POISON))
+		return "debug has a bit that is no TMM_DEBUG_*";
 	if (shape->geometry > TMM_GEOMETRY_X86_PAE)
 		return "geometry is not one of the four there are";
 	if (shape->max_order &&

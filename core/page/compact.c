@@ -23,6 +23,7 @@
  * vain, the next 2^shift requests do not try: shift grows with every failure up to
  * DEFER_MAX and falls back to 0 with the first success.
  */
+#include "page/debug.h"
 #include "page/deferred.h"
 
 #define DEFER_MAX 6u
@@ -73,7 +74,7 @@ void page_take_over(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to)
 	*page_of(pages, from) = (struct page){.kind = PAGE_NONE};
 }
 
-tmm_err page_move(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to)
+static tmm_err move(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to)
 {
 	unsigned kind = kind_of(pages, from);
 	const struct tmm_movable *mover;
@@ -89,6 +90,15 @@ tmm_err page_move(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to)
 	err = mover->ops->move(mover->arg, from, to);
 	if (err == TMM_OK)
 		page_take_over(pages, from, to);
+	return err;
+}
+
+tmm_err page_move(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to)
+{
+	tmm_err err = move(pages, from, to);
+
+	if (unlikely(pages->debug) && err == TMM_OK)
+		debug_move(pages, from.v, to.v);
 	return err;
 }
 

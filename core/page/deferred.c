@@ -108,6 +108,10 @@ static void enter(struct tmm_pages *pages, struct zone *zone, uint64_t start, ui
 			info->home |= HOME_NO_RAM;
 		if (info->nr_free != BLOCK_FRAMES)
 			set_managed(info, &pages->bits[b]);
+		if (pages->debug) { /* so that frees leave the fast path */
+			info->home |= HOME_MIXED;
+			info->managed_start = info->nr_managed = 0;
+		}
 	}
 }
 

@@ -16,6 +16,7 @@
 #include <tuxmm/hotplug.h>
 
 #include "page/carve.h"
+#include "page/debug.h"
 #include "page/deferred.h"
 
 /* Rounds of moving before a page that is busy is reported. */
@@ -224,6 +225,9 @@ static void enter_section(struct plug *plug) TMM_REQUIRES(plug->zone->lock)
 	/* What the frames hold is not known: none of them is fresh. */
 	for (uint64_t pfn = plug->start; pfn < plug->end; pfn += BLOCK_FRAMES)
 		pages->info[block_of(pages, pfn)].fresh = BLOCK_FRAMES;
+	if (pages->record)
+		memset(&pages->record[plug->start - pages->first_pfn], 0,
+		       (plug->end - plug->start) * sizeof(*pages->record));
 	given = plug->zone->nr_free - before;
 	count_section(plug, plug->end - plug->start, given);
 }

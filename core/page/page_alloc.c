@@ -23,7 +23,11 @@
  *
  * tmm_pages_check() (page_check.c) asserts the invariants.
  */
+#include "page/debug.h"
 #include "page/page_slow.h"
+
+/* Whoever called the public function that this is in. */
+#define SITE           __builtin_return_address(0)
 
 #define BAD_FREE(rule) tmm_port_panic(__FILE__, __LINE__, rule)
 
@@ -48,13 +52,14 @@ static ALWAYS_INLINE tmm_err lend(const struct tmm_pages *pages, tmm_gfp gfp, ui
 
 /* The stack is empty, or there is no stack. */
 static NOINLINE tmm_err alloc_rest(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
-                                   tmm_pfn *out_pfn)
+                                   tmm_pfn *out_pfn, const void *site)
 {
 	uint32_t node = cpu_self(pages->cpus)->node;
 
 	return pages_alloc_from(
 		pages,
 		&(struct request){.gfp = gfp,
+	                          .site = site,
 	                          .order = order,
 	                          .choice = {.node = node,
 	                                     .nodes = NODES_ALL,
@@ -71,6 +76,9 @@ tmm_err pages_alloc_from(struct tmm_pages *pages, struct request *request, tmm_p
 		request->choice.nodes &= 1u << request->choice.node;
 	if (!pages_alloc_slow(pages, request, &entry))
 		return TMM_E_NOMEM;
+	if (unlikely(pages->debug))
+		debug_lend(pages, entry & ENTRY_PFN, request->order, request->gfp,
+		           request->site);
 	return lend(pages, request->gfp, entry, request->order, out_pfn);
 }
 
@@ -81,7 +89,7 @@ static ALWAYS_INLINE bool on_cpu_of(const struct tmm_pages *pages, const struct 
 }
 
 static ALWAYS_INLINE tmm_err alloc_run(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
-                                       tmm_pfn *out_pfn)
+                                       tmm_pfn *out_pfn, const void *site)
 {
 	tmm_irq irq = tmm_port_irq_save();
 	const struct tmm_cpu *self = tmm_port_cpu();
@@ -102,7 +110,7 @@ static ALWAYS_INLINE tmm_err alloc_run(struct tmm_pages *pages, tmm_gfp gfp, uns
 	return lend(pages, gfp, entry, order, out_pfn);
 rest:
 	tmm_port_irq_restore(irq);
-	return alloc_rest(pages, gfp, order, out_pfn);
+	return alloc_rest(pages, gfp, order, out_pfn, site);
 }
 
 tmm_err tmm_pages_alloc(struct tmm_pages *pages, tmm_gfp gfp, unsigned order, tmm_pfn *out_pfn)
@@ -110,10 +118,10 @@ tmm_err tmm_pages_alloc(struct tmm_pages *pages, tmm_gfp gfp, unsigned order, tm
 	if (unlikely(!tmm_port_allow("page_alloc")) && !(gfp & TMM_GFP_NOFAIL))
 		return TMM_E_NOMEM;
 	if (likely(order == 0))
-		return alloc_run(pages, gfp, 0, out_pfn);
+		return alloc_run(pages, gfp, 0, out_pfn, SITE);
 	if (unlikely(order > pages->max_order))
 		return TMM_E_INVAL;
-	return alloc_run(pages, gfp, order, out_pfn);
+	return alloc_run(pages, gfp, order, out_pfn, SITE);
 }
 
 size_t tmm_pages_alloc_bulk(struct tmm_pages *pages, tmm_gfp gfp, size_t nr, tmm_pfn *out)
@@ -122,7 +130,7 @@ size_t tmm_pages_alloc_bulk(struct tmm_pages *pages, tmm_gfp gfp, size_t nr, tmm
 
 	if (unlikely(!tmm_port_allow("page_alloc")) && !(gfp & TMM_GFP_NOFAIL))
 		return 0;
-	while (got < nr && alloc_run(pages, gfp, 0, &out[got]) == TMM_OK)
+	while (got < nr && alloc_run(pages, gfp, 0, &out[got], SITE) == TMM_OK)
 		got++;
 	return got;
 }
@@ -156,7 +164,8 @@ static void check_lent(const struct tmm_pages *pages, uint64_t pfn, unsigned ord
 }
 
 /* Anything unusual: no CPU yet, a mixed block, no room or no stack, or a wrong free. */
-static NOINLINE void free_rest(struct tmm_pages *pages, uint64_t pfn, unsigned order)
+static NOINLINE void free_rest(struct tmm_pages *pages, uint64_t pfn, unsigned order,
+                               const void *site)
 {
 	tmm_irq irq = tmm_port_irq_save();
 	struct page_cpu *cpu = page_cpu_self(pages);
@@ -166,6 +175,8 @@ static NOINLINE void free_rest(struct tmm_pages *pages, uint64_t pfn, unsigned o
 	unsigned id;
 
 	stacks_serve_if_asked(pages, cpu);
+	if (unlikely(pages->debug))
+		debug_take_back(pages, pfn, order, site);
 	check_lent(pages, pfn, order);
 	zone = zone_of(pages, pfn);
 	cz = &cpu->zone[zone->index];
@@ -199,7 +210,8 @@ static ALWAYS_INLINE bool run_in_managed_part(const struct block_info *info, uin
 	return start < info->nr_managed && start + (UINT64_C(1) << order) <= info->nr_managed;
 }
 
-static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsigned order)
+static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsigned order,
+                                   const void *site)
 {
 	tmm_irq irq = tmm_port_irq_save();
 	const struct tmm_cpu *cpu = tmm_port_cpu();
@@ -229,23 +241,23 @@ static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsign
 	return;
 rest:
 	tmm_port_irq_restore(irq);
-	free_rest(pages, pfn, order);
+	free_rest(pages, pfn, order, site);
 }
 
 void tmm_pages_free(struct tmm_pages *pages, tmm_pfn pfn, unsigned order)
 {
 	if (likely(order == 0))
-		free_run(pages, pfn.v, 0);
+		free_run(pages, pfn.v, 0, SITE);
 	else if (order < BLOCK_ORDER + 1)
-		free_run(pages, pfn.v, order);
+		free_run(pages, pfn.v, order, SITE);
 	else
-		free_rest(pages, pfn.v, order);
+		free_rest(pages, pfn.v, order, SITE);
 }
 
 void tmm_pages_free_bulk(struct tmm_pages *pages, size_t nr, const tmm_pfn *pfns)
 {
 	for (size_t i = 0; i < nr; i++)
-		free_run(pages, pfns[i].v, 0);
+		free_run(pages, pfns[i].v, 0, SITE);
 }
 
 /* ---- runs of any length ---- */
@@ -279,9 +291,12 @@ tmm_err tmm_pages_alloc_exact(struct tmm_pages *pages, tmm_gfp gfp, uint64_t siz
 	if (nr == 0 || order > pages->max_order)
 		return TMM_E_INVAL;
 	err = tmm_pages_alloc(pages, gfp, order, out_pfn);
-	if (err == TMM_OK)
-		free_frames(pages, out_pfn->v + nr, (UINT64_C(1) << order) - nr);
-	return err;
+	if (err != TMM_OK)
+		return err;
+	if (unlikely(pages->debug))
+		debug_split(pages, out_pfn->v, order);
+	free_frames(pages, out_pfn->v + nr, (UINT64_C(1) << order) - nr);
+	return TMM_OK;
 }
 
 void tmm_pages_free_exact(struct tmm_pages *pages, tmm_pfn pfn, uint64_t size_bytes)

@@ -18,6 +18,7 @@
  *   I11 nr_free_of[] are the sums of nr_free over the blocks of each type
  *   I12 nr_deferred counts the free frames of parts that wait to be entered
  */
+#include "page/debug.h"
 #include "page/deferred.h"
 
 /* Not of frames that were never lent: reading would make the host back mem_map. */
@@ -172,6 +173,8 @@ void tmm_pages_check(struct tmm_pages *pages)
 		for (unsigned z = 0; z < pages->nr_zones; z++)
 			check_recent(&pages->cpu[c]->zone[z]);
 	cma_check(pages);
+	if (pages->debug)
+		debug_check(pages);
 	check_stacks(pages, true);
 	check_stacks(pages, false);
 	TMM_ASSERT(tmm_pages_free_count(pages) <= pages->managed); /* I10 */

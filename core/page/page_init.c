@@ -13,6 +13,7 @@
  * question about its frames to memblock's lists.
  */
 #include "page/carve.h"
+#include "page/debug.h"
 #include "page/deferred.h"
 #include "page/stack.h"
 #include "page/zonelist.h"
@@ -94,6 +95,7 @@ static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *membloc
 		pages->nr_zones * sizeof(*pages->zone),
 		pages->nr_parts,
 	};
+	void *record;
 	tmm_err err;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(array); i++) {
@@ -105,6 +107,13 @@ static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *membloc
 	pages->info = array[1];
 	pages->zone = array[2];
 	pages->part = array[3];
+	if (pages->debug) {
+		err = boot_array(memblock, pages->ram,
+		                 pages->nr_frames * sizeof(*pages->record), 0, &record);
+		if (err != TMM_OK)
+			return err;
+		pages->record = record;
+	}
 	err = map_init(&pages->map, &map);
 	if (!err)
 		err = take_cpus(pages, memblock);
@@ -131,7 +140,8 @@ uint64_t pages_array_bytes(const struct pages_config *config, uint32_t nr_cpus,
 	uint64_t sets = block_set_words(blocks) * nr_zones * SETS_PER_ZONE;
 
 	return blocks * (sizeof(struct block_bits) + sizeof(struct block_info) +
-	                 BLOCK_FRAMES * sizeof(struct page)) +
+	                 BLOCK_FRAMES * (sizeof(struct page) +
+	                                 (config->debug ? sizeof(struct frame_record) : 0))) +
 	       sets * sizeof(uint64_t) + nr_zones * sizeof(struct zone) +
 	       nr_cpus * (cpu_bytes(nr_zones) + sizeof(void *)) + 8 * TMM_PAGE_SIZE;
 }
@@ -234,6 +244,7 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
 		.nr_nodes = config->nr_nodes ? config->nr_nodes : 1,
 		.min_free_kbytes = config->min_free_kbytes,
 		.watermark_scale_factor = config->watermark_scale_factor,
+		.debug = config->debug,
 		.stack_high_pages = config->stack_high_pages,
 		.stack_batch_pages = config->stack_batch_pages,
 	};

@@ -9,6 +9,7 @@
 
 /* What a request may have. */
 struct request {
+	const void *site; /* who asked, where that is recorded */
 	tmm_gfp gfp;
 	unsigned order;
 	struct zone_choice choice;

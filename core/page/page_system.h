@@ -182,10 +182,13 @@ struct tmm_pages {
 	uint32_t watermark_scale_factor; /* (s) 0: 10 */
 	uint32_t lowmem_reserve_ratio[TMM_NR_ZONES]; /* (s) 0: no reserve */
 	uint32_t type_mask;                          /* (c) 3; 0: all blocks are of one type */
-	uint8_t first_type;  /* (c) enum tmm_migrate_type of blocks that were never lent */
-	uint8_t *part;       /* (z) [nr_parts], by frame >> part_shift: deferred.h */
-	uint64_t nr_parts;   /* (c) */
-	unsigned part_shift; /* (c) */
+	uint8_t first_type; /* (c) enum tmm_migrate_type of blocks that were never lent */
+	uint8_t *part;      /* (z) [nr_parts], by frame >> part_shift: deferred.h */
+	uint64_t nr_parts;  /* (c) */
+	uint32_t debug;     /* (c) TMM_DEBUG_* */
+	struct frame_record *record;             /* (c) [nr_frames], or NULL: debug.h */
+	char report[400];                        /* of the mistake that a panic is about */
+	unsigned part_shift;                     /* (c) */
 	struct tmm_movable mover[NR_PAGE_KINDS]; /* (c) ops NULL: pages of the kind stay */
 	uint64_t stack_high_pages;               /* (s, a) 0: by the size of zones */
 	uint64_t stack_batch_pages;              /* (s, a) 0: half of it, up to 64 */
@@ -207,6 +210,7 @@ struct pages_config {
 	uint32_t max_order;
 	enum tmm_memory_model memory_model;
 	uint64_t section_bytes;
+	uint32_t debug;       /* TMM_DEBUG_* */
 	uint64_t hotplug_end; /* RAM may be added below this address; 0: below the last RAM */
 	uint64_t lowmem_bytes, kernelcore_bytes, movablecore_bytes;
 	uint64_t min_free_kbytes;

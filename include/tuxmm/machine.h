@@ -58,6 +58,7 @@ struct tmm_shape {
 	enum tmm_memory_model memory_model;
 	enum tmm_geometry geometry; /* tasks run on TMM_GEOMETRY_X86_64 only */
 	uint64_t section_bytes;     /* of TMM_MEMORY_SPARSE: a power of two; 0: 128 MiB */
+	uint32_t debug;             /* TMM_DEBUG_*, in tuxmm/page_debug.h */
 	uint64_t hotplug_end;      /* sections may be added below this address; 0: none above */
 	uint32_t max_order;        /* longest run: 2^max_order frames, 9..18; 0: 10 */
 	uint64_t lowmem_bytes;     /* frames above have no address (HIGHMEM); 0: all have */
