@@ -166,7 +166,8 @@ static tmm_err batch_alloc(struct tmm_pages *pages, uint64_t index, struct batch
 	size_t nr = tmm_pages_alloc_bulk(pages, gfp, batch->nr, batch->pfn);
 
 	if (nr == 0) {
-		tmm_err err = tmm_pages_alloc(pages, TMM_GFP_HIGHUSER_MOVABLE, 0, batch->pfn);
+		tmm_err err = tmm_pages_alloc(pages, TMM_GFP_HIGHUSER_MOVABLE | TMM_GFP_NOWARN,
+		                              0, batch->pfn);
 
 		if (err != TMM_OK)
 			return err;

@@ -26,8 +26,10 @@
 
 static tmm_err table_alloc(struct tmm_pgtable *pt, tmm_pfn *out_table)
 {
+	/* NOWARN: a task that cannot be served is reported by whoever kills it. */
+	const tmm_gfp gfp = TMM_GFP_KERNEL | TMM_GFP_ZERO | TMM_GFP_NOWARN;
 	tmm_pfn table;
-	tmm_err err = tmm_pages_alloc(pt->pages, TMM_GFP_KERNEL | TMM_GFP_ZERO, 0, &table);
+	tmm_err err = tmm_pages_alloc(pt->pages, gfp, 0, &table);
 
 	if (err != TMM_OK)
 		return err;

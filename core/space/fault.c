@@ -51,6 +51,9 @@
 #include "page/page_system.h"
 #include "space/fault.h"
 
+/* A task that cannot be served is reported by whoever kills it. */
+#define USER_PAGE       (TMM_GFP_HIGHUSER_MOVABLE | TMM_GFP_NOWARN)
+
 #define GROUP_PAGES     4u
 #define MAX_BATCH_PAGES 64u
 
@@ -193,8 +196,7 @@ static bool anon_frames(struct tmm_mm *mm, uint64_t va, struct span *span, tmm_p
 	if (nr > 1)
 		got = tmm_pages_alloc_bulk(pages, extra, nr, pfn);
 	if (got == 0) {
-		if (tmm_pages_alloc(pages, TMM_GFP_HIGHUSER_MOVABLE | TMM_GFP_ZERO, 0, pfn) !=
-		    TMM_OK)
+		if (tmm_pages_alloc(pages, USER_PAGE | TMM_GFP_ZERO, 0, pfn) != TMM_OK)
 			return false;
 		got = 1;
 	}
@@ -324,7 +326,7 @@ static enum tmm_fault file_read(struct tmm_mm *mm, const struct vma *vma, uint64
 
 static bool copy_frame(struct tmm_pages *pages, tmm_pfn from, tmm_pfn *out_copy)
 {
-	if (tmm_pages_alloc(pages, TMM_GFP_HIGHUSER_MOVABLE, 0, out_copy) != TMM_OK)
+	if (tmm_pages_alloc(pages, USER_PAGE, 0, out_copy) != TMM_OK)
 		return false;
 	memcpy(page_address(pages, *out_copy), page_address(pages, from), TMM_PAGE_SIZE);
 	return true;
@@ -359,8 +361,7 @@ static enum tmm_fault copy_on_write(struct tmm_mm *mm, struct vma *vma, uint64_t
 	bool zero = (old.v & TMM_PTE_SPECIAL) != 0;
 	tmm_pfn copy;
 
-	if (zero ? tmm_pages_alloc(pages, TMM_GFP_HIGHUSER_MOVABLE | TMM_GFP_ZERO, 0, &copy) !=
-	                    TMM_OK
+	if (zero ? tmm_pages_alloc(pages, USER_PAGE | TMM_GFP_ZERO, 0, &copy) != TMM_OK
 	         : !copy_frame(pages, tmm_pte_pfn(old), &copy))
 		return TMM_FAULT_OOM;
 	vma_make_family(vma);
