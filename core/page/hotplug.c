@@ -251,9 +251,9 @@ tmm_err tmm_section_add(struct tmm_pages *pages, tmm_paddr start, uint32_t node,
 	if (err != TMM_OK)
 		return err;
 	make_ready(&plug, plug.start, plug.end);
-	lock_take(pages->ram_lock);
+	lock_take(plug.pages->ram_lock);
 	err = list_section(&plug, node);
-	lock_drop(pages->ram_lock);
+	lock_drop(plug.pages->ram_lock);
 	TMM_ASSERT(err == TMM_OK && "it could be listed a moment ago");
 	map_section(&plug);
 	irq = lock_take_irqsave(&plug.zone->lock);
@@ -482,9 +482,9 @@ tmm_err tmm_section_remove(struct tmm_pages *pages, tmm_paddr start,
 		managed -= array_frames(pages);
 	irq = lock_take_irqsave(&plug.zone->lock);
 	leave_section(&plug);
-	lock_take(pages->ram_lock);
+	lock_take(plug.pages->ram_lock);
 	unlist_section(&plug);
-	lock_drop(pages->ram_lock);
+	lock_drop(plug.pages->ram_lock);
 	count_section(&plug, -(plug.end - plug.start), -managed);
 	map_clear_section(&pages->map, plug.section);
 	lock_drop_irqrestore(&plug.zone->lock, irq);
