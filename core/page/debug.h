@@ -9,9 +9,9 @@
 #include "page/page_system.h"
 
 enum frame_state {
-	FRAME_NEW,  /* never lent */
-	FRAME_LENT, /* first of a run */
-	FRAME_TAIL, /* of a run that is lent; order: 0 */
+	FRAME_NEW,   /* never lent */
+	FRAME_LENT,  /* first of a run */
+	FRAME_TAIL,  /* of a run that is lent; order: 0 */
 	FRAME_LOOSE, /* lent, and may be freed in runs of any order */
 	FRAME_FREE
 };
