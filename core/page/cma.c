@@ -20,6 +20,7 @@
 #include <tuxmm/machine.h>
 
 #include "page/cma.h"
+#include "page/debug.h"
 #include "page/deferred.h"
 
 #define MOVE_TRIES 5u
@@ -199,6 +200,7 @@ struct range {
 	struct tmm_cma *area;
 	uint64_t start, end; /* frames */
 	struct tmm_cma_failure failure;
+	const void *site; /* who wants it */
 };
 
 static void set_types(const struct range *range, enum tmm_migrate_type type)
@@ -271,6 +273,11 @@ static void take_frames(const struct range *range)
 
 	zone_take_range(pages, zone, range->start, range->end);
 	lock_drop_irqrestore(&zone->lock, irq);
+	if (likely(!pages->debug))
+		return;
+	/* Each for itself: a run may be released in pieces. */
+	for (uint64_t pfn = range->start; pfn < range->end; pfn++)
+		debug_lend(pages, pfn, 0, TMM_GFP_KERNEL, range->site);
 }
 
 static bool take_range(struct range *range)
@@ -322,7 +329,7 @@ tmm_err tmm_cma_alloc(struct tmm_cma *area, uint64_t nr_pages, unsigned align_or
                       tmm_pfn *out_pfn, struct tmm_cma_failure *failure)
 {
 	bool caller_may_sleep = tmm_port_may_sleep();
-	struct range range = {.area = area};
+	struct range range = {.area = area, .site = __builtin_return_address(0)};
 	uint64_t bit = 0;
 	tmm_err err = TMM_E_NOMEM;
 
@@ -353,13 +360,19 @@ void tmm_cma_release(struct tmm_cma *area, tmm_pfn pfn, uint64_t nr_pages)
 	bool run_is_of_the_area = offset < area->nr_pages && nr_pages > 0 &&
 	                          nr_pages <= area->nr_pages - offset &&
 	                          offset % (UINT64_C(1) << area->order_per_bit) == 0;
-	struct range range = {area, pfn.v, pfn.v + (nr << area->order_per_bit), {0}};
+	struct range range = {.area = area,
+	                      .start = pfn.v,
+	                      .end = pfn.v + (nr << area->order_per_bit),
+	                      .site = __builtin_return_address(0)};
 
 	TMM_ASSERT(run_is_of_the_area);
 	lock_take(&area->lock);
 	set_used(area, offset >> area->order_per_bit, nr, false);
-	for (uint64_t at = range.start; at < range.end; at++)
+	for (uint64_t at = range.start; at < range.end; at++) {
+		if (unlikely(area->pages->debug))
+			debug_take_back(area->pages, at, 0, range.site);
 		give_frame(&range, at);
+	}
 	area->released_pages += nr_pages;
 	lock_drop(&area->lock);
 }

@@ -6,6 +6,7 @@
 #include "page/shelf_test.h"
 
 #include <tuxmm/machine.h>
+#include <tuxmm/page_debug.h>
 
 #define AREA_BYTES (16 * MIB)
 #define AREA_PAGES (AREA_BYTES >> TMM_PAGE_SHIFT)
@@ -13,15 +14,18 @@
 
 static struct rig rig;
 
-static struct tmm_cma *boot(uint64_t base, uint32_t order_per_bit)
+static struct tmm_cma *boot_debugged(uint64_t base, uint32_t order_per_bit, uint32_t debug)
 {
 	const struct tmm_cma_spec spec = {.name = "camera",
 	                                  .size_bytes = AREA_BYTES,
 	                                  .base = base,
 	                                  .order_per_bit = order_per_bit,
 	                                  .node = TMM_NODE_ANY};
-	struct pages_config config = {
-		.cpus = &rig.cpus, .min_free_kbytes = NO_RESERVE, .cma = &spec, .nr_cma = 1};
+	struct pages_config config = {.cpus = &rig.cpus,
+	                              .min_free_kbytes = NO_RESERVE,
+	                              .cma = &spec,
+	                              .nr_cma = 1,
+	                              .debug = debug};
 
 	rig_begin(&rig, 64 * MIB, 1);
 	rig_add(&rig, 0, 64 * MIB);
@@ -30,6 +34,11 @@ static struct tmm_cma *boot(uint64_t base, uint32_t order_per_bit)
 	tmm_pages_check(&rig.pages);
 	shelf_begin(&rig.pages);
 	return tmm_cma_find(&rig.pages, "camera");
+}
+
+static struct tmm_cma *boot(uint64_t base, uint32_t order_per_bit)
+{
+	return boot_debugged(base, order_per_bit, 0);
 }
 
 static void end(struct tmm_cma *area)
@@ -317,4 +326,40 @@ TEST(failures_inside_change_nothing)
 	test_note("%llu failure points", (unsigned long long)n - 2);
 	shelf_check();
 	end(area);
+}
+
+static void check_pages(void *arg)
+{
+	(void)arg;
+	tmm_pages_check(&rig.pages);
+}
+
+/* Its user writes a lent run as he likes; he is named while he has it and reported after. */
+TEST(a_lent_run_is_known_to_page_owner_and_poison)
+{
+	struct tmm_cma *area = boot_debugged(AREA_START, 0,
+	                                     TMM_DEBUG_PAGE_OWNER | TMM_DEBUG_PAGE_POISON);
+	struct tmm_page_owner owner;
+	const char *text;
+	tmm_pfn run;
+
+	while (shelf_add())
+		;
+	for (unsigned i = 0; i < shelf.nr; i += 2)
+		shelf_drop(i);
+	tmm_pages_check(&rig.pages);
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK(tmm_cma_alloc(area, 700, 0, &run, NULL) == TMM_OK);
+		mark(run, 700, 0xaa);
+		tmm_pages_check(&rig.pages);
+		CHECK(tmm_page_owner(&rig.pages, run, &owner) && owner.lent && owner.lent_by);
+		tmm_cma_release(area, run, 300);
+		tmm_cma_release(area, (tmm_pfn){run.v + 300}, 400);
+		tmm_pages_check(&rig.pages);
+		CHECK(tmm_page_owner(&rig.pages, run, &owner) && !owner.lent);
+	}
+	shelf_check();
+	mark(run, 1, 0xbb);
+	text = test_panics(check_pages, NULL);
+	CHECK(text && strstr(text, "not written after it was freed"));
 }

@@ -159,10 +159,12 @@ static bool take_target(struct compaction *c, tmm_pfn *out)
 	bit = log2_floor(c->hand.mask);
 	c->hand.mask ^= UINT64_C(1) << bit;
 	out->v = c->hand.pfn + bit;
+	if (unlikely(pages->debug))
+		debug_lend(pages, out->v, 0, TMM_GFP_HIGHUSER_MOVABLE, NULL);
 	return true;
 }
 
-static void put_mask(struct compaction *c, uint64_t pfn, uint64_t mask)
+static void put_mask(const struct compaction *c, uint64_t pfn, uint64_t mask)
 {
 	tmm_irq irq;
 
@@ -171,6 +173,15 @@ static void put_mask(struct compaction *c, uint64_t pfn, uint64_t mask)
 	irq = lock_take_irqsave(&c->zone->lock);
 	zone_give_mask(c->pages, c->zone, pfn, mask);
 	lock_drop_irqrestore(&c->zone->lock, irq);
+}
+
+/* The page stayed where it is. */
+static void put_target(const struct compaction *c, tmm_pfn to)
+{
+	/* Who was to move it may have begun to copy. */
+	if (unlikely(c->pages->debug))
+		debug_take_back(c->pages, to.v, 0, NULL);
+	put_mask(c, to.v & ~UINT64_C(63), UINT64_C(1) << (to.v % 64));
 }
 
 /* ---- pages to be moved ---- */
@@ -216,7 +227,7 @@ static bool move_word(struct compaction *c, uint64_t pfn, uint64_t mask)
 			freed |= UINT64_C(1) << bit;
 			c->event[PGMIGRATE_SUCCESS]++;
 		} else {
-			put_mask(c, to.v & ~UINT64_C(63), UINT64_C(1) << (to.v % 64));
+			put_target(c, to);
 			c->event[PGMIGRATE_FAIL]++;
 		}
 	}

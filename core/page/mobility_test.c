@@ -1,6 +1,8 @@
 /*
  * mobility_test.c - blocks by type, and pages that move
  */
+#include <tuxmm/page_debug.h>
+
 #include "inject.h"
 #include "page/shelf_test.h"
 
@@ -123,6 +125,43 @@ TEST(compaction_makes_whole_blocks_and_keeps_contents)
 	CHECK(whole_blocks(pages) >= 13); /* of 31; the zone of 16 MiB has its own ends */
 	tmm_migrate_events(pages, &events);
 	CHECK(events.moved_pages > 0 && events.failed_pages == 0);
+	shelf_end();
+}
+
+static tmm_err copy_and_fail(void *arg, tmm_pfn from, tmm_pfn to)
+{
+	struct shelf *s = arg;
+
+	memcpy(tmm_page_address(s->pages, to), tmm_page_address(s->pages, from), TMM_PAGE_SIZE);
+	return TMM_E_AGAIN;
+}
+
+/* What is written to a frame while a page is on its way there is no write after a free. */
+TEST(moves_that_fail_are_no_misuse)
+{
+	static const struct tmm_migrate_ops failing = {.move = copy_and_fail};
+	struct tmm_pages *pages;
+	struct tmm_migrate_events events;
+
+	rig_begin(&rig, 32 * MIB, 1);
+	rig_add(&rig, 0, 32 * MIB);
+	pages = rig_boot_as(&rig, (struct pages_config){.min_free_kbytes = NO_RESERVE,
+	                                                .debug = TMM_DEBUG_PAGE_POISON |
+	                                                         TMM_DEBUG_PAGE_OWNER});
+	shelf_begin(pages);
+	while (shelf_add())
+		;
+	for (unsigned i = 0; i < shelf.nr; i += 2)
+		shelf_drop(i);
+	shelf.movable.ops = &failing;
+	tmm_pages_compact(pages);
+	tmm_pages_check(pages);
+	shelf.movable.ops = &shelf_ops;
+	CHECK(tmm_pages_compact(pages) > 0);
+	tmm_pages_check(pages);
+	tmm_migrate_events(pages, &events);
+	CHECK(events.failed_pages > 0);
+	shelf_check();
 	shelf_end();
 }
 
