@@ -199,6 +199,15 @@ static void add_numa_counts(const struct page_cpu *cpu, const struct zone *zone,
 		counts->other += lent;
 }
 
+static uint64_t cma_pages_of(const struct tmm_pages *pages, const struct zone *zone)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < pages->nr_cma; i++)
+		sum += pages->cma[i].zone == zone ? pages->cma[i].nr_pages : 0;
+	return sum;
+}
+
 bool tmm_zone_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id id,
                    struct tmm_zone_info *out)
 {
@@ -213,6 +222,7 @@ bool tmm_zone_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id id,
 	out->spanned_pages = zone->end - zone->start;
 	out->present_pages = zone->present;
 	out->managed_pages = zone->managed;
+	out->cma_pages = cma_pages_of(pages, zone);
 	out->watermark_min = zone_mark(zone, MARK_MIN);
 	out->watermark_low = zone_mark(zone, MARK_LOW);
 	out->watermark_high = zone_mark(zone, MARK_HIGH);
@@ -222,6 +232,7 @@ bool tmm_zone_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id id,
 		add_numa_counts(pages->cpu[c], zone, &out->numa);
 	irq = lock_take_irqsave(&zone->lock);
 	out->free_pages = zone->nr_free;
+	out->free_cma_pages = zone->nr_free_of[TMM_MIGRATE_CMA];
 	count_free_runs(pages, zone, out->free_area);
 	out->stack_pages = all_stack_pages(pages, zone->index);
 	lock_drop_irqrestore(&zone->lock, irq);

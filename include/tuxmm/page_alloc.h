@@ -179,13 +179,15 @@ struct tmm_numa_counts {
 struct tmm_zone_info {
 	const char *name; /* "DMA", "DMA32", "Normal", "HighMem", "Movable" */
 	uint32_t node;
-	uint32_t nr_orders;     /* of free_area: tmm_pages_max_order() + 1 */
-	tmm_pfn start;          /* first frame of the span */
-	uint64_t spanned_pages; /* with holes */
-	uint64_t present_pages; /* that are RAM */
-	uint64_t managed_pages; /* handed over by memblock */
-	uint64_t free_pages;    /* in the zone, stacks not counted, as Linux counts */
-	uint64_t stack_pages;   /* free, on the stacks of CPUs */
+	uint32_t nr_orders;      /* of free_area: tmm_pages_max_order() + 1 */
+	tmm_pfn start;           /* first frame of the span */
+	uint64_t spanned_pages;  /* with holes */
+	uint64_t present_pages;  /* that are RAM */
+	uint64_t managed_pages;  /* handed over by memblock */
+	uint64_t free_pages;     /* in the zone, stacks not counted, as Linux counts */
+	uint64_t stack_pages;    /* free, on the stacks of CPUs */
+	uint64_t cma_pages;      /* of contiguous areas */
+	uint64_t free_cma_pages; /* those of free_pages that are such */
 	uint64_t watermark_min, watermark_low, watermark_high;
 	uint64_t lowmem_reserve[TMM_NR_ZONES];
 	uint64_t free_area[TMM_NR_ORDERS]; /* free runs of each order, fully merged */
