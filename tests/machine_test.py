@@ -93,6 +93,8 @@ def sums(name):
     areas = ["cma: Reserved %d MiB at 0x%016x for %s" %
              (area["bytes"] >> 20, area["start"], area["name"]) for area in report["cma_areas"]]
     need(areas == re.findall(r"^cma: .*$", text, re.M), "CMA areas")
+    cma_pages = sum(map(int, re.findall(r"^        cma +(\d+)$", text, re.M)))
+    need(4096 * cma_pages == sum(area["bytes"] for area in report["cma_areas"]), "cma of zones")
     need(sum(numbers(text, r": (\d+) pages in unavailable")) <= used[0]["hole_entries"], "holes")
 
 

@@ -2,12 +2,14 @@
  * The files of a machine that is there: what one says, the others say too.
  *
  *   MemFree = sum over zoneinfo = sum over buddyinfo = nr_free_pages
+ *   cma of zoneinfo = CmaTotal, nr_free_cma = CmaFree
  *   Rss of all areas in smaps = VmRSS in status, Size = VmSize
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <tuxmm/cma.h>
 #include <tuxmm/view.h>
 
 #include "base/base.h"
@@ -89,7 +91,7 @@ static void check_free_pages_agree(struct tmm_machine *machine)
 }
 
 /* The machine lives in the test's own RAM, behind the machine's. */
-static struct tmm_machine *boot(void)
+static struct tmm_machine *boot_with(const struct tmm_cma_spec *cma)
 {
 	static struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
 	struct tmm_shape shape = {.firmware_map = map, .nr_cpus = 2};
@@ -97,8 +99,17 @@ static struct tmm_machine *boot(void)
 	const char *why;
 
 	shape.nr_ranges = tmm_firmware_pc(RAM_BYTES, map);
+	if (cma) {
+		shape.cma[0] = *cma;
+		shape.nr_cma = 1;
+	}
 	CHECK(tmm_machine_init(machine, &shape, test_ram(RAM_BYTES), &why) == TMM_OK);
 	return machine;
+}
+
+static struct tmm_machine *boot(void)
+{
+	return boot_with(NULL);
 }
 
 TEST(free_pages_agree_whatever_is_lent)
@@ -125,6 +136,45 @@ TEST(free_pages_agree_whatever_is_lent)
 	tmm_view_vmstat(machine, &sink);
 	CHECK(sum_of("pgfree ") > 0);
 	CHECK(sum_of("pgfree ") <= sum_of("pgalloc_dma ") + sum_of("pgalloc_dma32 "));
+	tmm_check(machine);
+	tmm_machine_fini(machine);
+}
+
+static void check_cma_agrees(struct tmm_machine *machine, uint64_t total, uint64_t least_free)
+{
+	uint64_t free_pages;
+
+	begin();
+	tmm_view_zoneinfo(machine, &sink);
+	CHECK(sum_of("        cma ") == total);
+	free_pages = sum_of("      nr_free_cma ");
+	CHECK(free_pages >= least_free && free_pages <= total);
+	begin();
+	tmm_view_meminfo(machine, &sink);
+	CHECK(sum_of("CmaTotal:") == 4 * total && sum_of("CmaFree:") == 4 * free_pages);
+	begin();
+	tmm_view_vmstat(machine, &sink);
+	CHECK(sum_of("nr_free_cma ") == free_pages);
+}
+
+/* DMA32 |-- 8 MiB --|, 100 frames of it lent, one request for more than there is room */
+TEST(contiguous_areas_are_in_every_file)
+{
+	const struct tmm_cma_spec spec = {
+		.name = "camera", .size_bytes = 8 * MIB, .node = TMM_NODE_ANY};
+	struct tmm_machine *machine = boot_with(&spec);
+	struct tmm_cma *area = tmm_cma_find(tmm_machine_pages(machine), "camera");
+	tmm_pfn pfn, none;
+
+	check_cma_agrees(machine, 2048, 2048);
+	CHECK(tmm_cma_alloc(area, 100, 0, &pfn, NULL) == TMM_OK);
+	CHECK(tmm_cma_alloc(area, 2000, 0, &none, NULL) == TMM_E_NOMEM);
+	check_cma_agrees(machine, 2048, 1948);
+	CHECK(sum_of("nr_free_cma ") == 1948);
+	CHECK(sum_of("cma_alloc_success ") == 1 && sum_of("cma_alloc_fail ") == 1);
+	check_free_pages_agree(machine);
+	tmm_cma_release(area, pfn, 100);
+	check_cma_agrees(machine, 2048, 2048);
 	tmm_check(machine);
 	tmm_machine_fini(machine);
 }

@@ -110,9 +110,9 @@ void print_meminfo(struct printer *printer, const struct snapshot *snapshot)
 	page_row(printer, "Committed_AS", space->committed_pages);
 	row(printer, "VmallocTotal", VMALLOC_TOTAL_KIB);
 	zero_rows(printer, kernel, ARRAY_SIZE(kernel));
-	if (snapshot->cma_total_pages) {
-		page_row(printer, "CmaTotal", snapshot->cma_total_pages);
-		page_row(printer, "CmaFree", snapshot->cma_free_pages);
+	if (snapshot->zones.cma) {
+		page_row(printer, "CmaTotal", snapshot->zones.cma);
+		page_row(printer, "CmaFree", snapshot->zones.free_cma);
 	}
 	row(printer, "Balloon", 0);
 	print_huge(printer);

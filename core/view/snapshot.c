@@ -54,6 +54,8 @@ void zone_sums_add(struct zone_sums *sums, const struct tmm_zone_info *zone)
 	sums->managed += zone->managed_pages;
 	sums->free += zone->free_pages;
 	sums->free_blocks += free_in_blocks(zone);
+	sums->cma += zone->cma_pages;
+	sums->free_cma += zone->free_cma_pages;
 	sums->reserve += kept_back(zone);
 	sums->low += zone->watermark_low;
 }
@@ -78,6 +80,19 @@ bool zone_shot_next(struct tmm_machine *machine, unsigned *cursor, struct zone_s
 	return false;
 }
 
+static void cma_requests(struct tmm_pages *pages, struct snapshot *out)
+{
+	struct tmm_cma *area;
+
+	for (unsigned i = 0; (area = tmm_cma_area(pages, i)); i++) {
+		struct tmm_cma_info info;
+
+		tmm_cma_info(area, &info);
+		out->cma_allocs += info.nr_allocs;
+		out->cma_failed += info.nr_failed;
+	}
+}
+
 void snapshot_take(struct tmm_machine *machine, struct snapshot *out)
 {
 	struct tmm_pages *pages = tmm_machine_pages(machine);
@@ -96,9 +111,8 @@ void snapshot_take(struct tmm_machine *machine, struct snapshot *out)
 	tmm_space_totals(tmm_machine_spaces(machine), &out->space);
 	out->slab_reclaimable_pages = tmm_slab_pages(slabs, true);
 	out->slab_unreclaimable_pages = tmm_slab_pages(slabs, false);
-	tmm_migrate_events(tmm_machine_pages(machine), &out->migrate);
-	out->cma_total_pages = tmm_cma_total_pages(tmm_machine_pages(machine));
-	out->cma_free_pages = tmm_cma_free_pages(tmm_machine_pages(machine));
+	tmm_migrate_events(pages, &out->migrate);
+	cma_requests(pages, out);
 	out->cache_pages = tmm_cache_pages(cache);
 	out->cache_dirty_pages = tmm_cache_dirty_pages(cache);
 	out->cache_shmem_pages = tmm_cache_shmem_pages(cache);

@@ -26,6 +26,7 @@ struct zone_shot {
 /* Sums over all zones. */
 struct zone_sums {
 	uint64_t managed, free, free_blocks; /* pages; free_blocks: in runs of 2 MiB and more */
+	uint64_t cma, free_cma;              /* of contiguous areas; free of these */
 	uint64_t reserve, low;               /* kept back; low watermarks */
 };
 
@@ -45,7 +46,7 @@ struct snapshot {
 	uint64_t cache_pages, cache_dirty_pages, cache_shmem_pages;
 	uint64_t cache_read_pages, cache_written_pages;
 	struct tmm_migrate_events migrate;
-	uint64_t cma_total_pages, cma_free_pages;
+	uint64_t cma_allocs, cma_failed; /* requests since boot */
 };
 
 void snapshot_take(struct tmm_machine *machine, struct snapshot *out);

@@ -10,7 +10,7 @@
 
 struct zone_values {
 	uint64_t none;
-	uint64_t free, free_blocks;
+	uint64_t free, free_blocks, free_cma;
 };
 
 struct node_values {
@@ -25,6 +25,7 @@ struct event_values {
 	uint64_t allocated[TMM_NR_ZONES], stalls[TMM_NR_ZONES], freed;
 	uint64_t faults, major_faults, oom_kills;
 	struct tmm_migrate_events migrate;
+	uint64_t cma_allocs, cma_failed;
 };
 
 struct stat_row {
@@ -50,7 +51,7 @@ static const struct stat_row zone_rows[] = {
 	NONE("nr_zone_write_pending"),
 	NONE("nr_mlock"),
 	NONE("nr_zspages"),
-	NONE("nr_free_cma"),
+	ZONE("nr_free_cma", free_cma),
 };
 
 static const struct stat_row node_rows[] = {
@@ -171,6 +172,8 @@ static const struct stat_row event_rows[] = {
 	NONE("compact_daemon_free_scanned"),
 	NONE("htlb_buddy_alloc_success"),
 	NONE("htlb_buddy_alloc_fail"),
+	EVENT("cma_alloc_success", cma_allocs),
+	EVENT("cma_alloc_fail", cma_failed),
 	NONE("unevictable_pgs_culled"),
 	NONE("unevictable_pgs_scanned"),
 	NONE("unevictable_pgs_rescued"),
@@ -233,13 +236,20 @@ static void print_rows(struct printer *printer, bool nested, const struct stat_r
 	}
 }
 
+static void zone_values(const struct zone_sums *sums, struct zone_values *out)
+{
+	*out = (struct zone_values){.free = sums->free,
+	                            .free_blocks = sums->free_blocks,
+	                            .free_cma = sums->free_cma};
+}
+
 void print_zone_stats(struct printer *printer, const struct tmm_zone_info *zone)
 {
 	struct zone_sums sums = {.managed = 0};
 	struct zone_values values;
 
 	zone_sums_add(&sums, zone);
-	values = (struct zone_values){.free = sums.free, .free_blocks = sums.free_blocks};
+	zone_values(&sums, &values);
 	print_rows(printer, true, zone_rows, ARRAY_SIZE(zone_rows), &values);
 }
 
@@ -278,6 +288,8 @@ static void event_values(const struct snapshot *snapshot, struct event_values *o
 		.major_faults = space->major_faults,
 		.oom_kills = space->oom_faults,
 		.migrate = snapshot->migrate,
+		.cma_allocs = snapshot->cma_allocs,
+		.cma_failed = snapshot->cma_failed,
 	};
 	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
 		out->allocated[z] = snapshot->events.allocated_pages[z];
@@ -287,11 +299,11 @@ static void event_values(const struct snapshot *snapshot, struct event_values *o
 
 void print_vmstat(struct printer *printer, const struct snapshot *snapshot)
 {
-	struct zone_values zones = {.free = snapshot->zones.free,
-	                            .free_blocks = snapshot->zones.free_blocks};
+	struct zone_values zones;
 	struct node_values node;
 	struct event_values events;
 
+	zone_values(&snapshot->zones, &zones);
 	node_values(snapshot, &node);
 	event_values(snapshot, &events);
 	print_rows(printer, false, zone_rows, ARRAY_SIZE(zone_rows), &zones);

@@ -348,6 +348,31 @@ TEST(zones_without_memory_are_listed_in_short_form)
 	              "        protection: (0, 0, 0, 0)\n"));
 }
 
+TEST(contiguous_areas_are_counted_in_each_file)
+{
+	struct snapshot snapshot = a_machine();
+	struct zone_shot camera = dma32;
+
+	camera.info.cma_pages = 4096;
+	camera.info.free_cma_pages = 4000;
+	zone_sums_add(&snapshot.zones, &camera.info);
+	snapshot.cma_allocs = 3;
+	snapshot.cma_failed = 1;
+	begin();
+	print_zone_head(&printer, &snapshot, &camera);
+	print_end(&printer);
+	CHECK(value("        cma     ") == 4096 && value("      nr_free_cma ") == 4000);
+	begin();
+	print_meminfo(&printer, &snapshot);
+	print_end(&printer);
+	CHECK(value("CmaTotal:") == 4 * 4096 && value("CmaFree:") == 4 * 4000);
+	begin();
+	print_vmstat(&printer, &snapshot);
+	print_end(&printer);
+	CHECK(value("nr_free_cma") == 4000);
+	CHECK(value("cma_alloc_success") == 3 && value("cma_alloc_fail") == 1);
+}
+
 TEST(one_snapshot_gives_files_whose_sums_agree)
 {
 	struct snapshot snapshot = a_machine();

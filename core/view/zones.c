@@ -29,7 +29,7 @@ static void print_counts(struct printer *printer, const struct snapshot *snapsho
 	print(printer, "        spanned  %lu\n", zone->spanned_pages);
 	print(printer, "        present  %lu\n", zone->present_pages);
 	print(printer, "        managed  %lu\n", zone->managed_pages);
-	print(printer, "        cma      %u\n", 0u);
+	print(printer, "        cma      %lu\n", zone->cma_pages);
 	print(printer, "        protection: (");
 	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
 		if (!snapshot->zone_exists[z])
