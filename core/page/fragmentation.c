@@ -66,16 +66,30 @@ static void count_waiting(struct tmm_pages *pages, struct zone *zone, struct tmm
 	uint64_t *free_area = out->free_area[pages->first_type];
 
 	deferred_groups(pages, zone, groups);
-	for (unsigned order = 0; order < BLOCK_ORDER; order++)
+	for (unsigned order = 0; order < TMM_NR_ORDERS; order++)
 		free_area[order] += groups[order] - 2 * groups[order + 1];
-	free_area[BLOCK_ORDER] += groups[BLOCK_ORDER];
 	out->blocks[pages->first_type] += groups[BLOCK_ORDER];
+}
+
+/* `run`: whole free blocks of the zone and a type in a row, this one the last. */
+static void merge_blocks(const struct tmm_pages *pages, uint64_t block, uint64_t run,
+                         uint64_t *free_area)
+{
+	for (unsigned order = BLOCK_ORDER + 1; order <= pages->max_order; order++) {
+		uint64_t nr = UINT64_C(1) << (order - BLOCK_ORDER);
+
+		if (run < nr || (block + 1) % nr)
+			break;
+		free_area[order]++;
+		free_area[order - 1] -= 2;
+	}
 }
 
 bool tmm_zone_types(struct tmm_pages *pages, unsigned index, struct tmm_type_info *out)
 {
 	struct zone *zone = nth_present(pages, index);
-	uint64_t last;
+	uint64_t last, run = 0;
+	unsigned run_type = TMM_NR_MIGRATE_TYPES;
 	tmm_irq irq;
 
 	if (!zone)
@@ -87,12 +101,17 @@ bool tmm_zone_types(struct tmm_pages *pages, unsigned index, struct tmm_type_inf
 	     block <= last; block = next_ready_block(pages, block + 1)) {
 		const struct block_info *info = &pages->info[block];
 		bool has_ram = !(info->home & HOME_NO_RAM) || info->nr_free || info->fresh;
+		bool mine = zone_of_block(pages, block) == zone;
+		bool whole = mine && info->nr_free == BLOCK_FRAMES;
 
-		if (zone_of_block(pages, block) != zone || !has_ram)
+		run = !whole ? 0 : info->type == run_type ? run + 1 : 1;
+		run_type = info->type;
+		if (!mine || !has_ram)
 			continue;
 		out->blocks[info->type]++;
 		if (info->nr_free)
 			block_count_runs(pages, block, out->free_area[info->type]);
+		merge_blocks(pages, block, run, out->free_area[info->type]);
 	}
 	count_waiting(pages, zone, out);
 	lock_drop_irqrestore(&zone->lock, irq);

@@ -292,7 +292,7 @@ TEST(types_add_up)
 	for (unsigned i = 0; tmm_zone_types(pages, i, &info); i++)
 		for (unsigned type = 0; type < TMM_NR_MIGRATE_TYPES; type++) {
 			blocks += info.blocks[type];
-			for (unsigned order = 0; order <= TMM_BLOCK_ORDER; order++)
+			for (unsigned order = 0; order < TMM_NR_ORDERS; order++)
 				nr_free += info.free_area[type][order] << order;
 		}
 	CHECK(blocks == 32);

@@ -78,8 +78,8 @@ uint64_t tmm_pages_compact(struct tmm_pages *pages);
 struct tmm_type_info {
 	const char *zone_name;
 	uint32_t node;
-	uint64_t blocks[TMM_NR_MIGRATE_TYPES];                         /* with RAM */
-	uint64_t free_area[TMM_NR_MIGRATE_TYPES][TMM_BLOCK_ORDER + 1]; /* free runs */
+	uint64_t blocks[TMM_NR_MIGRATE_TYPES];                   /* with RAM */
+	uint64_t free_area[TMM_NR_MIGRATE_TYPES][TMM_NR_ORDERS]; /* free runs of one type */
 };
 
 /* The zones with memory, in rising order from index 0; false past the last. */
