@@ -226,7 +226,7 @@ def proc_files():
     proc = pathlib.Path("proc")
     tasks = [p for p in proc.iterdir() if p.is_dir()]
     need(sorted(p.name for p in proc.iterdir() if p.is_file()) ==
-         ["buddyinfo", "meminfo", "slabinfo", "vmstat", "zoneinfo"], "files of the machine")
+         ["buddyinfo", "meminfo", "pagetypeinfo", "slabinfo", "vmstat", "zoneinfo"], "files of the machine")
     need(len(tasks) == 1 and sorted(p.name for p in tasks[0].iterdir()) ==
          ["maps", "smaps", "status"], "files of the task")
     meminfo = rows(proc / "meminfo", r"(\S+): +(\d+)(?: kB)?")
@@ -241,6 +241,9 @@ def proc_files():
         runs += sum(int(n) << order for order, n in enumerate(match.group(1).split()))
     need(meminfo["MemFree"] == 4 * free == 4 * vmstat["nr_free_pages"] == 4 * runs,
          (meminfo["MemFree"], free, vmstat["nr_free_pages"], runs))
+    need(runs == sum(int(n) << order for row in re.findall(
+        r"^Node    0, zone +\w+, type +\w+ ((?: *\d+ ){11})$", (proc / "pagetypeinfo").read_text(), re.M)
+        for order, n in enumerate(row.split())), "free of each type")
     need(meminfo["MemFree"] < meminfo["MemTotal"] <= 64 * 1024, "MemTotal")
     need(meminfo["Cached"] == 4 * vmstat["nr_file_pages"] > 0, "Cached")
     need(meminfo["AnonPages"] == 4 * vmstat["nr_anon_pages"] > 0, "AnonPages")

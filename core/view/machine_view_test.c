@@ -2,6 +2,7 @@
  * The files of a machine that is there: what one says, the others say too.
  *
  *   MemFree = sum over zoneinfo = sum over buddyinfo = nr_free_pages
+ *           = sum over the types of pagetypeinfo
  *   cma of zoneinfo = CmaTotal, nr_free_cma = CmaFree
  *   Rss of all areas in smaps = VmRSS in status, Size = VmSize
  */
@@ -69,6 +70,25 @@ static uint64_t buddyinfo_pages(struct tmm_machine *machine)
 	return pages;
 }
 
+/* Of the types whose name begins with `type`; "" for all. */
+static uint64_t pagetypeinfo_pages(struct tmm_machine *machine, const char *type)
+{
+	uint64_t pages = 0;
+
+	begin();
+	tmm_view_pagetypeinfo(machine, &sink);
+	for (char *at = text; *at; at = strchr(at, '\n') + 1) {
+		char name[16], *number = at + 44;
+
+		if (sscanf(at, "Node %*u, zone %*[^,], type %15s", name) != 1 ||
+		    strncmp(name, type, strlen(type)) != 0)
+			continue;
+		for (unsigned order = 0; order <= TMM_DEFAULT_ORDER; order++)
+			pages += strtoull(number, &number, 10) << order;
+	}
+	return pages;
+}
+
 static void check_free_pages_agree(struct tmm_machine *machine)
 {
 	uint64_t zones, meminfo;
@@ -88,6 +108,7 @@ static void check_free_pages_agree(struct tmm_machine *machine)
 	tmm_view_vmstat(machine, &sink);
 	CHECK(sum_of("nr_free_pages ") == zones);
 	CHECK(buddyinfo_pages(machine) == zones);
+	CHECK(pagetypeinfo_pages(machine, "") == zones);
 }
 
 /* The machine lives in the test's own RAM, behind the machine's. */
@@ -155,6 +176,7 @@ static void check_cma_agrees(struct tmm_machine *machine, uint64_t total, uint64
 	begin();
 	tmm_view_vmstat(machine, &sink);
 	CHECK(sum_of("nr_free_cma ") == free_pages);
+	CHECK(pagetypeinfo_pages(machine, "CMA") == free_pages);
 }
 
 /* DMA32 |-- 8 MiB --|, 100 frames of it lent, one request for more than there is room */
@@ -170,6 +192,8 @@ TEST(contiguous_areas_are_in_every_file)
 	CHECK(tmm_cma_alloc(area, 100, 0, &pfn, NULL) == TMM_OK);
 	CHECK(tmm_cma_alloc(area, 2000, 0, &none, NULL) == TMM_E_NOMEM);
 	check_cma_agrees(machine, 2048, 1948);
+	begin();
+	tmm_view_vmstat(machine, &sink);
 	CHECK(sum_of("nr_free_cma ") == 1948);
 	CHECK(sum_of("cma_alloc_success ") == 1 && sum_of("cma_alloc_fail ") == 1);
 	check_free_pages_agree(machine);

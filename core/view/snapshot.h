@@ -73,6 +73,13 @@ void print_zone_tail(struct printer *printer, const struct zone_shot *zone);
 void print_zone_stats(struct printer *printer, const struct tmm_zone_info *zone);
 void print_node_stats(struct printer *printer, const struct snapshot *snapshot);
 
+/* pagetypeinfo, node by node: a head and the node's zones, twice. */
+void print_pagetypeinfo_head(struct printer *printer, unsigned nr_orders);
+void print_free_of_types(struct printer *printer, const struct tmm_type_info *zone,
+                         unsigned nr_orders);
+void print_blocks_head(struct printer *printer);
+void print_blocks_of_types(struct printer *printer, const struct tmm_type_info *zone);
+
 void print_slabinfo_head(struct printer *printer);
 void print_slabinfo_cache(struct printer *printer, const struct tmm_cache_info *cache);
 

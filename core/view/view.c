@@ -36,6 +36,37 @@ void tmm_view_buddyinfo(struct tmm_machine *machine, const struct tmm_sink *sink
 	print_end(&printer);
 }
 
+/* The zones of one node from `first` on; returns the index of the next node's first. */
+static unsigned print_node_types(struct printer *printer, struct tmm_pages *pages,
+                                 unsigned first)
+{
+	unsigned nr_orders = tmm_pages_max_order(pages) + 1, end = first, node;
+	struct tmm_type_info zone;
+
+	if (!tmm_zone_types(pages, first, &zone))
+		return first;
+	node = zone.node;
+	print_pagetypeinfo_head(printer, nr_orders);
+	for (; tmm_zone_types(pages, end, &zone) && zone.node == node; end++)
+		print_free_of_types(printer, &zone, nr_orders);
+	print_blocks_head(printer);
+	for (unsigned i = first; i < end && tmm_zone_types(pages, i, &zone); i++)
+		print_blocks_of_types(printer, &zone);
+	return end;
+}
+
+void tmm_view_pagetypeinfo(struct tmm_machine *machine, const struct tmm_sink *sink)
+{
+	struct tmm_pages *pages = tmm_machine_pages(machine);
+	struct printer printer;
+	unsigned first = 0, next;
+
+	print_begin(&printer, sink);
+	for (; (next = print_node_types(&printer, pages, first)) > first; first = next)
+		;
+	print_end(&printer);
+}
+
 void tmm_view_vmstat(struct tmm_machine *machine, const struct tmm_sink *sink)
 {
 	print_file(machine, sink, print_vmstat);

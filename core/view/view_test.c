@@ -348,6 +348,42 @@ TEST(zones_without_memory_are_listed_in_short_form)
 	              "        protection: (0, 0, 0, 0)\n"));
 }
 
+TEST(pagetypeinfo_is_as_linux_prints_it)
+{
+	struct tmm_type_info zone = {.zone_name = "DMA",
+	                             .blocks = {1, 7, 0, 0, 0, 0},
+	                             .free_area = {{1, 2}, {[10] = 3}, {[9] = 123456}}};
+
+	begin();
+	print_pagetypeinfo_head(&printer, 11);
+	print_free_of_types(&printer, &zone, 11);
+	print_blocks_head(&printer);
+	print_blocks_of_types(&printer, &zone);
+	CHECK(printed(
+		"Page block order: 9\n"
+		"Pages per block:  512\n"
+		"\n"
+		"Free pages count per migrate type at order       0      1      2      3      "
+		"4      5      6      7      8      9     10 \n"
+		"Node    0, zone      DMA, type    Unmovable      1      2      0      0      "
+		"0      0      0      0      0      0      0 \n"
+		"Node    0, zone      DMA, type      Movable      0      0      0      0      "
+		"0      0      0      0      0      0      3 \n"
+		"Node    0, zone      DMA, type  Reclaimable      0      0      0      0      "
+		"0      0      0      0      0 123456      0 \n"
+		"Node    0, zone      DMA, type   HighAtomic      0      0      0      0      "
+		"0      0      0      0      0      0      0 \n"
+		"Node    0, zone      DMA, type          CMA      0      0      0      0      "
+		"0      0      0      0      0      0      0 \n"
+		"Node    0, zone      DMA, type      Isolate      0      0      0      0      "
+		"0      0      0      0      0      0      0 \n"
+		"\n"
+		"Number of blocks type     Unmovable      Movable  Reclaimable   HighAtomic   "
+		"       CMA      Isolate \n"
+		"Node 0, zone      DMA            1            7            0            0    "
+		"        0            0 \n"));
+}
+
 TEST(contiguous_areas_are_counted_in_each_file)
 {
 	struct snapshot snapshot = a_machine();

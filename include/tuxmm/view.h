@@ -8,8 +8,8 @@
  * Units    as in the files: kB are KiB, counts of vmstat and zoneinfo are pages.
  *          Pages on the CPUs' stacks are not free there, but in "pagesets"
  * Locks    each storey's own, one after the other; may be called at any time
- * Linux    /proc/meminfo, buddyinfo, zoneinfo, slabinfo, vmstat, PID/maps,
- *          PID/smaps, PID/status (formats of 6.18)
+ * Linux    /proc/meminfo, buddyinfo, pagetypeinfo, zoneinfo, slabinfo, vmstat,
+ *          PID/maps, PID/smaps, PID/status (formats of 6.18)
  */
 #ifndef TUXMM_VIEW_H
 #define TUXMM_VIEW_H
@@ -20,6 +20,7 @@
 /* Files of the machine. */
 void tmm_view_meminfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_buddyinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
+void tmm_view_pagetypeinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_zoneinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_slabinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_vmstat(struct tmm_machine *machine, const struct tmm_sink *sink);
