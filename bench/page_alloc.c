@@ -8,6 +8,10 @@
  * what is timed is the allocator.  pair: allocate one, free it.  lifo: take
  * 4 GiB, free in reverse.  rand: free them in random order.
  *
+ * Then a machine of 1 TiB, to see that nothing grows with the memory there is:
+ * what its boot takes, in time and in memory of the host, and the same patterns;
+ * "64 GiB" takes and frees that much instead of 4 GiB.
+ *
  * Instructions by valgrind --tool=callgrind, gcc 12 -O2: an order-0 pair 96 in the
  * allocator; taking 4 GiB 62 a frame, freeing it in reverse 87, at random 157.
  */
@@ -19,6 +23,9 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include <tuxmm/hosted.h>
+#include <tuxmm/machine.h>
+
 #include "page/page_system.h"
 
 #define GIB       (UINT64_C(1) << 30)
@@ -26,6 +33,8 @@
 #define TAKEN     (4 * GIB >> TMM_PAGE_SHIFT) /* frames taken by lifo and rand */
 #define PAIRS     2000000u
 #define RUNS      11
+#define LARGE     (1024 * GIB)
+#define LONG_RUNS (64 * GIB >> TMM_PAGE_SHIFT >> 9) /* runs of order 9 in 64 GiB */
 
 static struct tmm_memblock memblock;
 static struct cpu_set cpus;
@@ -66,7 +75,7 @@ static void report(const char *name, struct series *series, double goal, const c
 		       name, median, series->ns[0], series->ns[series->nr - 1], unit, goal,
 		       median <= goal ? "true" : "false");
 	else
-		printf("%-28s %8.2f %s  (%.2f .. %.2f)  goal %5.1f  %s\n", name, median, unit,
+		printf("%-30s %8.2f %s  (%.2f .. %.2f)  goal %5.1f  %s\n", name, median, unit,
 		       series->ns[0], series->ns[series->nr - 1], goal,
 		       median <= goal ? "met" : "missed");
 }
@@ -76,20 +85,30 @@ static bool wanted(const char *name)
 	return !only || strstr(name, only);
 }
 
-static void boot(void)
+static void boot(uint64_t bytes)
 {
-	void *ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE,
+	void *ram = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	tmm_memblock_init(&memblock, ram);
 	cpu_set_init(&cpus, 2);
 	if (ram == MAP_FAILED ||
-	    tmm_memblock_add(&memblock, (tmm_paddr){0}, RAM_BYTES, 0) != TMM_OK ||
+	    tmm_memblock_add(&memblock, (tmm_paddr){0}, bytes, 0) != TMM_OK ||
 	    pages_init(&pages, &memblock, &(struct pages_config){.ram = ram, .cpus = &cpus}) !=
 	            TMM_OK) {
-		fprintf(stderr, "bench-page: expected 9 GiB of address space\n");
+		fprintf(stderr, "bench-page: expected %llu GiB of address space\n",
+		        (unsigned long long)(bytes / GIB));
 		exit(1);
 	}
+}
+
+static void shut_down(uint64_t bytes)
+{
+	void *ram = pages.ram;
+
+	tmm_cpu_exit(cpu_self(&cpus));
+	pages_fini(&pages);
+	munmap(ram, bytes);
 }
 
 static tmm_pfn take(unsigned order)
@@ -147,12 +166,12 @@ static void shuffle(uint32_t *array, uint64_t nr)
 	}
 }
 
-static void bench_pair(unsigned order, double goal)
+static void bench_pair(const char *machine, unsigned order, double goal)
 {
 	struct series series = {.nr = RUNS};
-	char name[32];
+	char name[48];
 
-	snprintf(name, sizeof(name), "order %u pair", order);
+	snprintf(name, sizeof(name), "%sorder %u pair", machine, order);
 	if (!wanted(name))
 		return;
 	pairs(order);
@@ -266,6 +285,92 @@ static void bench_two(const char *pattern, double alloc_goal, double free_goal)
 		report(name, &give, free_goal, "ns");
 }
 
+/* Long runs, `nr` of them, last in first out. */
+static void bench_long(const char *name, uint64_t nr)
+{
+	struct series alloc = {.nr = RUNS}, give = {.nr = RUNS};
+	char row[48];
+
+	if (!wanted(name))
+		return;
+	for (int run = -1; run < RUNS; run++) {
+		int at = run < 0 ? 0 : run;
+
+		alloc.ns[at] = take_all(frame, nr, 9);
+		give.ns[at] = free_all(frame, nr, 9);
+	}
+	snprintf(row, sizeof(row), "%s, alloc", name);
+	report(row, &alloc, 25, "ns");
+	snprintf(row, sizeof(row), "%s, free", name);
+	report(row, &give, 20, "ns");
+}
+
+static double resident_mib(void)
+{
+	FILE *rollup = fopen("/proc/self/smaps_rollup", "r");
+	unsigned long long kb = 0;
+	char line[128];
+
+	while (rollup && fgets(line, sizeof(line), rollup))
+		if (sscanf(line, "Rss: %llu kB", &kb) == 1)
+			break;
+	if (rollup)
+		fclose(rollup);
+	return (double)kb / 1024;
+}
+
+static void give_up(const char *expected)
+{
+	fprintf(stderr, "bench-page: expected %s\n", expected);
+	exit(1);
+}
+
+/* All of a machine, not the allocator alone. */
+static void bench_boot(void)
+{
+	static const char name[] = "1 TiB, boot";
+	struct series ms = {.nr = RUNS}, mib = {.nr = RUNS};
+	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	const struct tmm_shape shape = {.firmware_map = map,
+	                                .nr_ranges = tmm_firmware_pc(LARGE, map),
+	                                .nr_cpus = 2,
+	                                .kernel_bytes = 16 << 20};
+
+	if (!wanted(name))
+		return;
+	for (int run = -1; run < RUNS; run++) {
+		struct tmm_machine *machine = aligned_alloc(64, tmm_machine_bytes());
+		struct tmm_hosted_ram ram;
+		int at = run < 0 ? 0 : run;
+		const char *why = "1 TiB of address space and of file";
+		double before, start;
+
+		if (!machine || tmm_hosted_ram_create(LARGE + GIB, &ram) != TMM_OK)
+			give_up(why);
+		before = resident_mib();
+		start = now_ns();
+		if (tmm_machine_init(machine, &shape, ram.start, &why) != TMM_OK)
+			give_up(why);
+		ms.ns[at] = (now_ns() - start) / 1e6;
+		mib.ns[at] = resident_mib() - before;
+		tmm_machine_fini(machine);
+		free(machine);
+		tmm_hosted_ram_destroy(&ram);
+	}
+	report(name, &ms, 10, "ms");
+	report("1 TiB, boot, host memory", &mib, 10, "MiB");
+}
+
+static void bench_large(void)
+{
+	bench_boot();
+	boot(LARGE);
+	bench_pair("1 TiB, ", 0, 6);
+	bench_long("1 TiB, order 9 lifo", TAKEN >> 9);
+	bench_long("1 TiB, order 9, 64 GiB", LONG_RUNS);
+	shut_down(LARGE);
+}
+
 int main(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
@@ -278,18 +383,20 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	boot();
-	bench_pair(0, 6);
+	boot(RAM_BYTES);
+	bench_pair("", 0, 6);
 	bench_take("lifo", 0, 3, 5);
 	bench_take("rand", 0, 0, 8);
-	bench_pair(3, 8);
+	bench_pair("", 3, 8);
 	bench_take("lifo", 3, 12, 12);
-	bench_pair(9, 20);
+	bench_pair("", 9, 20);
 	bench_take("lifo", 9, 25, 20);
 	bench_buddyinfo();
 	tmm_cpu_exit(cpu_self(&cpus));
 	bench_two("pair", 6 * 1.3, 0);
 	bench_two("lifo", 3 * 1.3, 5 * 1.3);
 	bench_two("rand", 3 * 1.3, 8 * 1.3);
+	shut_down(RAM_BYTES);
+	bench_large();
 	return 0;
 }
