@@ -1,6 +1,8 @@
 /*
  * cma_test.c - runs of any length out of areas that others use meanwhile
  */
+#include <string.h>
+
 #include "inject.h"
 #include "panic.h"
 #include "page/shelf_test.h"
