@@ -30,6 +30,7 @@ static void sink_write(void *arg, const char *text, size_t bytes)
 	}
 MACHINE_FILE(meminfo)
 MACHINE_FILE(buddyinfo)
+MACHINE_FILE(pagetypeinfo)
 MACHINE_FILE(zoneinfo)
 MACHINE_FILE(slabinfo)
 MACHINE_FILE(vmstat)
@@ -175,6 +176,7 @@ static const struct {
 } files[] = {
 	{"/proc/meminfo", write_meminfo},
 	{"/proc/buddyinfo", write_buddyinfo},
+	{"/proc/pagetypeinfo", write_pagetypeinfo},
 	{"/proc/zoneinfo", write_zoneinfo},
 	{"/proc/slabinfo", write_slabinfo},
 	{"/proc/vmstat", write_vmstat},
