@@ -58,6 +58,20 @@ static void expect(tmm_pfn pfn, unsigned order, const char *mistake, bool sites)
 	CHECK(!sites || (strstr(text, "lent by 0x") && strstr(text, "now by 0x")));
 }
 
+/* A machine that records nothing knows the frame, its zone and who frees it. */
+TEST(a_wrong_free_is_named_without_records)
+{
+	tmm_pfn pfn;
+
+	boot(0);
+	pfn = take(0);
+	tmm_pages_free(&rig.pages, pfn, 0);
+	expect(pfn, 0, "; now by 0x", false);
+	tmm_pages_drain(&rig.pages);
+	expect(pfn, 0, "free in its zone", false);
+	expect((tmm_pfn){3000}, 0, "never was", false);
+}
+
 TEST(a_frame_freed_twice_is_named_with_its_calls)
 {
 	tmm_pfn pfn;

@@ -27,9 +27,7 @@
 #include "page/page_slow.h"
 
 /* Whoever called the public function that this is in. */
-#define SITE           __builtin_return_address(0)
-
-#define BAD_FREE(rule) tmm_port_panic(__FILE__, __LINE__, rule)
+#define SITE __builtin_return_address(0)
 
 static NOINLINE tmm_err lend_cleared(const struct tmm_pages *pages, uint32_t entry,
                                      unsigned order, tmm_pfn *out_pfn)
@@ -144,23 +142,31 @@ static ALWAYS_INLINE uint64_t first_bits(uint64_t pfn, unsigned order)
 }
 
 /* Panics where it can be seen that the run is not lent. */
-static void check_lent(const struct tmm_pages *pages, uint64_t pfn, unsigned order)
+static void check_lent(struct tmm_pages *pages, uint64_t pfn, unsigned order, const void *site)
 {
 	uint64_t run = UINT64_C(1) << order;
 
 	if (order > pages->max_order || pfn % run)
-		BAD_FREE("a freed run is aligned to its order, at most tmm_pages_max_order()");
+		page_report(
+			pages, pfn, order,
+			"a freed run is aligned to its order, at most tmm_pages_max_order()",
+			site);
 	if (!pfn_in_span(pages, pfn))
-		BAD_FREE("a freed frame is RAM; this one is outside");
+		page_report(pages, pfn, order, "a freed frame is RAM; this one is outside",
+		            site);
 	for (uint64_t p = pfn; p < pfn + run; p += BLOCK_FRAMES)
 		if ((pages->info[block_of(pages, p)].home & HOME_MIXED) &&
 		    !run_is_managed(pages, pfn, run))
-			BAD_FREE("a freed frame is lent; this one was never handed over");
+			page_report(pages, pfn, order,
+			            "a freed frame is lent; this one was never handed over",
+			            site);
 	if (pfn % BLOCK_FRAMES >= pages->info[block_of(pages, pfn)].fresh)
-		BAD_FREE("a freed frame is lent; this one never was");
+		page_report(pages, pfn, order, "a freed frame is lent; this one never was",
+		            site);
 	/* relaxed: as in free_run() */
 	if (__atomic_load_n(word_of(pages, pfn), __ATOMIC_RELAXED) & first_bits(pfn, order))
-		BAD_FREE("a frame is freed once; this one is free in its zone");
+		page_report(pages, pfn, order,
+		            "a frame is freed once; this one is free in its zone", site);
 }
 
 /* Anything unusual: no CPU yet, a mixed block, no room or no stack, or a wrong free. */
@@ -177,11 +183,12 @@ static NOINLINE void free_rest(struct tmm_pages *pages, uint64_t pfn, unsigned o
 	stacks_serve_if_asked(pages, cpu);
 	if (unlikely(pages->debug))
 		debug_take_back(pages, pfn, order, site);
-	check_lent(pages, pfn, order);
+	check_lent(pages, pfn, order, site);
 	zone = zone_of(pages, pfn);
 	cz = &cpu->zone[zone->index];
 	if (*recent_of(cz, (uint32_t)pfn) == pfn)
-		BAD_FREE("a frame is freed once; this one is on the CPU's stack");
+		page_report(pages, pfn, order,
+		            "a frame is freed once; this one is on the CPU's stack", site);
 	/* relaxed: its type may change meanwhile, and a few frames end up with the old one */
 	id = stack_id(class_of_order[order],
 	              __atomic_load_n(&pages->info[block_of(pages, pfn)].stack_type,

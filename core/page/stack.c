@@ -10,7 +10,7 @@
  */
 #include "page/stack.h"
 
-#define BAD_FREE(rule) tmm_port_panic(__FILE__, __LINE__, rule)
+#include "page/debug.h"
 
 /* ---- between stack and zone ---- */
 
@@ -26,7 +26,9 @@ static void give_frames(struct tmm_pages *pages, struct zone *zone, const uint32
 			uint64_t bit = UINT64_C(1) << (entry[i] % 64);
 
 			if (unlikely(mask & bit))
-				BAD_FREE("a frame is freed once; this one was freed twice");
+				page_report(pages, entry[i] & ENTRY_PFN, 0,
+				            "a frame is freed once; this one was freed twice",
+				            NULL);
 			mask |= bit;
 			i++;
 		} while (i < nr && ((entry[i] & ENTRY_PFN) ^ word) < 64);
