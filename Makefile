@@ -48,7 +48,8 @@ cov:
 	@gcovr --root . --add-tracefile $(BUILD)-cov/cov.json --print-summary
 
 install: all
-	@meson install -C $(BUILD)
+	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	@meson install -C $(BUILD) --quiet
 
 clean:
 	rm -rf $(BUILD)
