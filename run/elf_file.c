@@ -5,6 +5,7 @@
  * and user space before it is used, and overflow comes first.
  */
 #include "elf_file.h"
+#include "elf_refuse.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -15,22 +16,6 @@
 
 #define MAX_PHDRS 512u
 #define MAX_ALIGN (UINT64_C(1) << 30)
-
-#define REFUSE(err, ...)                                                                       \
-	do {                                                                                   \
-		snprintf(why, why_bytes, __VA_ARGS__);                                         \
-		return err;                                                                    \
-	} while (0)
-
-static uint64_t page_down(uint64_t x)
-{
-	return x & TMM_PAGE_MASK;
-}
-
-static uint64_t page_up(uint64_t x)
-{
-	return (x + TMM_PAGE_SIZE - 1) & TMM_PAGE_MASK;
-}
 
 static const char *machine_name(unsigned machine)
 {

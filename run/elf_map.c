@@ -13,25 +13,10 @@
  */
 #define _GNU_SOURCE
 #include "elf_file.h"
+#include "elf_refuse.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define REFUSE(err, ...)                                                                       \
-	do {                                                                                   \
-		snprintf(why, why_bytes, __VA_ARGS__);                                         \
-		return err;                                                                    \
-	} while (0)
-
-static uint64_t page_down(uint64_t x)
-{
-	return x & TMM_PAGE_MASK;
-}
-
-static uint64_t page_up(uint64_t x)
-{
-	return (x + TMM_PAGE_SIZE - 1) & TMM_PAGE_MASK;
-}
 
 /* Map one segment; its addresses have the bias already. */
 static tmm_err map_segment(struct tmm_mm *mm, struct tmm_file *file,
