@@ -11,11 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include <tuxmm/machine.h>
 
 #include "space/mm.h"
+
+#include "timing.h"
 
 #define RAM_BYTES (UINT64_C(256) << 20)
 #define PAGE      UINT64_C(4096)
@@ -36,14 +37,6 @@ static _Noreturn void stop(const char *expected)
 {
 	fprintf(stderr, "bench-areas: expected %s\n", expected);
 	exit(1);
-}
-
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
 static uint64_t pick(uint64_t below)
@@ -80,48 +73,41 @@ static void unmap(uint64_t addr)
 
 static double pairs(void)
 {
-	double start = now_ns();
+	double start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
 	for (unsigned i = 0; i < MANY; i++)
 		unmap(map(0, 0));
-	return (now_ns() - start) / MANY;
+	return (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / MANY;
 }
 
 static double finds(void)
 {
-	double start = now_ns();
+	double start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < MANY; i++)
 		sum += find_vma(mm, area_start(pick(AREAS)))->end;
 	if (!sum)
 		stop("areas");
-	return (now_ns() - start) / MANY;
+	return (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / MANY;
 }
 
 static double scattered_unmaps(void)
 {
-	double start = now_ns();
+	double start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
 	for (unsigned i = 0; i < FEW; i++)
 		unmap(area_start(order[i]));
-	return (now_ns() - start) / FEW;
+	return (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / FEW;
 }
 
 static double fixed_maps(void)
 {
-	double start = now_ns();
+	double start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
 	for (unsigned i = 0; i < FEW; i++)
 		map(area_start(order[i]), TMM_MAP_FIXED);
-	return (now_ns() - start) / FEW;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
+	return (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / FEW;
 }
 
 static void report(const char *name, double *ns, double goal)

@@ -11,10 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cpu.h"
+
+#include "timing.h"
 
 #define PAGE       4096u
 #define NR_SAMPLES 11
@@ -128,18 +129,11 @@ static void run_to_call(struct machine *machine)
 		die(cpu_host_ops.why(machine->cpu));
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static void print(const char *name, double *sample, double pages)
 {
 	double median;
 
-	qsort(sample, NR_SAMPLES, sizeof *sample, compare);
+	qsort(sample, NR_SAMPLES, sizeof *sample, by_value);
 	median = sample[NR_SAMPLES / 2];
 	printf("%-32s %8.2f us  (%.2f..%.2f)", name, median, sample[0], sample[NR_SAMPLES - 1]);
 	if (pages > 0)

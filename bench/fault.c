@@ -13,11 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "page/page_system.h"
 #include "slab/slab_system.h"
 #include "space/space_system.h"
+
+#include "timing.h"
 
 #define MIB        (UINT64_C(1) << 20)
 #define RAM_BYTES  (512 * MIB)
@@ -41,14 +42,6 @@ static struct tmm_file *file;
 static uint32_t order[NR_PAGES];
 static bool json, around; /* around: a fault may make many pages */
 static const char *only;
-
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static void must(bool fine, const char *what)
 {
@@ -267,13 +260,6 @@ static const struct pattern batched[] = {
 	{"unmap file, a page", unmap_file, 12},
 	{"copy 64 bytes to user", copy_64, 0},
 };
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
 
 static void measure(const struct pattern *pattern)
 {

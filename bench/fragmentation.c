@@ -23,6 +23,8 @@
 
 #include "page/page_system.h"
 
+#include "timing.h"
+
 #define RAM_BYTES (UINT64_C(256) << 20)
 #define NR_FRAMES (RAM_BYTES >> TMM_PAGE_SHIFT)
 #define NR_SEEDS  9u
@@ -113,13 +115,6 @@ static double run(bool types, bool compact, uint64_t seed)
 	return 100.0 * (double)got / (double)nr_free;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -141,7 +136,7 @@ int main(int argc, char **argv)
 
 		for (unsigned i = 0; i < NR_SEEDS; i++)
 			share[i] = run(way[w].types, way[w].compact, 1000003u * (i + 1));
-		qsort(share, NR_SEEDS, sizeof(*share), compare);
+		qsort(share, NR_SEEDS, sizeof(*share), by_value);
 		printf(json ? "%s{\"name\":\"%s\",\"median\":%.1f,\"least\":%.1f,\"most\":%.1f}"
 		            : "%s%-8s %5.1f  (%.1f .. %.1f)\n",
 		       json && w ? "," : "", way[w].name, share[NR_SEEDS / 2], share[0],

@@ -21,12 +21,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include <tuxmm/hosted.h>
 #include <tuxmm/machine.h>
 
 #include "page/page_system.h"
+
+#include "timing.h"
 
 #define GIB       (UINT64_C(1) << 30)
 #define RAM_BYTES (9 * GIB)
@@ -47,21 +48,6 @@ struct series {
 	double ns[RUNS];
 	int nr;
 };
-
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
 
 static void report(const char *name, struct series *series, double goal, const char *unit)
 {

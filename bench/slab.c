@@ -14,10 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include <tuxmm/machine.h>
 #include <tuxmm/port.h>
+
+#include "timing.h"
 
 #define RAM_BYTES (UINT64_C(1) << 30)
 #define OBJECTS   1000000u
@@ -35,21 +36,6 @@ static const char *only;
 struct series {
 	double ns[RUNS];
 };
-
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
 
 static void report(const char *name, struct series *series, double goal)
 {
