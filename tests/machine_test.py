@@ -125,6 +125,12 @@ def programs():
         need(done.returncode == 0 and done.stdout == b"on it\n", done.stderr)
         need("tuxmm run --machine %s --proc" % machine in done.stderr.decode(), done.stderr)
     need(b"on a machine of 96 MiB" in done.stderr, done.stderr)
+    for machine, nodes in (("desktop", 1), ("server-numa", 4)):
+        done = run("run", "-q", "--machine", machine, "--", BUSYBOX, "cat", "/proc/zoneinfo")
+        text = done.stdout.decode()
+        need(len(set(re.findall(r"^Node (\d+)", text, re.M))) == nodes, text[:300])
+        # counts of the machine are no node's where there are several
+        need(text.count("per-node stats") == (nodes == 1), text[:300])
     done = run("run", "--machine", "board.ini", "--ram", "64M", "--", BUSYBOX, "true")
     need(done.returncode == 0 and b"on a machine of 64 MiB" in done.stderr, done.stderr)
     need(b"next        tuxmm run --machine board.ini --ram 64M" in done.stderr, done.stderr)

@@ -63,7 +63,9 @@ void zone_sums_add(struct zone_sums *sums, const struct tmm_zone_info *zone)
 bool zone_shot_next(struct tmm_machine *machine, unsigned *cursor, struct zone_shot *out)
 {
 	struct tmm_pages *pages = tmm_machine_pages(machine);
-	for (; *cursor < tmm_pages_nr_nodes(pages) * TMM_NR_ZONES; ++*cursor) {
+	unsigned nr_nodes = tmm_pages_nr_nodes(pages);
+
+	for (; *cursor < nr_nodes * TMM_NR_ZONES; ++*cursor) {
 		unsigned node = *cursor / TMM_NR_ZONES;
 
 		out->id = (enum tmm_zone_id)(*cursor % TMM_NR_ZONES);
@@ -73,7 +75,8 @@ bool zone_shot_next(struct tmm_machine *machine, unsigned *cursor, struct zone_s
 			out->nr_carried = node;
 		++*cursor;
 		out->populated = tmm_zone_info(pages, node, out->id, &out->info);
-		out->carries_node = out->populated && out->nr_carried == node;
+		/* What a node's pages are used for is counted for the machine alone. */
+		out->carries_node = nr_nodes == 1 && out->populated && out->nr_carried == node;
 		out->nr_carried += out->carries_node;
 		return true;
 	}

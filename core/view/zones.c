@@ -1,7 +1,8 @@
 /*
  * zones.c - /proc/zoneinfo
  *
- * The first zone with memory of a node carries the node's counters.  A zone
+ * The first zone with memory carries the node's counters, which are those of
+ * the machine: where there are several nodes they are left out.  A zone
  * without memory is listed in short form, as Linux does it.  Kinds of zones that
  * the machine does not know are not listed.  Counters are exact, hence the
  * threshold 0.
