@@ -10,7 +10,8 @@ all: configured
 # Installs what is missing, quickly nothing when all is there.
 configured:
 	@tools/setup build
-	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix $(PREFIX) >/dev/null
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix $(PREFIX) >/dev/null || \
+		{ tail -n 20 $(BUILD)/meson-logs/meson-log.txt; exit 1; }
 
 run: all
 	@tools/main-job $(BUILD)
