@@ -155,10 +155,10 @@ def statuses():
 
 
 def summary():
-    done = busybox("sort", "/etc/services")
+    done = busybox("sort", "/etc/passwd")
     lines = done.stderr.decode().rstrip("\n").split("\n")
     need(done.returncode == 0, done.stderr)
-    need(done.stdout == subprocess.run([BUSYBOX, "sort", "/etc/services"],
+    need(done.stdout == subprocess.run([BUSYBOX, "sort", "/etc/passwd"],
                                        capture_output=True).stdout, "output differs")
     need(len(lines) <= 12, "%d lines" % len(lines))
     for name in ("text", "heap", "mmap", "stack", "page tables", "slab", "work", "free",
@@ -221,7 +221,7 @@ def rows(path, pattern):
 
 
 def proc_files():
-    done = busybox("sort", "/etc/services", options=("-q", "--proc", "proc", "--ram", "64M"))
+    done = busybox("sort", "/etc/passwd", options=("-q", "--proc", "proc", "--ram", "64M"))
     need(done.returncode == 0, done.stderr)
     proc = pathlib.Path("proc")
     tasks = [p for p in proc.iterdir() if p.is_dir()]
@@ -312,7 +312,7 @@ def doctor():
 
 
 def checked():
-    done = busybox("sort", "/etc/services", options=("-q",), env={"TUXMM_CHECK": "1"})
+    done = busybox("sort", "/etc/passwd", options=("-q",), env={"TUXMM_CHECK": "1"})
     need(done.returncode == 0 and done.stderr == b"", done.stderr)
 
 
