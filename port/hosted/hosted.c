@@ -4,8 +4,6 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include <tuxmm/cpu.h>
 #include <tuxmm/port.h>
@@ -14,7 +12,6 @@
 
 __thread struct tmm_cpu *tmm_port_current_cpu;
 
-static void (*panic_handler)(const char *file, unsigned line, const char *what);
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
@@ -62,25 +59,7 @@ bool tmm_port_may_sleep(void)
 	return true;
 }
 
-void tmm_port_on_panic(void (*handler)(const char *file, unsigned line, const char *what))
-{
-	panic_handler = handler;
-}
-
 void tmm_port_forget_locks(void)
 {
 	tmm_port_cpu_set(NULL);
-}
-
-_Noreturn void tmm_port_panic(const char *file, unsigned line, const char *what)
-{
-	if (panic_handler)
-		panic_handler(file, line, what);
-	fprintf(stderr, "tuxmm: %s:%u: broken rule: %s\n", file, line, what);
-	abort();
-}
-
-void tmm_port_log(unsigned level, const char *line)
-{
-	fprintf(stderr, "tuxmm: <%u> %s\n", level, line);
 }

@@ -3,8 +3,6 @@
  *
  * Held locks form a stack of rising ranks; saved interrupt states count up.
  */
-#include <stdio.h>
-#include <stdlib.h>
 
 #include <tuxmm/port.h>
 
@@ -13,7 +11,6 @@
 #define MAX_HELD 16
 
 static struct tmm_cpu *current_cpu;
-static void (*panic_handler)(const char *file, unsigned line, const char *what);
 static struct {
 	const struct tmm_spinlock *lock;
 	unsigned rank;
@@ -115,27 +112,9 @@ bool tmm_port_may_sleep(void)
 	return !spinning && irq_depth == 0;
 }
 
-void tmm_port_on_panic(void (*handler)(const char *file, unsigned line, const char *what))
-{
-	panic_handler = handler;
-}
-
 void tmm_port_forget_locks(void)
 {
 	nr_held = 0;
 	irq_depth = 0;
 	current_cpu = NULL;
-}
-
-_Noreturn void tmm_port_panic(const char *file, unsigned line, const char *what)
-{
-	if (panic_handler)
-		panic_handler(file, line, what);
-	fprintf(stderr, "tuxmm: %s:%u: broken rule: %s\n", file, line, what);
-	abort();
-}
-
-void tmm_port_log(unsigned level, const char *line)
-{
-	fprintf(stderr, "tuxmm: <%u> %s\n", level, line);
 }

@@ -1,0 +1,29 @@
+/*
+ * panic.c - stopping and logging, for the hosted and the strict port
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <tuxmm/port.h>
+
+#include "panic.h"
+
+static void (*panic_handler)(const char *file, unsigned line, const char *what);
+
+void tmm_port_on_panic(void (*handler)(const char *file, unsigned line, const char *what))
+{
+	panic_handler = handler;
+}
+
+_Noreturn void tmm_port_panic(const char *file, unsigned line, const char *what)
+{
+	if (panic_handler)
+		panic_handler(file, line, what);
+	fprintf(stderr, "tuxmm: %s:%u: broken rule: %s\n", file, line, what);
+	abort();
+}
+
+void tmm_port_log(unsigned level, const char *line)
+{
+	fprintf(stderr, "tuxmm: <%u> %s\n", level, line);
+}
