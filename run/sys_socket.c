@@ -164,30 +164,30 @@ int64_t sys_accept(struct task *task, const uint64_t *arg)
 	return sys_accept4(task, (const uint64_t[4]){arg[0], arg[1], arg[2], 0});
 }
 
-int64_t sys_getsockname(struct task *task, const uint64_t *arg)
+/* The socket's own name, or its peer's. */
+static int64_t get_name(struct task *task, const uint64_t *arg, bool peer)
 {
 	struct address address = {.bytes = sizeof(address.name)};
+	struct sockaddr *name = (struct sockaddr *)&address.name;
 	int err;
 	struct open_file *open = socket_get(task, arg[0], &err);
 
 	if (err)
 		return err;
-	if (getsockname(open->host, (struct sockaddr *)&address.name, &address.bytes))
+	if (peer ? getpeername(open->host, name, &address.bytes)
+	         : getsockname(open->host, name, &address.bytes))
 		return -errno;
 	return put_address(task, arg[1], arg[2], &address);
 }
 
+int64_t sys_getsockname(struct task *task, const uint64_t *arg)
+{
+	return get_name(task, arg, false);
+}
+
 int64_t sys_getpeername(struct task *task, const uint64_t *arg)
 {
-	struct address address = {.bytes = sizeof(address.name)};
-	int err;
-	struct open_file *open = socket_get(task, arg[0], &err);
-
-	if (err)
-		return err;
-	if (getpeername(open->host, (struct sockaddr *)&address.name, &address.bytes))
-		return -errno;
-	return put_address(task, arg[1], arg[2], &address);
+	return get_name(task, arg, true);
 }
 
 int64_t sys_setsockopt(struct task *task, const uint64_t *arg)
