@@ -33,7 +33,7 @@ struct block_bits {
 /* (c) constant after init  (z) the zone's lock  (a) readable without it, relaxed */
 struct block_info {
 	uint16_t nr_free; /* (z) set bits */
-	uint16_t fresh;   /* (z) frames of the block from here on were never lent */
+	uint16_t fresh;   /* (z, a) frames of the block from here on were never lent */
 	uint8_t longest;  /* (z) 1 + order of the longest free run or more, 0: none */
 	uint8_t home;     /* (c) */
 
@@ -57,6 +57,23 @@ static ALWAYS_INLINE unsigned home_zone(const struct block_info *info)
 static ALWAYS_INLINE bool home_is_odd(const struct block_info *info)
 {
 	return (uint8_t)(info->home - 1) >= HOME_ZONE;
+}
+
+/*
+ * fresh only rises while the zone lives, so that a reader without the lock sees at
+ * least what held when its frame was lent.  Relaxed: the hand-over of the frame
+ * itself orders the two.
+ */
+static ALWAYS_INLINE unsigned fresh_from(const struct block_info *info)
+{
+	return __atomic_load_n(&info->fresh, __ATOMIC_RELAXED);
+}
+
+/* Frames below `end` are lent, or were. */
+static ALWAYS_INLINE void fresh_raise(struct block_info *info, unsigned end)
+{
+	if (end > info->fresh)
+		__atomic_store_n(&info->fresh, (uint16_t)end, __ATOMIC_RELAXED);
 }
 
 /* Where runs of an order may start in a word. */

@@ -160,7 +160,7 @@ static void check_lent(struct tmm_pages *pages, uint64_t pfn, unsigned order, co
 			page_report(pages, pfn, order,
 			            "a freed frame is lent; this one was never handed over",
 			            site);
-	if (pfn % BLOCK_FRAMES >= pages->info[block_of(pages, pfn)].fresh)
+	if (pfn % BLOCK_FRAMES >= fresh_from(&pages->info[block_of(pages, pfn)]))
 		page_report(pages, pfn, order, "a freed frame is lent; this one never was",
 		            site);
 	/* relaxed: as in free_run() */

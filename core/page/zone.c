@@ -145,8 +145,7 @@ static unsigned take_in_block(struct tmm_pages *pages, uint64_t block, unsigned 
 	out->starts = starts;
 	out->fresh = starts & from_index(info->fresh, w);
 	end = w * 64 + log2_floor(starts) + (1u << order);
-	if (end > info->fresh)
-		info->fresh = (uint16_t)end;
+	fresh_raise(info, end);
 	return nr;
 }
 
@@ -180,8 +179,7 @@ static bool take_words(struct tmm_pages *pages, uint64_t block, unsigned order, 
 	*out = (uint32_t)(block_base(pages, block) + w * 64);
 	if (info->fresh <= w * 64)
 		*out |= ENTRY_FRESH;
-	if (info->fresh < (w + nr_words) * 64)
-		info->fresh = (uint16_t)((w + nr_words) * 64);
+	fresh_raise(info, (w + nr_words) * 64);
 	return true;
 }
 
@@ -225,7 +223,7 @@ static void lend_block(struct tmm_pages *pages, struct zone *zone, uint64_t bloc
 {
 	words_set(pages->bits[block].word, BLOCK_WORDS, 0);
 	pages->info[block].nr_free = 0;
-	pages->info[block].fresh = BLOCK_FRAMES;
+	fresh_raise(&pages->info[block], BLOCK_FRAMES);
 	count_free(zone, &pages->info[block], -(uint64_t)BLOCK_FRAMES);
 	file_block(pages, zone, block, 0);
 }
@@ -311,7 +309,7 @@ void zone_take_range(struct tmm_pages *pages, struct zone *zone, uint64_t start,
 		word_set(word_of(pages, pfn), *word_of(pages, pfn) & ~mask);
 		info->nr_free = (uint16_t)(info->nr_free - nr);
 		count_free(zone, info, -(uint64_t)nr);
-		info->fresh = (uint16_t)max_u64(info->fresh, index + nr);
+		fresh_raise(info, (unsigned)(index + nr));
 		if (stop % BLOCK_FRAMES == 0 || stop == end)
 			file_block(pages, zone, block, block_longest(&pages->bits[block]));
 	}
