@@ -1,22 +1,20 @@
 /*
  * areas.c - what the calls on areas cost: the patterns of docs/PERFORMANCE.md
  *
- *	bench-areas [--json]
+ *	bench-areas [--json] [--only PATTERN]
  *
  * An address space with 30 000 areas of one page, every other page free.  Times
  * are of this thread's processor time, so that a busy machine disturbs less.
  */
 #define _GNU_SOURCE
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include <tuxmm/machine.h>
 
 #include "space/mm.h"
 
-#include "timing.h"
+#include "bench.h"
 
 #define RAM_BYTES (UINT64_C(256) << 20)
 #define PAGE      UINT64_C(4096)
@@ -31,13 +29,6 @@ static struct tmm_machine *machine;
 static struct tmm_mm *mm;
 static uint32_t order[FEW]; /* areas in the order they are torn and mapped */
 static uint64_t random_state = UINT64_C(0x9e3779b97f4a7c15);
-static bool json;
-
-static _Noreturn void stop(const char *expected)
-{
-	fprintf(stderr, "bench-areas: expected %s\n", expected);
-	exit(1);
-}
 
 static uint64_t pick(uint64_t below)
 {
@@ -61,14 +52,14 @@ static uint64_t map(uint64_t addr, uint32_t flags)
 	uint64_t got;
 
 	if (tmm_mm_mmap(mm, &request, &got) != TMM_OK)
-		stop("room for an area");
+		bench_stop("room for an area");
 	return got;
 }
 
 static void unmap(uint64_t addr)
 {
 	if (tmm_mm_munmap(mm, addr, PAGE) != TMM_OK)
-		stop("an area to unmap");
+		bench_stop("an area to unmap");
 }
 
 static double pairs(void)
@@ -88,7 +79,7 @@ static double finds(void)
 	for (unsigned i = 0; i < MANY; i++)
 		sum += find_vma(mm, area_start(pick(AREAS)))->end;
 	if (!sum)
-		stop("areas");
+		bench_stop("areas");
 	return (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / MANY;
 }
 
@@ -110,29 +101,15 @@ static double fixed_maps(void)
 	return (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / FEW;
 }
 
-static void report(const char *name, double *ns, double goal)
-{
-	double median;
-
-	qsort(ns, RUNS, sizeof(ns[0]), by_value);
-	median = ns[RUNS / 2];
-	if (json)
-		printf("{\"bench\":\"areas\",\"pattern\":\"%s\",\"median\":%.2f,\"min\":%.2f,"
-		       "\"max\":%.2f,\"unit\":\"ns\",\"goal\":%.1f,\"met\":%s}\n",
-		       name, median, ns[0], ns[RUNS - 1], goal,
-		       median <= goal ? "true" : "false");
-	else
-		printf("%-28s %8.2f ns  (%.2f .. %.2f)  goal %5.1f  %s\n", name, median, ns[0],
-		       ns[RUNS - 1], goal, median <= goal ? "met" : "missed");
-}
-
 static void bench(const char *name, double (*run)(void), double goal)
 {
 	double ns[RUNS];
 
+	if (!bench_wanted(name))
+		return;
 	for (int i = 0; i < RUNS; i++)
 		ns[i] = run();
-	report(name, ns, goal);
+	bench_report(name, ns, RUNS, "ns", goal);
 }
 
 /* What is torn is mapped again, so the two take turns. */
@@ -140,12 +117,14 @@ static void bench_turns(void)
 {
 	double unmaps[RUNS], maps[RUNS];
 
+	if (!bench_wanted("munmap, scattered") && !bench_wanted("mmap, fixed"))
+		return;
 	for (int i = 0; i < RUNS; i++) {
 		unmaps[i] = scattered_unmaps();
 		maps[i] = fixed_maps();
 	}
-	report("munmap, scattered", unmaps, 300);
-	report("mmap, fixed", maps, 200);
+	bench_report("munmap, scattered", unmaps, RUNS, "ns", 300);
+	bench_report("mmap, fixed", maps, RUNS, "ns", 200);
 }
 
 static void boot(void)
@@ -163,11 +142,11 @@ static void boot(void)
 
 	machine = aligned_alloc(64, tmm_machine_bytes());
 	if (ram == MAP_FAILED || !machine)
-		stop("256 MiB of address space");
+		bench_stop("256 MiB of address space");
 	if (tmm_machine_init(machine, &shape, ram, &why) != TMM_OK)
-		stop(why);
+		bench_stop(why);
 	if (tmm_mm_create(tmm_machine_spaces(machine), &layout, &limits, &mm) != TMM_OK)
-		stop("memory for an address space");
+		bench_stop("memory for an address space");
 }
 
 static void make_order(void)
@@ -185,11 +164,7 @@ static void make_order(void)
 
 int main(int argc, char **argv)
 {
-	json = argc == 2 && strcmp(argv[1], "--json") == 0;
-	if (argc > 1 && !json) {
-		fprintf(stderr, "usage: bench-areas [--json]\n");
-		return 2;
-	}
+	bench_begin("areas", argc, argv);
 	boot();
 	make_order();
 	bench("mmap + munmap, no others", pairs, 100);

@@ -1,10 +1,9 @@
 /*
  * cpu_host.c - what a trap of the host CPU back end costs
  *
- *	build/bench-cpu-host
+ *	build/bench-cpu-host [--json] [--only PATTERN]
  *
- * One line per pattern: microseconds per trap (and per page shown), median and
- * spread of NR_SAMPLES samples.
+ * Microseconds for each trap, or for each page where a fault shows many.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -15,7 +14,7 @@
 
 #include "cpu.h"
 
-#include "timing.h"
+#include "bench.h"
 
 #define PAGE       4096u
 #define NR_SAMPLES 11
@@ -78,12 +77,6 @@ static size_t walk(void *space, uint64_t va, unsigned access, struct cpu_extent 
 	return nr;
 }
 
-static void die(const char *what)
-{
-	fprintf(stderr, "bench-cpu-host: %s\n", what);
-	exit(1);
-}
-
 static void machine_make(struct machine *machine, const unsigned char *code, size_t bytes)
 {
 	*machine = (struct machine){.group = 1};
@@ -93,15 +86,15 @@ static void machine_make(struct machine *machine, const unsigned char *code, siz
 	machine->env.arena_fd = memfd_create("bench", MFD_CLOEXEC);
 	if (machine->env.arena_fd < 0 ||
 	    ftruncate(machine->env.arena_fd, (off_t)machine->env.arena_bytes))
-		die("no memfd");
+		bench_stop("no memfd");
 	machine->ram = mmap(NULL, machine->env.arena_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
 	                    machine->env.arena_fd, 0);
 	if (machine->ram == MAP_FAILED)
-		die("no memory");
+		bench_stop("no memory");
 	memset(machine->ram, 1, machine->env.arena_bytes);
 	memcpy(machine->ram, code, bytes);
 	if (cpu_host_ops.open(&machine->env, machine, &machine->cpu))
-		die(cpu_host_ops.why(NULL));
+		bench_stop(cpu_host_ops.why(NULL));
 	machine->regs = (struct cpu_regs){.rip = CODE_VA, .rflags = 0x202};
 }
 
@@ -126,19 +119,7 @@ static void run_to_call(struct machine *machine)
 
 	cpu_host_ops.run(machine->cpu, &machine->regs, &exit);
 	if (exit.kind != CPU_SYSCALL)
-		die(cpu_host_ops.why(machine->cpu));
-}
-
-static void print(const char *name, double *sample, double pages)
-{
-	double median;
-
-	qsort(sample, NR_SAMPLES, sizeof *sample, by_value);
-	median = sample[NR_SAMPLES / 2];
-	printf("%-32s %8.2f us  (%.2f..%.2f)", name, median, sample[0], sample[NR_SAMPLES - 1]);
-	if (pages > 0)
-		printf("  %.2f us a page", median / pages);
-	printf("\n");
+		bench_stop(cpu_host_ops.why(machine->cpu));
 }
 
 static void bench_calls(void)
@@ -147,6 +128,8 @@ static void bench_calls(void)
 	struct machine machine;
 	const int nr = 20000;
 
+	if (!bench_wanted("system call"))
+		return;
 	machine_make(&machine, calls, sizeof calls);
 	for (int s = -1; s < NR_SAMPLES; s++) {
 		double start = now_us();
@@ -156,7 +139,7 @@ static void bench_calls(void)
 		if (s >= 0)
 			sample[s] = (now_us() - start) / nr;
 	}
-	print("system call", sample, 0);
+	bench_report("system call", sample, NR_SAMPLES, "us", 0);
 	machine_end(&machine);
 }
 
@@ -165,14 +148,13 @@ static void bench_faults(const char *name, unsigned group, bool scattered, bool 
 {
 	double sample[NR_SAMPLES];
 	struct machine machine;
-	unsigned pages = group; /* shown by a fault */
 
+	if (!bench_wanted(name))
+		return;
 	machine_make(&machine, touches, sizeof touches);
 	machine.group = group;
 	machine.scattered = scattered;
 	machine.growing = growing;
-	if (growing)
-		pages = 1;
 	for (int s = -1; s < NR_SAMPLES; s++) {
 		double start;
 
@@ -184,9 +166,9 @@ static void bench_faults(const char *name, unsigned group, bool scattered, bool 
 		start = now_us();
 		run_to_call(&machine);
 		if (s >= 0)
-			sample[s] = (now_us() - start) / (NR_PAGES / pages);
+			sample[s] = (now_us() - start) / NR_PAGES;
 	}
-	print(name, sample, pages);
+	bench_report(name, sample, NR_SAMPLES, "us a page", 0);
 	machine_end(&machine);
 }
 
@@ -195,22 +177,25 @@ static void bench_open(void)
 	double sample[NR_SAMPLES];
 	struct machine machine;
 
+	if (!bench_wanted("open and close"))
+		return;
 	machine_make(&machine, calls, sizeof calls);
 	for (int s = 0; s < NR_SAMPLES; s++) {
 		double start = now_us();
 		struct cpu *cpu;
 
 		if (cpu_host_ops.open(&machine.env, &machine, &cpu))
-			die(cpu_host_ops.why(NULL));
+			bench_stop(cpu_host_ops.why(NULL));
 		cpu_host_ops.close(cpu);
 		sample[s] = now_us() - start;
 	}
-	print("open and close", sample, 0);
+	bench_report("open and close", sample, NR_SAMPLES, "us", 0);
 	machine_end(&machine);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	bench_begin("cpu-host", argc, argv);
 	bench_calls();
 	bench_faults("fault, 1 page shown", 1, false, false);
 	bench_faults("fault, 16 pages shown", 16, false, false);

@@ -9,7 +9,6 @@
  * caches, so that frames are cold when they are cleared.  ns a fault, or a page.
  */
 #define _GNU_SOURCE
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,7 +17,7 @@
 #include "slab/slab_system.h"
 #include "space/space_system.h"
 
-#include "timing.h"
+#include "bench.h"
 
 #define MIB        (UINT64_C(1) << 20)
 #define RAM_BYTES  (512 * MIB)
@@ -40,15 +39,12 @@ static struct tmm_space_system spaces;
 static struct tmm_mm *mm;
 static struct tmm_file *file;
 static uint32_t order[NR_PAGES];
-static bool json, around; /* around: a fault may make many pages */
-static const char *only;
+static bool around; /* around: a fault may make many pages */
 
 static void must(bool fine, const char *what)
 {
-	if (fine)
-		return;
-	fprintf(stderr, "bench-fault: expected %s\n", what);
-	exit(1);
+	if (!fine)
+		bench_stop(what);
 }
 
 /* ---- a machine with one address space and one file ---------------------- */
@@ -265,24 +261,12 @@ static void measure(const struct pattern *pattern)
 {
 	double ns[RUNS];
 
-	if (only && !strstr(pattern->name, only))
+	if (!bench_wanted(pattern->name))
 		return;
 	pattern->run(); /* tables, slabs and the page cache are as they stay */
 	for (int i = 0; i < RUNS; i++)
 		ns[i] = pattern->run();
-	qsort(ns, RUNS, sizeof(ns[0]), by_value);
-	if (json)
-		printf("{\"bench\":\"fault\",\"pattern\":\"%s\",\"median\":%.2f,\"min\":%.2f,"
-		       "\"max\":%.2f,\"unit\":\"ns\",\"goal\":%.1f}\n",
-		       pattern->name, ns[RUNS / 2], ns[0], ns[RUNS - 1], pattern->goal);
-	else
-		printf("%-28s %8.2f ns  (%.2f .. %.2f)", pattern->name, ns[RUNS / 2], ns[0],
-		       ns[RUNS - 1]);
-	if (!json && pattern->goal > 0)
-		printf("  goal %5.1f  %s", pattern->goal,
-		       ns[RUNS / 2] <= pattern->goal ? "met" : "missed");
-	if (!json)
-		printf("\n");
+	bench_report(pattern->name, ns, RUNS, "ns", pattern->goal);
 }
 
 static void shuffle(void)
@@ -305,11 +289,7 @@ static void shuffle(void)
 
 int main(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++) {
-		json |= strcmp(argv[i], "--json") == 0;
-		if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
-			only = argv[++i];
-	}
+	bench_begin("fault", argc, argv);
 	ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	must(ram != MAP_FAILED, "512 MiB of memory");
 	shuffle();

@@ -23,7 +23,7 @@
 
 #include "page/page_system.h"
 
-#include "timing.h"
+#include "bench.h"
 
 #define RAM_BYTES (UINT64_C(256) << 20)
 #define NR_FRAMES (RAM_BYTES >> TMM_PAGE_SHIFT)

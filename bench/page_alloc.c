@@ -27,7 +27,7 @@
 
 #include "page/page_system.h"
 
-#include "timing.h"
+#include "bench.h"
 
 #define GIB       (UINT64_C(1) << 30)
 #define RAM_BYTES (9 * GIB)
@@ -41,35 +41,6 @@ static struct tmm_memblock memblock;
 static struct cpu_set cpus;
 static struct tmm_pages pages;
 static uint32_t frame[TAKEN];
-static bool json;
-static const char *only;
-
-struct series {
-	double ns[RUNS];
-	int nr;
-};
-
-static void report(const char *name, struct series *series, double goal, const char *unit)
-{
-	double median;
-
-	qsort(series->ns, (size_t)series->nr, sizeof(series->ns[0]), by_value);
-	median = series->ns[series->nr / 2];
-	if (json)
-		printf("{\"bench\":\"page\",\"pattern\":\"%s\",\"median\":%.2f,\"min\":%.2f,"
-		       "\"max\":%.2f,\"unit\":\"%s\",\"goal\":%.1f,\"met\":%s}\n",
-		       name, median, series->ns[0], series->ns[series->nr - 1], unit, goal,
-		       median <= goal ? "true" : "false");
-	else
-		printf("%-30s %8.2f %s  (%.2f .. %.2f)  goal %5.1f  %s\n", name, median, unit,
-		       series->ns[0], series->ns[series->nr - 1], goal,
-		       median <= goal ? "met" : "missed");
-}
-
-static bool wanted(const char *name)
-{
-	return !only || strstr(name, only);
-}
 
 static void boot(uint64_t bytes)
 {
@@ -154,49 +125,49 @@ static void shuffle(uint32_t *array, uint64_t nr)
 
 static void bench_pair(const char *machine, unsigned order, double goal)
 {
-	struct series series = {.nr = RUNS};
+	double ns[RUNS];
 	char name[48];
 
 	snprintf(name, sizeof(name), "%sorder %u pair", machine, order);
-	if (!wanted(name))
+	if (!bench_wanted(name))
 		return;
 	pairs(order);
 	for (int run = 0; run < RUNS; run++)
-		series.ns[run] = pairs(order);
-	report(name, &series, goal, "ns");
+		ns[run] = pairs(order);
+	bench_report(name, ns, RUNS, "ns", goal);
 }
 
 static void bench_take(const char *pattern, unsigned order, double alloc_goal, double free_goal)
 {
-	struct series alloc = {.nr = RUNS}, give = {.nr = RUNS};
+	double alloc[RUNS], give[RUNS];
 	bool random_order = strcmp(pattern, "rand") == 0;
 	char name[32];
 
 	snprintf(name, sizeof(name), "order %u %s", order, pattern);
-	if (!wanted(name))
+	if (!bench_wanted(name))
 		return;
 	for (int run = -1; run < RUNS; run++) {
 		int at = run < 0 ? 0 : run; /* the first warms up */
 
-		alloc.ns[at] = take_all(frame, TAKEN >> order, order);
+		alloc[at] = take_all(frame, TAKEN >> order, order);
 		if (random_order)
 			shuffle(frame, TAKEN >> order);
-		give.ns[at] = free_all(frame, TAKEN >> order, order);
+		give[at] = free_all(frame, TAKEN >> order, order);
 	}
 	snprintf(name, sizeof(name), "order %u %s, alloc", order, pattern);
 	if (alloc_goal > 0)
-		report(name, &alloc, alloc_goal, "ns");
+		bench_report(name, alloc, RUNS, "ns", alloc_goal);
 	snprintf(name, sizeof(name), "order %u %s, free", order, pattern);
-	report(name, &give, free_goal, "ns");
+	bench_report(name, give, RUNS, "ns", free_goal);
 }
 
 /* Exact free_area of the 5 GiB zone of which 4 GiB are lent as a checkerboard at random. */
 static void bench_buddyinfo(void)
 {
-	struct series series = {.nr = RUNS};
+	double ns[RUNS];
 	struct tmm_zone_info info;
 
-	if (!wanted("buddyinfo"))
+	if (!bench_wanted("buddyinfo"))
 		return;
 	take_all(frame, TAKEN, 0);
 	shuffle(frame, TAKEN);
@@ -205,10 +176,10 @@ static void bench_buddyinfo(void)
 		double start = now_ns();
 
 		tmm_zone_info(&pages, 0, TMM_ZONE_NORMAL, &info);
-		series.ns[run] = (now_ns() - start) / 1000;
+		ns[run] = (now_ns() - start) / 1000;
 	}
 	free_all(frame + TAKEN / 2, TAKEN / 2, 0);
-	report("buddyinfo, 4 GiB half random", &series, 25, "us");
+	bench_report("buddyinfo, 4 GiB half random", ns, RUNS, "us", 25);
 }
 
 struct half {
@@ -241,11 +212,11 @@ static void *run_half(void *arg)
 /* Two threads, each half of the 4 GiB, per operation of one thread. */
 static void bench_two(const char *pattern, double alloc_goal, double free_goal)
 {
-	struct series alloc = {.nr = RUNS}, give = {.nr = RUNS};
+	double alloc[RUNS], give[RUNS];
 	char name[48];
 
 	snprintf(name, sizeof(name), "two threads, order 0 %s", pattern);
-	if (!wanted(name))
+	if (!bench_wanted(name))
 		return;
 	for (int run = -1; run < RUNS; run++) {
 		pthread_barrier_t barrier;
@@ -262,33 +233,33 @@ static void bench_two(const char *pattern, double alloc_goal, double free_goal)
 		for (int i = 0; i < 2; i++)
 			pthread_join(thread[i], NULL);
 		pthread_barrier_destroy(&barrier);
-		alloc.ns[at] = (half[0].ns[0] + half[1].ns[0]) / 2;
-		give.ns[at] = (half[0].ns[1] + half[1].ns[1]) / 2;
+		alloc[at] = (half[0].ns[0] + half[1].ns[0]) / 2;
+		give[at] = (half[0].ns[1] + half[1].ns[1]) / 2;
 	}
-	report(name, &alloc, alloc_goal, "ns");
+	bench_report(name, alloc, RUNS, "ns", alloc_goal);
 	snprintf(name, sizeof(name), "two threads, %s free", pattern);
 	if (free_goal > 0)
-		report(name, &give, free_goal, "ns");
+		bench_report(name, give, RUNS, "ns", free_goal);
 }
 
 /* Long runs, `nr` of them, last in first out. */
 static void bench_long(const char *name, uint64_t nr)
 {
-	struct series alloc = {.nr = RUNS}, give = {.nr = RUNS};
+	double alloc[RUNS], give[RUNS];
 	char row[48];
 
-	if (!wanted(name))
+	if (!bench_wanted(name))
 		return;
 	for (int run = -1; run < RUNS; run++) {
 		int at = run < 0 ? 0 : run;
 
-		alloc.ns[at] = take_all(frame, nr, 9);
-		give.ns[at] = free_all(frame, nr, 9);
+		alloc[at] = take_all(frame, nr, 9);
+		give[at] = free_all(frame, nr, 9);
 	}
 	snprintf(row, sizeof(row), "%s, alloc", name);
-	report(row, &alloc, 25, "ns");
+	bench_report(row, alloc, RUNS, "ns", 25);
 	snprintf(row, sizeof(row), "%s, free", name);
-	report(row, &give, 20, "ns");
+	bench_report(row, give, RUNS, "ns", 20);
 }
 
 static double resident_mib(void)
@@ -305,24 +276,18 @@ static double resident_mib(void)
 	return (double)kb / 1024;
 }
 
-static void give_up(const char *expected)
-{
-	fprintf(stderr, "bench-page: expected %s\n", expected);
-	exit(1);
-}
-
 /* All of a machine, not the allocator alone. */
 static void bench_boot(void)
 {
 	static const char name[] = "1 TiB, boot";
-	struct series ms = {.nr = RUNS}, mib = {.nr = RUNS};
+	double ms[RUNS], mib[RUNS];
 	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
 	const struct tmm_shape shape = {.firmware_map = map,
 	                                .nr_ranges = tmm_firmware_pc(LARGE, map),
 	                                .nr_cpus = 2,
 	                                .kernel_bytes = 16 << 20};
 
-	if (!wanted(name))
+	if (!bench_wanted(name))
 		return;
 	for (int run = -1; run < RUNS; run++) {
 		struct tmm_machine *machine = aligned_alloc(64, tmm_machine_bytes());
@@ -332,19 +297,19 @@ static void bench_boot(void)
 		double before, start;
 
 		if (!machine || tmm_hosted_ram_create(LARGE + GIB, &ram) != TMM_OK)
-			give_up(why);
+			bench_stop(why);
 		before = resident_mib();
 		start = now_ns();
 		if (tmm_machine_init(machine, &shape, ram.start, &why) != TMM_OK)
-			give_up(why);
-		ms.ns[at] = (now_ns() - start) / 1e6;
-		mib.ns[at] = resident_mib() - before;
+			bench_stop(why);
+		ms[at] = (now_ns() - start) / 1e6;
+		mib[at] = resident_mib() - before;
 		tmm_machine_fini(machine);
 		free(machine);
 		tmm_hosted_ram_destroy(&ram);
 	}
-	report(name, &ms, 10, "ms");
-	report("1 TiB, boot, host memory", &mib, 10, "MiB");
+	bench_report(name, ms, RUNS, "ms", 10);
+	bench_report("1 TiB, boot, host memory", mib, RUNS, "MiB", 10);
 }
 
 static void bench_large(void)
@@ -359,16 +324,7 @@ static void bench_large(void)
 
 int main(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0) {
-			json = true;
-		} else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
-			only = argv[++i];
-		} else {
-			fprintf(stderr, "usage: bench-page [--json] [--only PATTERN]\n");
-			return 2;
-		}
-	}
+	bench_begin("page", argc, argv);
 	boot(RAM_BYTES);
 	bench_pair("", 0, 6);
 	bench_take("lifo", 0, 3, 5);

@@ -18,7 +18,7 @@
 #include <tuxmm/machine.h>
 #include <tuxmm/port.h>
 
-#include "timing.h"
+#include "bench.h"
 
 #define RAM_BYTES (UINT64_C(1) << 30)
 #define OBJECTS   1000000u
@@ -30,40 +30,6 @@ static struct tmm_machine *machine;
 static struct tmm_slab_system *slabs;
 static struct tmm_cache *cache;
 static void *object[OBJECTS];
-static bool json;
-static const char *only;
-
-struct series {
-	double ns[RUNS];
-};
-
-static void report(const char *name, struct series *series, double goal)
-{
-	double median;
-
-	qsort(series->ns, RUNS, sizeof(series->ns[0]), by_value);
-	median = series->ns[RUNS / 2];
-	if (json)
-		printf("{\"bench\":\"slab\",\"pattern\":\"%s\",\"median\":%.2f,\"min\":%.2f,"
-		       "\"max\":%.2f,\"unit\":\"ns\",\"goal\":%.1f,\"met\":%s}\n",
-		       name, median, series->ns[0], series->ns[RUNS - 1], goal,
-		       median <= goal ? "true" : "false");
-	else
-		printf("%-28s %8.2f ns  (%.2f .. %.2f)  goal %5.1f  %s\n", name, median,
-		       series->ns[0], series->ns[RUNS - 1], goal,
-		       median <= goal ? "met" : "missed");
-}
-
-static bool wanted(const char *name)
-{
-	return !only || strstr(name, only);
-}
-
-static _Noreturn void stop(const char *expected)
-{
-	fprintf(stderr, "bench-slab: expected %s\n", expected);
-	exit(1);
-}
 
 static void boot(void)
 {
@@ -78,12 +44,12 @@ static void boot(void)
 
 	machine = aligned_alloc(64, tmm_machine_bytes());
 	if (ram == MAP_FAILED || !machine)
-		stop("1 GiB of address space");
+		bench_stop("1 GiB of address space");
 	if (tmm_machine_init(machine, &shape, ram, &why) != TMM_OK)
-		stop(why);
+		bench_stop(why);
 	slabs = tmm_machine_slabs(machine);
 	if (tmm_cache_create(slabs, &spec, &cache) != TMM_OK)
-		stop("memory for a cache");
+		bench_stop("memory for a cache");
 }
 
 static void *take(void)
@@ -91,7 +57,7 @@ static void *take(void)
 	void *taken = tmm_cache_alloc(cache, TMM_GFP_KERNEL);
 
 	if (!taken)
-		stop("memory for an object");
+		bench_stop("memory for an object");
 	return taken;
 }
 
@@ -128,14 +94,14 @@ static double kmallocs(void)
 
 static void bench(const char *name, double (*run)(void), double goal)
 {
-	struct series series;
+	double ns[RUNS];
 
-	if (!wanted(name))
+	if (!bench_wanted(name))
 		return;
 	run();
 	for (int i = 0; i < RUNS; i++)
-		series.ns[i] = run();
-	report(name, &series, goal);
+		ns[i] = run();
+	bench_report(name, ns, RUNS, "ns", goal);
 }
 
 static void shuffle(void)
@@ -157,11 +123,11 @@ static void shuffle(void)
 
 static void bench_million(const char *pattern, double alloc_goal, double free_goal)
 {
-	struct series alloc, give;
+	double alloc[RUNS], give[RUNS];
 	char name[32];
 
 	snprintf(name, sizeof(name), "million %s", pattern);
-	if (!wanted(name))
+	if (!bench_wanted(name))
 		return;
 	for (int run = -1; run < RUNS; run++) {
 		int at = run < 0 ? 0 : run; /* the first warms up */
@@ -169,18 +135,18 @@ static void bench_million(const char *pattern, double alloc_goal, double free_go
 
 		for (unsigned i = 0; i < OBJECTS; i++)
 			object[i] = take();
-		alloc.ns[at] = (now_ns() - start) / OBJECTS;
+		alloc[at] = (now_ns() - start) / OBJECTS;
 		if (strcmp(pattern, "rand") == 0)
 			shuffle();
 		start = now_ns();
 		for (unsigned i = OBJECTS; i-- > 0;)
 			tmm_cache_free(cache, object[i]);
-		give.ns[at] = (now_ns() - start) / OBJECTS;
+		give[at] = (now_ns() - start) / OBJECTS;
 	}
 	snprintf(name, sizeof(name), "million %s, alloc", pattern);
-	report(name, &alloc, alloc_goal);
+	bench_report(name, alloc, RUNS, "ns", alloc_goal);
 	snprintf(name, sizeof(name), "million %s, free", pattern);
-	report(name, &give, free_goal);
+	bench_report(name, give, RUNS, "ns", free_goal);
 }
 
 static void *run_pairs(void *ns)
@@ -204,16 +170,7 @@ static double two_threads(void)
 
 int main(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0) {
-			json = true;
-		} else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
-			only = argv[++i];
-		} else {
-			fprintf(stderr, "usage: bench-slab [--json] [--only PATTERN]\n");
-			return 2;
-		}
-	}
+	bench_begin("slab", argc, argv);
 	boot();
 	bench("pair", pairs, 3.5);
 	bench("bulk of 64, pair", bulks, 1);
@@ -224,7 +181,7 @@ int main(int argc, char **argv)
 		tmm_cpu_exit(tmm_port_cpu());
 	bench("two threads, pair", two_threads, 3.5 * 1.3);
 	if (tmm_cache_destroy(cache) != TMM_OK)
-		stop("every object back");
+		bench_stop("every object back");
 	tmm_machine_fini(machine);
 	free(machine);
 	return 0;
