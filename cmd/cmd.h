@@ -27,6 +27,12 @@ int cmd_translate(int argc, char **argv);
  */
 __attribute__((format(printf, 1, 2))) void say(const char *format, ...);
 
+/* getopt_long()'s values of long options start here, above every letter. */
+#define FIRST_LONG_OPTION 256
+
+/* What getopt_long() answered with `problem`, '?' or ':', of `tuxmm COMMAND`. */
+void say_bad_option(const char *command, int problem, char **argv);
+
 /* May text on this stream be coloured: a terminal, and NO_COLOR not set? */
 bool may_colour(FILE *stream);
 

@@ -10,7 +10,17 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum option_id { RAM = 256, MACHINE, SEED, RANDOMIZE, TIMEOUT, PROC, JSON, HELP };
+enum option_id {
+	RAM = FIRST_LONG_OPTION,
+	MACHINE,
+	SEED,
+	RANDOMIZE,
+	TIMEOUT,
+	PROC,
+	JSON,
+	QUIET,
+	HELP
+};
 
 static const struct option table[] = {
 	{"ram", required_argument, NULL, RAM},
@@ -20,7 +30,7 @@ static const struct option table[] = {
 	{"timeout", required_argument, NULL, TIMEOUT},
 	{"proc", required_argument, NULL, PROC},
 	{"json", required_argument, NULL, JSON},
-	{"quiet", no_argument, NULL, 'q'},
+	{"quiet", no_argument, NULL, QUIET},
 	{"help", no_argument, NULL, HELP},
 	{NULL, 0, NULL, 0},
 };
@@ -79,20 +89,6 @@ static bool take(int option, const char *value, struct run_options *out)
 	}
 }
 
-static void say_bad_option(int problem, char **argv)
-{
-	const char *word = argv[optind - 1];
-
-	if (problem == ':')
-		say("run: %s: expected a value after it; see 'tuxmm run --help'", word);
-	else if (optopt >= RAM || optopt == 'q')
-		say("run: %s: expected no value; see 'tuxmm run --help'", word);
-	else if (optopt)
-		say("run: -%c: no such option; see 'tuxmm run --help'", optopt);
-	else
-		say("run: %s: no such option; see 'tuxmm run --help'", word);
-}
-
 int read_run_options(int argc, char **argv, struct run_options *out)
 {
 	int option;
@@ -103,7 +99,7 @@ int read_run_options(int argc, char **argv, struct run_options *out)
 	/* '+': what follows PROGRAM is the program's;  ':': missing values are told apart */
 	while ((option = getopt_long(argc, argv, "+:q", table, NULL)) != -1) {
 		if (option == '?' || option == ':') {
-			say_bad_option(option, argv);
+			say_bad_option("run", option, argv);
 			return RUN_STATUS_FAILED;
 		}
 		if (!take(option, optarg, out))

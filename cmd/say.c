@@ -1,9 +1,10 @@
 /*
- * say.c - one line on standard error
+ * say.c - one line on standard error, and the one for an option that cannot be
  */
 #include "cmd.h"
 
 #include <ctype.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,6 +22,21 @@ void say(const char *format, ...)
 			*c = '?';
 	}
 	fprintf(stderr, "tuxmm: %s\n", line);
+}
+
+void say_bad_option(const char *command, int problem, char **argv)
+{
+	const char *word = argv[optind - 1];
+	char letter[] = {'-', (char)optopt, '\0'};
+	const char *wrong = "no such option";
+
+	if (problem == ':')
+		wrong = "expected a value after it";
+	else if (optopt >= FIRST_LONG_OPTION)
+		wrong = "expected no value";
+	else if (optopt)
+		word = letter;
+	say("%s: %s: %s; see 'tuxmm %s --help'", command, word, wrong, command);
 }
 
 bool may_colour(FILE *stream)

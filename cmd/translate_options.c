@@ -8,7 +8,17 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum option_id { GEOMETRY = 256, ACCESS, USER, KERNEL, SELECTOR, MAP, TWICE, JSON, HELP };
+enum option_id {
+	GEOMETRY = FIRST_LONG_OPTION,
+	ACCESS,
+	USER,
+	KERNEL,
+	SELECTOR,
+	MAP,
+	TWICE,
+	JSON,
+	HELP
+};
 
 static const struct option table[] = {
 	{"geometry", required_argument, NULL, GEOMETRY},
@@ -153,19 +163,6 @@ static bool take(int option, const char *value, struct raw_options *raw)
 	}
 }
 
-static void say_bad_option(int problem, char **argv)
-{
-	const char *word = argv[optind - 1];
-
-	if (problem == ':')
-		say("translate: %s: expected a value after it; see 'tuxmm translate --help'",
-		    word);
-	else if (optopt >= GEOMETRY)
-		say("translate: %s: expected no value; see 'tuxmm translate --help'", word);
-	else
-		say("translate: %s: no such option; see 'tuxmm translate --help'", word);
-}
-
 /* NUMBER, REGISTER or REGISTER=NUMBER. */
 static bool take_selector(const char *text, struct translate_options *out)
 {
@@ -227,7 +224,7 @@ int read_translate_options(int argc, char **argv, struct translate_options *out)
 	optind = 1;
 	while ((option = getopt_long(argc, argv, ":", table, NULL)) != -1) {
 		if (option == '?' || option == ':') {
-			say_bad_option(option, argv);
+			say_bad_option("translate", option, argv);
 			return RUN_STATUS_FAILED;
 		}
 		if (!take(option, optarg, &raw))

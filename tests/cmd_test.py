@@ -26,6 +26,7 @@ BAD = [
     ("no program after --", ["run", "--ram", "64M", "--"], {}, 125, "no program is named"),
     ("unknown option", ["run", "--frob", "x"], {}, 125, "--frob: no such option"),
     ("unknown letter", ["run", "-z", "x"], {}, 125, "-z: no such option"),
+    ("unknown letter of two", ["run", "-qz", "x"], {}, 125, "-z: no such option"),
     ("value missing", ["run", "--ram"], {}, 125, "--ram: expected a value"),
     ("value too much", ["run", "--quiet=1", "x"], {}, 125, "--quiet=1: expected no value"),
     ("size: unit", ["run", "--ram", "64X", "x"], {}, 125, "--ram 64X: expected a size such as"),
