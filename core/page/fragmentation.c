@@ -96,6 +96,8 @@ bool tmm_zone_types(struct tmm_pages *pages, unsigned index, struct tmm_type_inf
 		return false;
 	*out = (struct tmm_type_info){.zone_name = zone_name(zone), .node = zone->node};
 	irq = lock_take_irqsave(&zone->lock);
+	out->claimed_blocks = zone->nr_claimed;
+	out->foreign_pages = zone->nr_foreign;
 	last = block_of(pages, zone->end - 1);
 	for (uint64_t block = next_ready_block(pages, block_of(pages, zone->start));
 	     block <= last; block = next_ready_block(pages, block + 1)) {

@@ -82,6 +82,7 @@ static bool claim(struct tmm_pages *pages, struct zone *zone, enum tmm_migrate_t
 			if (!may_claim(&pages->info[*out_block]))
 				continue;
 			zone_set_type(pages, zone, *out_block, type);
+			zone->nr_claimed++;
 			return true;
 		}
 	}

@@ -132,9 +132,11 @@ struct zone {
 	uint64_t mark[NR_MARKS];                   /* (a) frames */
 	uint64_t reserve[TMM_NR_ZONES]; /* (a) kept from requests that may use zone i */
 	uint64_t nr_highatomic;         /* (z) frames of blocks of that type */
-	uint64_t nr_deferred;           /* (z) of nr_free: in blocks that are not entered */
-	uint64_t next_part;             /* (z) the lowest that may wait to be entered */
-	struct compact_defer defer;     /* (z) when not to compact: compact.c */
+	uint64_t nr_claimed;          /* (z) blocks that changed their type to serve another */
+	uint64_t nr_foreign;          /* (z) frames lent from blocks of another type */
+	uint64_t nr_deferred;         /* (z) of nr_free: in blocks that are not entered */
+	uint64_t next_part;           /* (z) the lowest that may wait to be entered */
+	struct compact_defer defer;   /* (z) when not to compact: compact.c */
 
 	/* (z) Blocks by type and block_info.longest; [0] is not used.  Bit i of the mask: [i]
 	 * has some. */

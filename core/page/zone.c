@@ -149,6 +149,17 @@ static unsigned take_in_block(struct tmm_pages *pages, uint64_t block, unsigned 
 	return nr;
 }
 
+/* Frames were lent to the source from a block that might have served another type. */
+static inline void count_foreign(struct tmm_pages *pages, struct zone *zone,
+                                 struct source source, uint64_t block, unsigned frames)
+	TMM_REQUIRES(zone->lock)
+{
+	unsigned type = pages->info[block].type;
+
+	if (type != source.type && type < STACK_TYPE_NONE)
+		zone->nr_foreign += frames;
+}
+
 unsigned zone_take_word(struct tmm_pages *pages, struct zone *zone, struct source source,
                         unsigned order, unsigned want, struct taken *out)
 {
@@ -160,6 +171,8 @@ unsigned zone_take_word(struct tmm_pages *pages, struct zone *zone, struct sourc
 		nr = take_in_block(pages, block, order, want, out);
 		block_shrinks(pages, zone, block, order, nr);
 	}
+	if (nr > 0)
+		count_foreign(pages, zone, source, block, nr << order);
 	return nr;
 }
 
@@ -281,6 +294,8 @@ bool zone_take_long(struct tmm_pages *pages, struct zone *zone, struct source so
 		took = take_words(pages, block, order, out);
 		block_shrinks(pages, zone, block, order, took);
 	}
+	if (took)
+		count_foreign(pages, zone, source, block, 1u << order);
 	return took;
 }
 

@@ -80,6 +80,10 @@ struct tmm_type_info {
 	uint32_t node;
 	uint64_t blocks[TMM_NR_MIGRATE_TYPES];                   /* with RAM */
 	uint64_t free_area[TMM_NR_MIGRATE_TYPES][TMM_NR_ORDERS]; /* free runs of one type */
+
+	/* Since boot, because a type had no run left: blocks that changed to it... */
+	uint64_t claimed_blocks;
+	uint64_t foreign_pages; /* ... and frames from blocks that did not */
 };
 
 /* The zones with memory, in rising order from index 0; false past the last. */
