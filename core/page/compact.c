@@ -19,9 +19,11 @@
  * so that its owner has the last word (tmm_migrate_ops.move).  What is known of it
  * before, its kind, is a hint.
  *
- * Whoever compacts on demand stops when the run it wants is there.  When it was in
- * vain, the next 2^shift requests do not try: shift grows with every failure up to
- * DEFER_MAX and falls back to 0 with the first success.
+ * Whoever compacts on demand stops when the run it wants is there, and the next goes
+ * on from there: what the scanners have passed offers little.  Only when they have
+ * met are the ends tried again.  When that was in vain, the next 2^shift requests do
+ * not try: shift grows with every failure up to DEFER_MAX and falls back to 0 with
+ * the first success.
  */
 #include "page/debug.h"
 #include "page/deferred.h"
@@ -123,9 +125,11 @@ void tmm_page_clear_movable(struct tmm_pages *pages, tmm_pfn pfn)
 
 /* ---- frames to move to ---- */
 
-static bool may_move_to(const struct block_info *info)
+/* Not among those that stay, where blocks have types. */
+static bool may_move_to(const struct tmm_pages *pages, const struct block_info *info)
 {
-	return (info->type == TMM_MIGRATE_MOVABLE || info->type == TMM_MIGRATE_CMA) &&
+	return (info->type == TMM_MIGRATE_MOVABLE || info->type == TMM_MIGRATE_CMA ||
+	        !pages->type_mask) &&
 	       info->nr_free > 0 && info->nr_free < BLOCK_FRAMES;
 }
 
@@ -145,7 +149,7 @@ static bool take_target(struct compaction *c, tmm_pfn *out)
 			return false;
 		irq = lock_take_irqsave(&c->zone->lock);
 		if (block_ready(pages, block) && zone_of_block(pages, block) == c->zone &&
-		    may_move_to(&pages->info[block]))
+		    may_move_to(pages, &pages->info[block]))
 			nr = zone_take_frames(pages, c->zone, block, 64, &taken);
 		lock_drop_irqrestore(&c->zone->lock, irq);
 		if (nr > 0) {
@@ -301,19 +305,24 @@ static void count_events(struct compaction *c)
 	tmm_port_irq_restore(irq);
 }
 
-static uint64_t compact_zone(struct compaction *c)
+static void begin_at_ends(struct compaction *c)
+{
+	c->low = block_of(c->pages, c->zone->start);
+	c->high = block_of(c->pages, c->zone->end - 1);
+}
+
+/* Until the scanners meet or the run is there. */
+static void scan(struct compaction *c)
 {
 	bool caller_may_sleep = tmm_port_may_sleep();
 
 	TMM_ASSERT(caller_may_sleep);
 	tmm_pages_drain_all(c->pages);
-	c->low = block_of(c->pages, c->zone->start);
-	c->high = block_of(c->pages, c->zone->end - 1);
 	for (; c->low < c->high; c->low++)
 		if (may_move_from(c, c->low) && !compact_block(c, c->low))
 			break;
 	put_mask(c, c->hand.pfn, c->hand.mask);
-	return c->nr_moved;
+	c->hand.mask = 0;
 }
 
 uint64_t tmm_pages_compact(struct tmm_pages *pages)
@@ -326,13 +335,26 @@ uint64_t tmm_pages_compact(struct tmm_pages *pages)
 
 		if (!c.zone->present)
 			continue;
-		nr_moved += compact_zone(&c);
+		begin_at_ends(&c);
+		scan(&c);
+		nr_moved += c.nr_moved;
 		count_events(&c);
 	}
 	return nr_moved;
 }
 
 /* ---- on demand ---- */
+
+/* Where the last request's scanners stopped; false: at the ends. */
+static bool begin_where_stopped(struct compaction *c, const struct zone *zone)
+	TMM_REQUIRES(zone->lock)
+{
+	if (zone->scan_low >= zone->scan_high)
+		return false;
+	c->low = zone->scan_low;
+	c->high = zone->scan_high;
+	return true;
+}
 
 /* Enough is free that only its being cut up can be the reason (Linux: compaction_suitable). */
 static bool is_suitable(const struct zone *zone, struct source source, unsigned order)
@@ -367,18 +389,26 @@ bool zone_compact_for(struct tmm_pages *pages, struct zone *zone, struct source 
 {
 	struct compaction c = {.pages = pages, .zone = zone, .source = source, .order = order};
 	tmm_irq irq;
-	bool served;
+	bool served, deferred, midway;
 
 	if (!zone->present || !is_suitable(zone, source, order))
 		return false;
 	irq = lock_take_irqsave(&zone->lock);
-	served = is_deferred(&zone->defer, order);
+	deferred = is_deferred(&zone->defer, order);
+	midway = begin_where_stopped(&c, zone);
 	lock_drop_irqrestore(&zone->lock, irq);
-	if (served)
+	if (deferred)
 		return false;
-	compact_zone(&c);
+	if (midway)
+		scan(&c);
+	if (!midway || !is_done(&c)) {
+		begin_at_ends(&c);
+		scan(&c);
+	}
 	irq = lock_take_irqsave(&zone->lock);
 	served = zone_has_run(pages, zone, source, order);
+	zone->scan_low = c.low;
+	zone->scan_high = c.high;
 	remember(&zone->defer, order, served);
 	lock_drop_irqrestore(&zone->lock, irq);
 	c.event[COMPACTSTALL]++;

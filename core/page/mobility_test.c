@@ -165,6 +165,67 @@ TEST(moves_that_fail_are_no_misuse)
 	shelf_end();
 }
 
+/* Its blocks have no types to keep apart: any will do. */
+TEST(a_small_machine_compacts_too)
+{
+	struct tmm_pages *pages = rig_simple(&rig, 12 * MIB);
+	tmm_pfn run;
+
+	shelf_begin(pages);
+	while (shelf_add())
+		;
+	for (unsigned i = 0; i < shelf.nr; i += 2)
+		shelf_drop(i);
+	tmm_pages_drain(pages);
+	CHECK(tmm_pages_alloc(pages, TMM_GFP_NOWAIT, 9, &run) == TMM_E_NOMEM);
+	run = take(pages, TMM_GFP_KERNEL, 9);
+	shelf_check();
+	tmm_pages_free(pages, run, 9);
+	shelf_end();
+}
+
+/*
+ *   zone DMA32   |x...|x...|x...|m.m.|m.m.|m.m.|    x: cannot be moved
+ *
+ * What was passed for one block is not looked at again for each of the next.
+ */
+TEST(a_request_compacts_on_where_the_last_stopped)
+{
+	struct tmm_pages *pages = rig_simple(&rig, 64 * MIB);
+	struct tmm_migrate_events events;
+	static bool seen[32], stays[MAX_PAGES];
+	tmm_pfn run[5];
+
+	memset(seen, 0, sizeof(seen));
+	memset(stays, 0, sizeof(stays));
+	shelf_begin(pages);
+	while (shelf_add())
+		;
+	for (unsigned i = 0; i < shelf.nr; i++) {
+		uint64_t block = block_of(pages, shelf.frame[i]);
+
+		stays[i] = block < 17 && !seen[block];
+		seen[block] = true;
+		if (stays[i])
+			tmm_page_clear_movable(pages, (tmm_pfn){shelf.frame[i]});
+		else if (i % 2)
+			shelf_drop(i);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(run); i++)
+		run[i] = take(pages, TMM_GFP_KERNEL, 9);
+	tmm_migrate_events(pages, &events);
+	CHECK(events.stalls_served == ARRAY_SIZE(run));
+	CHECK(events.scanned_pages <= 24 * BLOCK_FRAMES); /* the zone, once */
+	tmm_pages_check(pages);
+	for (unsigned i = 0; i < ARRAY_SIZE(run); i++)
+		tmm_pages_free(pages, run[i], 9);
+	for (unsigned i = 0; i < shelf.nr; i++)
+		if (stays[i])
+			tmm_page_set_movable(pages, (tmm_pfn){shelf.frame[i]}, &shelf.movable);
+	shelf_check();
+	shelf_end();
+}
+
 /* One pinned page in each block: nothing is gained, and the long run is not there. */
 TEST(pinned_pages_stay)
 {

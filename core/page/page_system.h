@@ -137,6 +137,7 @@ struct zone {
 	uint64_t nr_deferred;         /* (z) of nr_free: in blocks that are not entered */
 	uint64_t next_part;           /* (z) the lowest that may wait to be entered */
 	struct compact_defer defer;   /* (z) when not to compact: compact.c */
+	uint64_t scan_low, scan_high; /* (z) blocks where requests' scanners go on */
 
 	/* (z) Blocks by type and block_info.longest; [0] is not used.  Bit i of the mask: [i]
 	 * has some. */
