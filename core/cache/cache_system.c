@@ -144,7 +144,7 @@ void page_unref(struct tmm_cache_system *cache, struct page *page, tmm_pfn pfn)
 		return;
 	}
 	TMM_ASSERT(page->mapcount == 0);
-	*page = (struct page){.kind = PAGE_NONE};
+	page_clear(page);
 	tmm_pages_free(cache->pages, pfn, 0);
 }
 
@@ -154,13 +154,13 @@ void page_attach(struct tmm_cache_system *cache, struct tmm_mapping *mapping, ui
 	struct page *page = page_of(cache->pages, pfn);
 
 	tree_insert(&mapping->tree, index, pfn.v, spares);
-	*page = (struct page){
-		.kind = PAGE_FILE,
-		.flags = PG_UPTODATE,
-		.refcount = 1,
-		.index = (uint32_t)index,
-		.owner = mapping,
-	};
+	page_set(page, (struct page){
+			       .kind = PAGE_FILE,
+			       .flags = PG_UPTODATE,
+			       .refcount = 1,
+			       .index = (uint32_t)index,
+			       .owner = mapping,
+		       });
 	mapping->nr_pages++;
 	count_add(&cache->nr_pages, 1);
 	page_settle(cache, page, pfn);
@@ -178,7 +178,7 @@ void page_detach(struct tmm_cache_system *cache, struct tmm_mapping *mapping, ui
 	count_sub(&cache->nr_pages, 1);
 	if (page->mapcount > 0)
 		count_sub(&cache->nr_mapped, 1);
-	page->owner = NULL;
+	page_set_owner(page, NULL);
 	page_settle(cache, page, pfn);
 	page_unref(cache, page, pfn);
 }

@@ -13,7 +13,7 @@ static struct page *attached_page(const struct tmm_cache_system *cache, tmm_pfn 
 {
 	struct page *page = page_of(cache->pages, pfn);
 
-	return page->kind == PAGE_FILE && page->owner ? page : NULL;
+	return page_kind(page) == PAGE_FILE && page_owner(page) ? page : NULL;
 }
 
 bool file_page_place(struct tmm_cache_system *cache, tmm_pfn pfn, struct file_place *out)

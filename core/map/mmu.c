@@ -33,7 +33,7 @@ static tmm_err table_alloc(struct tmm_mmu *mmu, tmm_pfn *out_table)
 
 	if (err != TMM_OK)
 		return err;
-	*page_of(mmu->pages, table) = (struct page){.kind = PAGE_TABLE, .owner = mmu};
+	page_set(page_of(mmu->pages, table), (struct page){.kind = PAGE_TABLE, .owner = mmu});
 	mmu->nr_tables++;
 	*out_table = table;
 	return TMM_OK;
@@ -41,7 +41,7 @@ static tmm_err table_alloc(struct tmm_mmu *mmu, tmm_pfn *out_table)
 
 static void table_free(struct tmm_mmu *mmu, tmm_pfn table)
 {
-	*page_of(mmu->pages, table) = (struct page){.kind = PAGE_NONE};
+	page_clear(page_of(mmu->pages, table));
 	tmm_pages_free(mmu->pages, table, 0);
 	mmu->nr_tables--;
 }
@@ -76,8 +76,8 @@ static bool table_below(const struct tmm_mmu *mmu, unsigned level, uint64_t entr
 	    !pfn_valid(mmu->pages, table))
 		return false;
 	*out_table = table;
-	return page_of(mmu->pages, table)->kind == PAGE_TABLE &&
-	       page_of(mmu->pages, table)->owner == mmu;
+	return page_kind(page_of(mmu->pages, table)) == PAGE_TABLE &&
+	       page_owner(page_of(mmu->pages, table)) == mmu;
 }
 
 /* Tables on the way to an address, [nr_levels] the root, down to [lowest]. */

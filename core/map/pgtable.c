@@ -33,7 +33,7 @@ static tmm_err table_alloc(struct tmm_pgtable *pt, tmm_pfn *out_table)
 
 	if (err != TMM_OK)
 		return err;
-	*page_of(pt->pages, table) = (struct page){.kind = PAGE_TABLE, .owner = pt};
+	page_set(page_of(pt->pages, table), (struct page){.kind = PAGE_TABLE, .owner = pt});
 	pt->nr_tables++;
 	*out_table = table;
 	return TMM_OK;
@@ -46,7 +46,7 @@ static void table_free(struct tmm_pgtable *pt, tmm_pfn table, unsigned level)
 		pt->last_leaf_va = NO_LEAF;
 	if (pt->mmu_ops)
 		pt->mmu_ops->table_free(pt->mmu, table, level);
-	*page_of(pt->pages, table) = (struct page){.kind = PAGE_NONE};
+	page_clear(page_of(pt->pages, table));
 	tmm_pages_free(pt->pages, table, 0);
 	pt->nr_tables--;
 }

@@ -51,15 +51,9 @@ struct compaction {
 
 /* ---- one page ---- */
 
-static unsigned kind_of(const struct tmm_pages *pages, tmm_pfn pfn)
-{
-	/* relaxed: a hint */
-	return __atomic_load_n(&page_of(pages, pfn)->kind, __ATOMIC_RELAXED);
-}
-
 bool page_is_movable(const struct tmm_pages *pages, tmm_pfn pfn)
 {
-	unsigned kind = kind_of(pages, pfn);
+	unsigned kind = page_kind(page_of(pages, pfn));
 
 	return kind == PAGE_MOVABLE || (kind < NR_PAGE_KINDS && pages->mover[kind].ops);
 }
@@ -72,27 +66,64 @@ void pages_set_mover(struct tmm_pages *pages, enum page_kind kind,
 
 void page_take_over(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to)
 {
-	*page_of(pages, to) = *page_of(pages, from);
-	*page_of(pages, from) = (struct page){.kind = PAGE_NONE};
+	page_set(page_of(pages, to), page_get(page_of(pages, from)));
+	page_clear(page_of(pages, from));
+}
+
+/* Of a page that its owner marks and unmarks at any time: who holds it may do neither. */
+static bool try_hold(struct page *page)
+{
+	/* acquire: what the last holder wrote is seen */
+	return !__atomic_exchange_n(&page->held, 1, __ATOMIC_ACQUIRE);
+}
+
+static void hold(struct page *page)
+{
+	while (!try_hold(page))
+		tmm_port_relax();
+}
+
+static void unhold(struct page *page)
+{
+	/* release: the next holder sees what we wrote */
+	__atomic_store_n(&page->held, 0, __ATOMIC_RELEASE);
+}
+
+/*
+ * Both frames are marked while the owner moves what is in them, and held: it finds
+ * the mark of whichever it has afterwards.
+ */
+static tmm_err move_marked(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to)
+{
+	struct page *page = page_of(pages, from), *target = page_of(pages, to);
+	const struct tmm_movable *mover;
+	tmm_err err = TMM_E_NOENT;
+
+	if (!try_hold(page))
+		return TMM_E_AGAIN;
+	if (page_kind(page) == PAGE_MOVABLE && try_hold(target)) {
+		mover = page_owner(page);
+		page_set(target, page_get(page));
+		err = mover->ops->move(mover->arg, from, to);
+		page_clear(err == TMM_OK ? page : target);
+		unhold(target);
+	}
+	unhold(page);
+	return err;
 }
 
 static tmm_err move(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to)
 {
-	unsigned kind = kind_of(pages, from);
-	const struct tmm_movable *mover;
-	tmm_err err;
+	/* Once: it may be another's the next time. */
+	unsigned kind = page_kind(page_of(pages, from));
 
-	if (!page_is_movable(pages, from))
+	if (kind != PAGE_MOVABLE && (kind >= NR_PAGE_KINDS || !pages->mover[kind].ops))
 		return TMM_E_OPNOTSUPP;
 	if (!tmm_port_allow("page_move"))
 		return TMM_E_AGAIN;
-	if (kind != PAGE_MOVABLE)
-		return pages->mover[kind].ops->move(pages->mover[kind].arg, from, to);
-	mover = page_of(pages, from)->owner;
-	err = mover->ops->move(mover->arg, from, to);
-	if (err == TMM_OK)
-		page_take_over(pages, from, to);
-	return err;
+	if (kind == PAGE_MOVABLE)
+		return move_marked(pages, from, to);
+	return pages->mover[kind].ops->move(pages->mover[kind].arg, from, to);
 }
 
 tmm_err page_move(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to)
@@ -109,18 +140,22 @@ void tmm_page_set_movable(struct tmm_pages *pages, tmm_pfn pfn,
 {
 	struct page *page = page_of(pages, pfn);
 
+	hold(page);
 	TMM_ASSERT(page->kind == PAGE_NONE && "a frame is of one kind");
-	*page = (struct page){.refcount = 1, .owner = (void *)(uintptr_t)movable};
-	/* relaxed: compaction takes it for a hint */
-	__atomic_store_n(&page->kind, (uint8_t)PAGE_MOVABLE, __ATOMIC_RELAXED);
+	page_set(page, (struct page){.kind = PAGE_MOVABLE,
+	                             .refcount = 1,
+	                             .owner = (void *)(uintptr_t)movable});
+	unhold(page);
 }
 
 void tmm_page_clear_movable(struct tmm_pages *pages, tmm_pfn pfn)
 {
 	struct page *page = page_of(pages, pfn);
 
+	hold(page);
 	TMM_ASSERT(page->kind == PAGE_MOVABLE && "the frame is marked");
-	*page = (struct page){.kind = PAGE_NONE};
+	page_clear(page);
+	unhold(page);
 }
 
 /* ---- frames to move to ---- */
@@ -268,11 +303,16 @@ static bool is_done(struct compaction *c)
 static bool may_move_from(const struct compaction *c, uint64_t block)
 {
 	const struct block_info *info = &c->pages->info[block];
-	unsigned type = __atomic_load_n(&info->type, __ATOMIC_RELAXED); /* a hint */
+	tmm_irq irq;
+	bool may;
 
-	return block_ready(c->pages, block) && zone_of_block(c->pages, block) == c->zone &&
-	       !(info->home & HOME_NO_RAM) && info->fresh > 0 && info->nr_free < BLOCK_FRAMES &&
-	       type != TMM_MIGRATE_ISOLATE;
+	if (!block_ready(c->pages, block) || zone_of_block(c->pages, block) != c->zone)
+		return false;
+	irq = lock_take_irqsave(&c->zone->lock);
+	may = !(info->home & HOME_NO_RAM) && info->fresh > 0 && info->nr_free < BLOCK_FRAMES &&
+	      info->type != TMM_MIGRATE_ISOLATE;
+	lock_drop_irqrestore(&c->zone->lock, irq);
+	return may;
 }
 
 /* The lower scanner in one block; false: done, or no frames are left. */

@@ -70,7 +70,7 @@ static void set_managed(struct block_info *info, const struct block_bits *bits)
 {
 	unsigned first = BLOCK_FRAMES, last = 0;
 
-	info->home |= HOME_MIXED;
+	block_set_home(info, info->home | HOME_MIXED);
 	for (unsigned w = 0; w < BLOCK_WORDS; w++) {
 		if (!bits->word[w])
 			continue;
@@ -95,8 +95,8 @@ static void enter(struct tmm_pages *pages, struct zone *zone, uint64_t start, ui
 
 		if (info->home & HOME_MIXED)
 			continue; /* entered with the piece before */
-		info->home = (uint8_t)(zone->index + 1);
-		info->type = info->stack_type = pages->first_type;
+		block_set_type(info, pages->first_type, pages->first_type);
+		block_set_home(info, zone->index + 1u);
 	}
 	while (next_free(pages, &cursor, start, end, &first, &stop))
 		give_frames(pages, zone, first, stop);
@@ -105,11 +105,11 @@ static void enter(struct tmm_pages *pages, struct zone *zone, uint64_t start, ui
 		uint64_t pfn = pages->first_pfn + (b << BLOCK_ORDER);
 
 		if (!ram_is_one_region(pages, pfn, BLOCK_FRAMES))
-			info->home |= HOME_NO_RAM;
+			block_set_home(info, info->home | HOME_NO_RAM);
 		if (info->nr_free != BLOCK_FRAMES)
 			set_managed(info, &pages->bits[b]);
 		if (pages->debug) { /* so that frees leave the fast path */
-			info->home |= HOME_MIXED;
+			block_set_home(info, info->home | HOME_MIXED);
 			info->managed_start = info->nr_managed = 0;
 		}
 	}
@@ -133,14 +133,14 @@ static void set_holes(struct tmm_pages *pages, uint64_t part)
 		struct block_info *info = &pages->info[block_of(pages, pfn)];
 
 		if (info->nr_free == 0 && !(info->home & HOME_MIXED))
-			info->home = HOME_MIXED | HOME_NO_RAM;
+			block_set_home(info, HOME_MIXED | HOME_NO_RAM);
 	}
 }
 
 static void set_part(struct tmm_pages *pages, uint64_t part, uint8_t state)
 {
-	/* relaxed: see block_ready() */
-	__atomic_store_n(&pages->part[part], state, __ATOMIC_RELAXED);
+	/* release: see part_state() */
+	__atomic_store_n(&pages->part[part], state, __ATOMIC_RELEASE);
 }
 
 /* What the zone has of the part: of a part of one zone, everything. */
@@ -163,10 +163,10 @@ static void enter_part(struct tmm_pages *pages, struct zone *zone, uint64_t part
 
 void zone_enter_part(struct tmm_pages *pages, struct zone *zone, uint64_t part)
 {
-	bool waits = pages->part[part] == zone->index + 1;
+	bool waits = part_state(pages, part) == zone->index + 1u;
 	uint64_t before = zone->nr_free, given;
 
-	if (pages->part[part] == PART_READY)
+	if (part_state(pages, part) == PART_READY)
 		return;
 	if (waits)
 		enter_part(pages, zone, part);
@@ -175,16 +175,15 @@ void zone_enter_part(struct tmm_pages *pages, struct zone *zone, uint64_t part)
 	/* These frames were counted from the beginning. */
 	given = zone->nr_free - before;
 	zone->nr_deferred -= given;
-	zone->nr_free_of[pages->first_type] -= given;
-	/* relaxed: see zone_free() */
-	__atomic_store_n(&zone->nr_free, before, __ATOMIC_RELAXED);
+	zone_count(zone, pages->first_type, -given);
 }
 
 bool zone_extend(struct tmm_pages *pages, struct zone *zone)
 {
 	uint64_t last = (zone->end - 1) >> pages->part_shift;
 
-	while (zone->next_part <= last && pages->part[zone->next_part] != zone->index + 1)
+	while (zone->next_part <= last &&
+	       part_state(pages, zone->next_part) != zone->index + 1u)
 		zone->next_part++;
 	if (zone->next_part > last)
 		return false;
@@ -252,7 +251,7 @@ uint64_t next_ready_block(const struct tmm_pages *pages, uint64_t block)
 	uint64_t end = pages->first_pfn + pages->nr_frames;
 	uint64_t pfn = pages->first_pfn + (block << BLOCK_ORDER);
 
-	while (pfn < end && pages->part[pfn >> pages->part_shift] != PART_READY)
+	while (pfn < end && part_state(pages, pfn >> pages->part_shift) != PART_READY)
 		pfn = align_down(pfn, UINT64_C(1) << pages->part_shift) +
 		      (UINT64_C(1) << pages->part_shift);
 	return min_u64(block_of(pages, pfn), nr_blocks(pages));
@@ -275,7 +274,7 @@ uint64_t deferred_frames(const struct tmm_pages *pages, const struct zone *zone)
 
 	lock_take(pages->ram_lock);
 	for (uint64_t p = zone->start >> pages->part_shift; p <= last; p++)
-		if (pages->part[p] == zone->index + 1)
+		if (part_state(pages, p) == zone->index + 1u)
 			nr += count_frames(pages, p << pages->part_shift,
 			                   (p + 1) << pages->part_shift);
 	lock_drop(pages->ram_lock);
@@ -291,7 +290,7 @@ void deferred_groups(const struct tmm_pages *pages, const struct zone *zone, uin
 		uint64_t start = p << pages->part_shift, end = (p + 1) << pages->part_shift;
 		uint64_t cursor = 0, first, stop;
 
-		if (pages->part[p] != zone->index + 1)
+		if (part_state(pages, p) != zone->index + 1u)
 			continue;
 		while (next_free(pages, &cursor, start, end, &first, &stop))
 			add_groups(first, stop, pages->max_order, groups);

@@ -43,14 +43,18 @@ uint64_t deferred_frames(const struct tmm_pages *pages, const struct zone *zone)
 void deferred_groups(const struct tmm_pages *pages, const struct zone *zone, uint64_t *groups)
 	TMM_REQUIRES(zone->lock);
 
+/* acquire: whoever sees that it is ready sees what was entered */
+static inline unsigned part_state(const struct tmm_pages *pages, uint64_t part)
+{
+	return __atomic_load_n(&pages->part[part], __ATOMIC_ACQUIRE);
+}
+
 /* Are the facts about a block there? */
 static inline bool block_ready(const struct tmm_pages *pages, uint64_t block)
 {
 	uint64_t pfn = pages->first_pfn + (block << BLOCK_ORDER);
 
-	/* relaxed: set under the zone's lock, which who needs more than a guess holds */
-	return __atomic_load_n(&pages->part[pfn >> pages->part_shift], __ATOMIC_RELAXED) ==
-	       PART_READY;
+	return part_state(pages, pfn >> pages->part_shift) == PART_READY;
 }
 
 /* The first block at or above `block` whose facts are there; nr_blocks() if none. */

@@ -174,7 +174,7 @@ static void make_ready(struct plug *plug, uint64_t start, uint64_t end)
 
 	for (uint64_t part = start >> pages->part_shift; part <= (end - 1) >> pages->part_shift;
 	     part++) {
-		uint8_t state = pages->part[part];
+		unsigned state = part_state(pages, part);
 		struct zone *zone = plug->zone;
 		tmm_irq irq;
 
@@ -220,11 +220,11 @@ static void enter_section(struct plug *plug) TMM_REQUIRES(plug->zone->lock)
 	uint64_t before = plug->zone->nr_free, given;
 
 	for (uint64_t pfn = plug->start; pfn < plug->end; pfn += BLOCK_FRAMES)
-		pages->info[block_of(pages, pfn)] = (struct block_info){0};
+		block_forget(&pages->info[block_of(pages, pfn)], 0);
 	zone_enter(pages, plug->zone, plug->start, plug->end);
 	/* What the frames hold is not known: none of them is fresh. */
 	for (uint64_t pfn = plug->start; pfn < plug->end; pfn += BLOCK_FRAMES)
-		pages->info[block_of(pages, pfn)].fresh = BLOCK_FRAMES;
+		fresh_raise(&pages->info[block_of(pages, pfn)], BLOCK_FRAMES);
 	if (pages->record)
 		memset(&pages->record[plug->start - pages->first_pfn], 0,
 		       (plug->end - plug->start) * sizeof(*pages->record));
@@ -369,7 +369,7 @@ static tmm_err move_out(struct plug *plug, uint64_t pfn)
 /* Why a frame is still there after all rounds. */
 static tmm_err blame(struct plug *plug, uint64_t pfn, tmm_err err)
 {
-	unsigned kind = page_of(plug->pages, (tmm_pfn){pfn})->kind;
+	unsigned kind = page_kind(page_of(plug->pages, (tmm_pfn){pfn}));
 
 	if (err == TMM_E_NOMEM)
 		return refuse_frame(plug, TMM_E_NOMEM, pfn, kind_name(kind),
@@ -413,7 +413,6 @@ static tmm_err empty_section(struct plug *plug)
 static void leave_section(struct plug *plug) TMM_REQUIRES(plug->zone->lock)
 {
 	struct tmm_pages *pages = plug->pages;
-	struct zone *zone = plug->zone;
 	uint64_t nr = 0;
 
 	for (uint64_t pfn = plug->start; pfn < plug->end; pfn += BLOCK_FRAMES) {
@@ -421,11 +420,9 @@ static void leave_section(struct plug *plug) TMM_REQUIRES(plug->zone->lock)
 
 		nr += pages->info[block].nr_free;
 		words_set(pages->bits[block].word, BLOCK_WORDS, 0);
-		pages->info[block] = (struct block_info){.home = HOME_MIXED | HOME_NO_RAM};
+		block_forget(&pages->info[block], HOME_MIXED | HOME_NO_RAM);
 	}
-	zone->nr_free_of[TMM_MIGRATE_ISOLATE] -= nr;
-	/* relaxed: see zone_free() */
-	__atomic_store_n(&zone->nr_free, zone->nr_free - nr, __ATOMIC_RELAXED);
+	zone_count(plug->zone, TMM_MIGRATE_ISOLATE, -nr);
 }
 
 /* Descriptors of a section of boot lie elsewhere, and become free memory there. */
@@ -467,7 +464,7 @@ tmm_err tmm_section_remove(struct tmm_pages *pages, tmm_paddr start,
 		return err;
 	make_ready(&plug, plug.start, plug.end);
 	for (uint64_t pfn = plug.start; pfn < plug.end; pfn += BLOCK_FRAMES)
-		if (pages->info[block_of(pages, pfn)].type == TMM_MIGRATE_CMA)
+		if (block_type(&pages->info[block_of(pages, pfn)]) == TMM_MIGRATE_CMA)
 			return refuse_frame(&plug, TMM_E_BUSY, pfn, "contiguous area",
 			                    "no contiguous area is in the section");
 	set_types(&plug, TMM_MIGRATE_ISOLATE);

@@ -155,7 +155,7 @@ static void check_lent(struct tmm_pages *pages, uint64_t pfn, unsigned order, co
 		page_report(pages, pfn, order, "a freed frame is RAM; this one is outside",
 		            site);
 	for (uint64_t p = pfn; p < pfn + run; p += BLOCK_FRAMES)
-		if ((pages->info[block_of(pages, p)].home & HOME_MIXED) &&
+		if ((block_home(&pages->info[block_of(pages, p)]) & HOME_MIXED) &&
 		    !run_is_managed(pages, pfn, run))
 			page_report(pages, pfn, order,
 			            "a freed frame is lent; this one was never handed over",
@@ -316,7 +316,7 @@ void tmm_pages_free_exact(struct tmm_pages *pages, tmm_pfn pfn, uint64_t size_by
 /* Not entered, or some of it is not RAM: look closer. */
 static ALWAYS_INLINE bool may_be_hole(const struct block_info *info)
 {
-	return unlikely((uint8_t)(info->home - 1) >= HOME_NO_RAM - 1);
+	return unlikely((uint8_t)(block_home(info) - 1) >= HOME_NO_RAM - 1);
 }
 
 static ALWAYS_INLINE void check_ram(const struct tmm_pages *pages, uint64_t pfn)

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include <tuxmm/machine.h>
+
 #include "page/rig_test.h"
 
 #define NR_THREADS    3
@@ -166,6 +168,178 @@ TEST(threads_never_share_a_frame)
 		if (shelf[i].order)
 			give(&worker[i], shelf[i].pfn, shelf[i].order - 1);
 	}
+	tmm_pages_drain(pages);
+	tmm_pages_check(pages);
+	pages_fini(pages);
+}
+
+/* ---- threads whose pages are moved under their hands ---- */
+
+#define NR_KEEPERS   2
+#define KEPT_MOST    1024
+#define MOVER_ROUNDS 100u
+#define MOVED_LEAST  100u
+
+/* Frames of a thread that may be moved; each holds `mark` + its index here. */
+struct keeper {
+	pthread_mutex_t lock;
+	struct tmm_movable movable;
+	uint64_t seed, mark;
+	unsigned nr, nr_wrong;
+	tmm_pfn pfn[KEPT_MOST];
+};
+
+static struct keeper keepers[NR_KEEPERS];
+static unsigned nr_at_work; /* of those who move */
+
+static uint64_t *content(tmm_pfn pfn)
+{
+	return tmm_page_address(&rig.pages, pfn);
+}
+
+static tmm_err move_kept(void *arg, tmm_pfn from, tmm_pfn to)
+{
+	struct keeper *keeper = arg;
+	tmm_err err = TMM_E_NOENT;
+
+	if (pthread_mutex_trylock(&keeper->lock) != 0)
+		return TMM_E_AGAIN;
+	for (unsigned i = 0; i < keeper->nr; i++) {
+		if (keeper->pfn[i].v != from.v)
+			continue;
+		*content(to) = *content(from);
+		keeper->pfn[i] = to;
+		err = TMM_OK;
+		break;
+	}
+	pthread_mutex_unlock(&keeper->lock);
+	return err;
+}
+
+static void keep_one(struct keeper *keeper)
+{
+	tmm_pfn pfn;
+
+	if (keeper->nr == KEPT_MOST ||
+	    tmm_pages_alloc(&rig.pages, TMM_GFP_HIGHUSER_MOVABLE & ~TMM_GFP_DIRECT_RECLAIM, 0,
+	                    &pfn) != TMM_OK)
+		return;
+	*content(pfn) = keeper->mark + keeper->nr;
+	keeper->pfn[keeper->nr++] = pfn;
+	tmm_page_set_movable(&rig.pages, pfn, &keeper->movable);
+}
+
+static void let_go(struct keeper *keeper, unsigned which)
+{
+	tmm_pfn pfn = keeper->pfn[which], last = keeper->pfn[--keeper->nr];
+
+	keeper->nr_wrong += *content(pfn) != keeper->mark + which;
+	tmm_page_clear_movable(&rig.pages, pfn);
+	tmm_pages_free(&rig.pages, pfn, 0);
+	if (which < keeper->nr) {
+		keeper->pfn[which] = last;
+		*content(last) = keeper->mark + which;
+	}
+}
+
+static void *keep(void *arg)
+{
+	struct keeper *keeper = arg;
+
+	/* relaxed: at the latest a round later */
+	while (__atomic_load_n(&nr_at_work, __ATOMIC_RELAXED)) {
+		uint64_t r = test_random(&keeper->seed);
+
+		pthread_mutex_lock(&keeper->lock);
+		if (keeper->nr == 0 || r % 16 < 9)
+			keep_one(keeper);
+		else
+			let_go(keeper, (unsigned)(r >> 8) % keeper->nr);
+		pthread_mutex_unlock(&keeper->lock);
+		if (r % 4096 == 0)
+			tmm_pages_drain(&rig.pages);
+	}
+	pthread_mutex_lock(&keeper->lock);
+	while (keeper->nr)
+		let_go(keeper, keeper->nr - 1);
+	pthread_mutex_unlock(&keeper->lock);
+	return NULL;
+}
+
+static void *take_runs_back(void *arg)
+{
+	struct tmm_cma *area = tmm_cma_area(&rig.pages, 0);
+	uint64_t seed = *(uint64_t *)arg;
+	unsigned nr_got = 0;
+
+	for (unsigned i = 0; i < MOVER_ROUNDS; i++) {
+		uint64_t r = test_random(&seed), nr = 1 + r % 700;
+		tmm_pfn pfn;
+
+		if (tmm_cma_alloc(area, nr, 0, &pfn, NULL) == TMM_OK) {
+			nr_got++;
+			memset(content(pfn), 0xff, (size_t)nr << TMM_PAGE_SHIFT);
+			tmm_cma_release(area, pfn, nr);
+		}
+	}
+	CHECK(nr_got > 0);
+	__atomic_fetch_sub(&nr_at_work, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void *compact(void *arg)
+{
+	struct tmm_zone_info info;
+	struct tmm_type_info types;
+	uint64_t *nr_moved = arg;
+	tmm_pfn run;
+
+	for (unsigned i = 0; i < MOVER_ROUNDS || *nr_moved < MOVED_LEAST; i++) {
+		CHECK(i < 1000 * MOVER_ROUNDS);
+		*nr_moved += tmm_pages_compact(&rig.pages);
+		tmm_pages_drain_all(&rig.pages);
+		if (tmm_pages_alloc(&rig.pages, TMM_GFP_KERNEL | TMM_GFP_NOWARN, 9, &run) ==
+		    TMM_OK)
+			tmm_pages_free(&rig.pages, run, 9);
+		tmm_zone_info(&rig.pages, 0, TMM_ZONE_DMA32, &info);
+		for (unsigned z = 0; tmm_zone_types(&rig.pages, z, &types); z++)
+			CHECK(types.blocks[TMM_MIGRATE_MOVABLE] <= 32);
+	}
+	__atomic_fetch_sub(&nr_at_work, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/*
+ * Two threads take and free movable pages; a third takes runs of a contiguous area
+ * back, a fourth compacts: every page holds what its keeper wrote, wherever it is.
+ */
+TEST(pages_keep_their_content_while_others_move_them)
+{
+	const struct tmm_cma_spec cma = {.name = "area", .size_bytes = 8 * MIB};
+	static const struct tmm_migrate_ops ops = {.move = move_kept};
+	pthread_t thread[NR_KEEPERS + 2];
+	uint64_t seed = test_seed(), nr_moved = 0;
+	struct tmm_pages *pages;
+
+	rig_begin(&rig, 32 * MIB, NR_KEEPERS + 2);
+	rig_add(&rig, 0, 32 * MIB);
+	pages = rig_boot_as(
+		&rig,
+		(struct pages_config){.min_free_kbytes = NO_RESERVE, .cma = &cma, .nr_cma = 1});
+	nr_at_work = 2;
+	for (unsigned i = 0; i < NR_KEEPERS; i++) {
+		keepers[i] = (struct keeper){.movable = {&ops, &keepers[i]},
+		                             .seed = seed + i,
+		                             .mark = (i + UINT64_C(1)) << 32};
+		pthread_mutex_init(&keepers[i].lock, NULL);
+		CHECK(pthread_create(&thread[i], NULL, keep, &keepers[i]) == 0);
+	}
+	CHECK(pthread_create(&thread[NR_KEEPERS], NULL, take_runs_back, &seed) == 0);
+	CHECK(pthread_create(&thread[NR_KEEPERS + 1], NULL, compact, &nr_moved) == 0);
+	for (unsigned i = 0; i < NR_KEEPERS + 2; i++)
+		CHECK(pthread_join(thread[i], NULL) == 0);
+	for (unsigned i = 0; i < NR_KEEPERS; i++)
+		CHECK(keepers[i].nr_wrong == 0);
 	tmm_pages_drain(pages);
 	tmm_pages_check(pages);
 	pages_fini(pages);

@@ -63,17 +63,6 @@ void zone_file_block(struct tmm_pages *pages, struct zone *zone, uint64_t block,
 	file_block(pages, zone, block, longest);
 }
 
-/* Frames of the block have become free, or fewer. */
-static ALWAYS_INLINE void count_free(struct zone *zone, const struct block_info *info,
-                                     uint64_t change) TMM_REQUIRES(zone->lock)
-{
-	uint64_t *of_type = &zone->nr_free_of[info->type];
-
-	/* relaxed: see zone_free() */
-	__atomic_store_n(&zone->nr_free, zone->nr_free + change, __ATOMIC_RELAXED);
-	__atomic_store_n(of_type, *of_type + change, __ATOMIC_RELAXED);
-}
-
 static uint64_t block_base(const struct tmm_pages *pages, uint64_t block)
 {
 	return pages->first_pfn + (block << BLOCK_ORDER);
@@ -86,7 +75,7 @@ static void block_shrinks(struct tmm_pages *pages, struct zone *zone, uint64_t b
 	struct block_info *info = &pages->info[block];
 
 	info->nr_free = (uint16_t)(info->nr_free - (nr << order));
-	count_free(zone, info, -((uint64_t)nr << order));
+	zone_count(zone, info->type, -((uint64_t)nr << order));
 	if (info->nr_free == 0)
 		file_block(pages, zone, block, 0);
 	else if (nr == 0)
@@ -237,7 +226,7 @@ static void lend_block(struct tmm_pages *pages, struct zone *zone, uint64_t bloc
 	words_set(pages->bits[block].word, BLOCK_WORDS, 0);
 	pages->info[block].nr_free = 0;
 	fresh_raise(&pages->info[block], BLOCK_FRAMES);
-	count_free(zone, &pages->info[block], -(uint64_t)BLOCK_FRAMES);
+	zone_count(zone, pages->info[block].type, -(uint64_t)BLOCK_FRAMES);
 	file_block(pages, zone, block, 0);
 }
 
@@ -323,7 +312,7 @@ void zone_take_range(struct tmm_pages *pages, struct zone *zone, uint64_t start,
 		TMM_ASSERT((*word_of(pages, pfn) & mask) == mask);
 		word_set(word_of(pages, pfn), *word_of(pages, pfn) & ~mask);
 		info->nr_free = (uint16_t)(info->nr_free - nr);
-		count_free(zone, info, -(uint64_t)nr);
+		zone_count(zone, info->type, -(uint64_t)nr);
 		fresh_raise(info, (unsigned)(index + nr));
 		if (stop % BLOCK_FRAMES == 0 || stop == end)
 			file_block(pages, zone, block, block_longest(&pages->bits[block]));
@@ -388,7 +377,7 @@ static ALWAYS_INLINE void give_bits(struct tmm_pages *pages, struct zone *zone, 
 		tmm_port_panic(__FILE__, __LINE__, FREED_TWICE);
 	word_set(word, after);
 	info->nr_free = (uint16_t)(info->nr_free + nr);
-	count_free(zone, info, nr);
+	zone_count(zone, info->type, nr);
 	if (info->longest > WORD_ORDER) {
 		longer = after == UINT64_MAX;
 	} else if (one_run) {
@@ -420,7 +409,7 @@ static void give_block(struct tmm_pages *pages, struct zone *zone, uint64_t bloc
 		tmm_port_panic(__FILE__, __LINE__, FREED_TWICE);
 	words_set(pages->bits[block].word, BLOCK_WORDS, UINT64_MAX);
 	info->nr_free = BLOCK_FRAMES;
-	count_free(zone, info, BLOCK_FRAMES);
+	zone_count(zone, info->type, BLOCK_FRAMES);
 	file_block(pages, zone, block, LONGEST_WHOLE);
 }
 

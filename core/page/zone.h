@@ -119,6 +119,16 @@ static inline uint64_t zone_free(const struct zone *zone)
 	return __atomic_load_n(&zone->nr_free, __ATOMIC_RELAXED);
 }
 
+/* Frames of blocks of a type have become free, or fewer. */
+static ALWAYS_INLINE void zone_count(struct zone *zone, unsigned type, uint64_t change)
+	TMM_REQUIRES(zone->lock)
+{
+	/* relaxed: see zone_free() */
+	__atomic_store_n(&zone->nr_free, zone->nr_free + change, __ATOMIC_RELAXED);
+	__atomic_store_n(&zone->nr_free_of[type], zone->nr_free_of[type] + change,
+	                 __ATOMIC_RELAXED);
+}
+
 /* Frames that the source may have.  relaxed: a moment's value */
 static inline uint64_t zone_usable(const struct zone *zone, struct source source)
 {

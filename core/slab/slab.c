@@ -43,9 +43,11 @@ void run_mark(const struct tmm_pages *pages, tmm_pfn first, unsigned order, enum
 	struct page *head = page_of(pages, first);
 
 	for (uint64_t i = 1; i < UINT64_C(1) << order; i++)
-		head[i] = (struct page){.kind = (uint8_t)kind, .flags = PG_TAIL, .owner = head};
-	*head = (struct page){
-		.kind = (uint8_t)kind, .flags = order ? PG_HEAD : 0, .owner = owner};
+		page_set(&head[i],
+		         (struct page){.kind = (uint8_t)kind, .flags = PG_TAIL, .owner = head});
+	page_set(head, (struct page){.kind = (uint8_t)kind,
+	                             .flags = order ? PG_HEAD : 0,
+	                             .owner = owner});
 }
 
 void run_unmark(const struct tmm_pages *pages, tmm_pfn first, unsigned order)
@@ -53,7 +55,7 @@ void run_unmark(const struct tmm_pages *pages, tmm_pfn first, unsigned order)
 	struct page *head = page_of(pages, first);
 
 	for (uint64_t i = 0; i < UINT64_C(1) << order; i++)
-		head[i] = (struct page){.kind = PAGE_NONE};
+		page_clear(&head[i]);
 }
 
 /* ---- lists of slabs ---- */

@@ -103,13 +103,14 @@ static struct span hole_in(const struct tmm_mm *mm, const struct vma *vma, uint6
 
 static void anon_page_init(struct tmm_mm *mm, const struct vma *vma, uint64_t va, tmm_pfn pfn)
 {
-	*page_of(mm->spaces->pages, pfn) = (struct page){
-		.kind = PAGE_ANON,
-		.refcount = 1,
-		.mapcount = 1,
-		.index = (uint32_t)vma_pgoff_at(vma, va),
-		.owner = mm,
-	};
+	page_set(page_of(mm->spaces->pages, pfn),
+	         (struct page){
+			 .kind = PAGE_ANON,
+			 .refcount = 1,
+			 .mapcount = 1,
+			 .index = (uint32_t)vma_pgoff_at(vma, va),
+			 .owner = mm,
+		 });
 }
 
 void anon_page_put(struct tmm_mm *mm, tmm_pfn pfn)
@@ -120,7 +121,7 @@ void anon_page_put(struct tmm_mm *mm, tmm_pfn pfn)
 	if (--page->refcount > 0)
 		return;
 	TMM_ASSERT(page->mapcount == 0);
-	*page = (struct page){.kind = PAGE_NONE};
+	page_clear(page);
 	tmm_pages_free(mm->spaces->pages, pfn, 0);
 }
 

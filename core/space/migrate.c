@@ -94,12 +94,12 @@ static tmm_err move_anon(void *arg, tmm_pfn from, tmm_pfn to)
 
 	if (!lock_try(&spaces->lock))
 		return TMM_E_AGAIN;
-	mm = page->owner;
+	mm = page_owner(page);
 	if (is_listed(spaces, mm)) {
 		err = TMM_E_AGAIN;
 		if (lock_try(&mm->lock)) {
 			err = TMM_E_NOENT;
-			if (page->kind == PAGE_ANON && page->owner == mm)
+			if (page_kind(page) == PAGE_ANON && page_owner(page) == mm)
 				err = move_owned(mm, from, to);
 			lock_drop(&mm->lock);
 		}

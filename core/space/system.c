@@ -86,7 +86,7 @@ tmm_err space_system_init(struct tmm_space_system *spaces, struct tmm_pages *pag
 		drop_caches(spaces);
 		return err;
 	}
-	page_of(pages, spaces->zero_pfn)->kind = PAGE_ZERO;
+	page_set_kind(page_of(pages, spaces->zero_pfn), PAGE_ZERO);
 	space_set_movers(spaces, true);
 	return TMM_OK;
 }
@@ -96,7 +96,7 @@ void space_system_fini(struct tmm_space_system *spaces)
 	TMM_ASSERT(list_empty(&spaces->mms));
 	TMM_ASSERT(spaces->committed_pages == 0);
 	space_set_movers(spaces, false);
-	page_of(spaces->pages, spaces->zero_pfn)->kind = PAGE_NONE;
+	page_set_kind(page_of(spaces->pages, spaces->zero_pfn), PAGE_NONE);
 	tmm_pages_free(spaces->pages, spaces->zero_pfn, 0);
 	drop_caches(spaces);
 }

@@ -28,8 +28,8 @@ static void zap_anon(struct zap *zap, struct page *page, tmm_pfn pfn)
 	page->mapcount--;
 	if (--page->refcount > 0)
 		return; /* pinned: freed by who puts the pin back */
-	page->kind = PAGE_NONE;
-	page->owner = NULL;
+	page_set_kind(page, PAGE_NONE);
+	page_set_owner(page, NULL);
 	page->flags = 0;
 	zap->free[zap->nr_free++] = pfn;
 	if (zap->nr_free == BATCH)

@@ -58,7 +58,8 @@ struct tmm_movable {
 /*
  * The borrower of a single frame, lent with TMM_GFP_MOVABLE, says that it can be
  * moved, or cannot any longer; a frame must be unmarked before it is freed.  The
- * mark goes with the page when it is moved.
+ * mark goes with the page when it is moved.  Both wait while the frame is being
+ * moved, so move() calls neither; locks that move() only tries may be held.
  */
 void tmm_page_set_movable(struct tmm_pages *pages, tmm_pfn pfn,
                           const struct tmm_movable *movable);
