@@ -311,6 +311,8 @@ void show_machine(FILE *out, const struct machine_file *file, struct tmm_machine
 	tmm_view_zoneinfo(machine, &zones);
 	fprintf(out, "\nbuddyinfo\n");
 	tmm_view_buddyinfo(machine, &plain);
+	fprintf(out, "\niomem\n");
+	tmm_view_iomem(machine, &plain);
 	fprintf(out, "\nmemory models\n");
 	if (tmm_model_show(memblock, file->shape.section_bytes, &plain) != TMM_OK)
 		fprintf(out, "none\n");

@@ -48,9 +48,13 @@ struct proc_file {
 };
 
 static const struct proc_file machine_files[] = {
-	{"meminfo", tmm_view_meminfo, NULL},           {"buddyinfo", tmm_view_buddyinfo, NULL},
-	{"pagetypeinfo", tmm_view_pagetypeinfo, NULL}, {"zoneinfo", tmm_view_zoneinfo, NULL},
-	{"slabinfo", tmm_view_slabinfo, NULL},         {"vmstat", tmm_view_vmstat, NULL},
+	{"meminfo", tmm_view_meminfo, NULL},
+	{"buddyinfo", tmm_view_buddyinfo, NULL},
+	{"pagetypeinfo", tmm_view_pagetypeinfo, NULL},
+	{"zoneinfo", tmm_view_zoneinfo, NULL},
+	{"slabinfo", tmm_view_slabinfo, NULL},
+	{"iomem", tmm_view_iomem, NULL},
+	{"vmstat", tmm_view_vmstat, NULL},
 };
 
 static const struct proc_file task_files[] = {

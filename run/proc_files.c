@@ -35,6 +35,17 @@ MACHINE_FILE(zoneinfo)
 MACHINE_FILE(slabinfo)
 MACHINE_FILE(vmstat)
 
+/* As in Linux, only root sees addresses. */
+static void write_iomem(struct task *task, FILE *out)
+{
+	const struct tmm_sink sink = {sink_write, out};
+
+	if (geteuid() == 0)
+		tmm_view_iomem(task->config->machine, &sink);
+	else
+		tmm_view_iomem_hidden(task->config->machine, &sink);
+}
+
 static void write_maps(struct task *task, FILE *out)
 {
 	tmm_view_maps(task->mm, &(const struct tmm_sink){sink_write, out});
@@ -179,6 +190,7 @@ static const struct {
 	{"/proc/pagetypeinfo", write_pagetypeinfo},
 	{"/proc/zoneinfo", write_zoneinfo},
 	{"/proc/slabinfo", write_slabinfo},
+	{"/proc/iomem", write_iomem},
 	{"/proc/vmstat", write_vmstat},
 	{"/proc/swaps", write_swaps},
 	{"/proc/sys/vm/overcommit_memory", write_overcommit_memory},

@@ -34,6 +34,26 @@ void print_end(struct printer *printer)
 	flush(printer);
 }
 
+static void text_write(void *arg, const char *piece, size_t bytes)
+{
+	struct print_text *text = arg;
+
+	bytes = min_u64(bytes, (uint64_t)(text->last - text->at));
+	memcpy(text->at, piece, bytes);
+	text->at += bytes;
+	*text->at = '\0';
+}
+
+void print_text_begin(struct printer *printer, struct print_text *text, char *buffer,
+                      size_t bytes)
+{
+	*text = (struct print_text){.sink = {.write = text_write, .arg = text},
+	                            .at = buffer,
+	                            .last = buffer + bytes - 1};
+	*buffer = '\0';
+	print_begin(printer, &text->sink);
+}
+
 void print_char(struct printer *printer, char c)
 {
 	TMM_ASSERT(printer->used < sizeof(printer->buffer)); /* I1 */

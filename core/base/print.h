@@ -30,6 +30,16 @@ void print_end(struct printer *printer);
 __attribute__((format(printf, 2, 3))) void print(struct printer *printer, const char *format,
                                                  ...);
 
+/* A sink that ends in memory: what does not fit is cut off, a NUL always follows. */
+struct print_text {
+	struct tmm_sink sink;
+	char *at, *last;
+};
+
+/* Print into `buffer`, of at least one byte; as print_begin(). */
+void print_text_begin(struct printer *printer, struct print_text *text, char *buffer,
+                      size_t bytes);
+
 /* One character. */
 void print_char(struct printer *printer, char c);
 

@@ -93,3 +93,19 @@ TEST(padding_counts_columns_from_the_last_newline)
 	print_end(&printer);
 	CHECK(strcmp(text.at, "a long first line\nab  cx\\012y\\134") == 0);
 }
+
+TEST(text_in_memory_is_cut_and_ends)
+{
+	struct print_text text;
+	struct printer printer;
+	char buffer[8];
+
+	print_text_begin(&printer, &text, buffer, sizeof(buffer));
+	print(&printer, "%s", "");
+	print_end(&printer);
+	CHECK(buffer[0] == '\0');
+	print_text_begin(&printer, &text, buffer, sizeof(buffer));
+	print(&printer, "%u, %u, %u", 1u, 22u, 333u);
+	print_end(&printer);
+	CHECK(memcmp(buffer, "1, 22, ", 8) == 0);
+}

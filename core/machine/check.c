@@ -53,6 +53,7 @@ void tmm_check(struct tmm_machine *machine)
 	tmm_memblock_check(&machine->memblock);
 	tmm_pages_check(pages);
 	tmm_slab_check(&machine->slabs);
+	tmm_iomem_check(&machine->iomem);
 	tmm_cache_check(&machine->cache);
 	tmm_space_check(&machine->spaces);
 	tmm_space_totals(&machine->spaces, &spaces);

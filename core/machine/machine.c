@@ -114,19 +114,19 @@ static bool is_memory(const struct tmm_memblock *mb, uint64_t start, uint64_t en
 }
 
 /* The kernel's image: where Linux is loaded, else as low as it fits. */
-static tmm_err reserve_kernel(struct tmm_memblock *mb, uint64_t bytes)
+static tmm_err reserve_kernel(struct tmm_memblock *mb, uint64_t bytes, tmm_paddr *out_start)
 {
 	const struct tmm_memblock_request request = {
 		.size_bytes = bytes, .align_bytes = TMM_PAGE_SIZE, .node = TMM_NODE_ANY};
-	tmm_paddr start;
 	tmm_err err;
 
+	out_start->v = KERNEL_START;
 	if (!bytes)
 		return TMM_OK;
 	if (is_memory(mb, KERNEL_START, KERNEL_START + bytes))
-		return tmm_memblock_reserve(mb, (tmm_paddr){KERNEL_START}, bytes);
+		return tmm_memblock_reserve(mb, *out_start, bytes);
 	mb->bottom_up = true;
-	err = tmm_memblock_alloc(mb, &request, &start);
+	err = tmm_memblock_alloc(mb, &request, out_start);
 	mb->bottom_up = false;
 	return err;
 }
@@ -157,7 +157,7 @@ static tmm_err boot_memblock(struct tmm_machine *machine, const struct tmm_shape
 		return TMM_E_NOMEM;
 	/* Frame 0 is the real-mode interrupt table, and where a stray 0 points to. */
 	err = tmm_memblock_reserve(mb, (tmm_paddr){0}, TMM_PAGE_SIZE);
-	return err ? err : reserve_kernel(mb, kernel_bytes);
+	return err ? err : reserve_kernel(mb, kernel_bytes, &machine->kernel);
 }
 
 /*
@@ -185,6 +185,24 @@ static tmm_err boot_pages(struct tmm_machine *machine, const struct tmm_shape *s
 	return pages_init(&machine->pages, &machine->memblock, &config);
 }
 
+static const struct ram_ops ram_ops = {.add = iomem_add_ram, .remove = iomem_remove_ram};
+
+static tmm_err boot_iomem(struct tmm_machine *machine, const struct tmm_shape *shape)
+{
+	const struct iomem_config config = {
+		.map = shape->firmware_map,
+		.nr_ranges = shape->nr_ranges,
+		.ram_end = shape->mem_limit_bytes ? tmm_memblock_end(&machine->memblock)
+	                                          : UINT64_MAX,
+		.hotplug_end = shape->hotplug_end,
+		.kernel_start = machine->kernel.v,
+		.kernel_bytes = align_up(shape->kernel_bytes, TMM_PAGE_SIZE),
+	};
+
+	pages_set_ram_ops(&machine->pages, &ram_ops, &machine->iomem);
+	return iomem_init(&machine->iomem, &machine->slabs, &config);
+}
+
 static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape *shape)
 {
 	const struct space_config space = {
@@ -197,6 +215,9 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 	tmm_err err;
 
 	slab_init(&machine->slabs, &machine->pages);
+	err = boot_iomem(machine, shape);
+	if (err)
+		goto no_cache;
 	err = cache_system_init(&machine->cache, &machine->pages, &machine->slabs);
 	if (err)
 		goto no_cache;
@@ -215,19 +236,6 @@ no_cache:
 	return err;
 }
 
-struct text {
-	char *at, *end;
-};
-
-static void text_write(void *arg, const char *piece, size_t bytes)
-{
-	struct text *text = arg;
-
-	bytes = min_u64(bytes, (uint64_t)(text->end - text->at));
-	memcpy(text->at, piece, bytes);
-	text->at += bytes;
-}
-
 /*
  * Say why a boot failed for which the shape alone is not to blame.  has_room: what
  * was asked for was there.
@@ -235,13 +243,12 @@ static void text_write(void *arg, const char *piece, size_t bytes)
 static const char *explain(struct tmm_machine *machine, const struct tmm_shape *shape,
                            tmm_err err, bool has_room)
 {
-	struct text text = {machine->why, machine->why + sizeof(machine->why) - 1};
-	const struct tmm_sink sink = {.write = text_write, .arg = &text};
 	unsigned long long least = boot_needed(&machine->memblock, shape) / KIB;
+	struct print_text text;
 	struct printer printer;
 
 	if (err == TMM_E_NOSPC)
-		return "the firmware map has more holes than memblock can list";
+		return "the firmware map has more holes and pieces than boot can list";
 	if (err == TMM_E_RANGE)
 		return "a contiguous area finds no free piece of RAM in one zone where it "
 		       "should be";
@@ -253,10 +260,9 @@ static const char *explain(struct tmm_machine *machine, const struct tmm_shape *
 	if (is_large_enough(&machine->memblock, shape))
 		return "RAM has no room for the kernel's image or the page descriptors "
 		       "in one piece";
-	print_begin(&printer, &sink);
+	print_text_begin(&printer, &text, machine->why, sizeof(machine->why));
 	print(&printer, "RAM is too small: this machine needs at least %llu KiB", least);
 	print_end(&printer);
-	*text.at = '\0';
 	return machine->why;
 }
 
@@ -290,6 +296,7 @@ void tmm_machine_fini(struct tmm_machine *machine)
 {
 	space_system_fini(&machine->spaces);
 	cache_system_fini(&machine->cache);
+	iomem_fini(&machine->iomem);
 	slab_fini(&machine->slabs);
 	pages_fini(&machine->pages);
 	tmm_memblock_init(&machine->memblock, NULL);
@@ -309,6 +316,11 @@ struct tmm_pages *tmm_machine_pages(struct tmm_machine *machine)
 struct tmm_slab_system *tmm_machine_slabs(struct tmm_machine *machine)
 {
 	return &machine->slabs;
+}
+
+struct tmm_iomem *tmm_machine_iomem(struct tmm_machine *machine)
+{
+	return &machine->iomem;
 }
 
 struct tmm_cache_system *tmm_machine_cache(struct tmm_machine *machine)

@@ -8,6 +8,7 @@
 
 #include "base/cpu.h"
 #include "cache/cache_system.h"
+#include "device/iomem.h"
 #include "page/page_system.h"
 #include "slab/slab_system.h"
 #include "space/space_system.h"
@@ -16,8 +17,10 @@
 struct tmm_machine {
 	struct cpu_set cpus;
 	struct tmm_memblock memblock; /* constant after boot */
+	tmm_paddr kernel;             /* where the kernel's image is */
 	struct tmm_pages pages;
 	struct tmm_slab_system slabs;
+	struct tmm_iomem iomem;
 	struct tmm_cache_system cache;
 	struct tmm_space_system spaces;
 	char why[160]; /* what tmm_machine_init() had to say */

@@ -70,6 +70,21 @@ static tmm_err plug_begin(struct plug *plug, struct tmm_pages *pages, tmm_paddr 
 	return TMM_OK;
 }
 
+void pages_set_ram_ops(struct tmm_pages *pages, const struct ram_ops *ops, void *arg)
+{
+	pages->ram_ops = ops;
+	pages->ram_arg = arg;
+}
+
+static tmm_err ask(struct plug *plug, tmm_err (*of)(void *arg, uint64_t start, uint64_t end),
+                   const char *why)
+{
+	tmm_err err = of(plug->pages->ram_arg, plug->start << TMM_PAGE_SHIFT,
+	                 plug->end << TMM_PAGE_SHIFT);
+
+	return err == TMM_OK ? TMM_OK : refuse(plug, err, why);
+}
+
 /* ---- what changes with either ---- */
 
 /* Zone and node reach from their first RAM to their last, and their shares change. */
@@ -248,6 +263,9 @@ tmm_err tmm_section_add(struct tmm_pages *pages, tmm_paddr start, uint32_t node,
 			return refuse_frame(&plug, TMM_E_EXIST, pfn, NULL,
 			                    "a section that is added is no RAM yet");
 	err = find_zone(&plug, node);
+	if (err == TMM_OK && pages->ram_ops)
+		err = ask(&plug, pages->ram_ops->add,
+		          "nobody has claimed the section's addresses");
 	if (err != TMM_OK)
 		return err;
 	make_ready(&plug, plug.start, plug.end);
@@ -469,6 +487,9 @@ tmm_err tmm_section_remove(struct tmm_pages *pages, tmm_paddr start,
 			                    "no contiguous area is in the section");
 	set_types(&plug, TMM_MIGRATE_ISOLATE);
 	err = empty_section(&plug);
+	if (err == TMM_OK && pages->ram_ops)
+		err = ask(&plug, pages->ram_ops->remove,
+		          "nothing is listed inside of the section's addresses");
 	if (err != TMM_OK) {
 		set_types(&plug, (enum tmm_migrate_type)pages->first_type);
 		return err;

@@ -199,7 +199,9 @@ struct tmm_pages {
 	uint32_t nr_cma;                         /* (c) */
 	const struct tmm_reclaim_ops *reclaim_ops;
 	void *reclaim_arg;
-	uint32_t nr_reports; /* (a) failures that were to be reported */
+	const struct ram_ops *ram_ops; /* (c) NULL: nobody has to agree */
+	void *ram_arg;                 /* (c) */
+	uint32_t nr_reports;           /* (a) failures that were to be reported */
 	struct cpu_exit_hook exit_hook;
 	struct page_node node[TMM_MAX_NODES];
 };
@@ -249,6 +251,18 @@ void pages_for_each(const struct tmm_pages *pages, page_visit visit, void *arg);
 /* Who moves pages of a kind; before any second CPU allocates. */
 void pages_set_mover(struct tmm_pages *pages, enum page_kind kind,
                      const struct tmm_migrate_ops *ops, void *arg);
+
+/*
+ * Who must agree before RAM is added or removed while the machine runs; after it did,
+ * nothing fails any more.  Called without locks; any error refuses.
+ */
+struct ram_ops {
+	tmm_err (*add)(void *arg, uint64_t start, uint64_t end);
+	tmm_err (*remove)(void *arg, uint64_t start, uint64_t end);
+};
+
+/* Before any second CPU is there. */
+void pages_set_ram_ops(struct tmm_pages *pages, const struct ram_ops *ops, void *arg);
 
 /* For a mover: the descriptor of `from` is that of `to` from now on. */
 void page_take_over(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to);

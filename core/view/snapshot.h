@@ -80,6 +80,10 @@ void print_free_of_types(struct printer *printer, const struct tmm_type_info *zo
 void print_blocks_head(struct printer *printer);
 void print_blocks_of_types(struct printer *printer, const struct tmm_type_info *zone);
 
+/* iomem; hidden: addresses are zeroes. */
+void print_iomem_resource(struct printer *printer, const struct tmm_resource_info *resource,
+                          bool hidden);
+
 void print_slabinfo_head(struct printer *printer);
 void print_slabinfo_cache(struct printer *printer, const struct tmm_cache_info *cache);
 

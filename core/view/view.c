@@ -107,6 +107,28 @@ void tmm_view_slabinfo(struct tmm_machine *machine, const struct tmm_sink *sink)
 	print_end(&printer);
 }
 
+static void view_iomem(struct tmm_machine *machine, const struct tmm_sink *sink, bool hidden)
+{
+	struct tmm_resource_cursor cursor = {0};
+	struct tmm_resource_info resource;
+	struct printer printer;
+
+	print_begin(&printer, sink);
+	while (tmm_resource_next(tmm_machine_iomem(machine), &cursor, &resource))
+		print_iomem_resource(&printer, &resource, hidden);
+	print_end(&printer);
+}
+
+void tmm_view_iomem(struct tmm_machine *machine, const struct tmm_sink *sink)
+{
+	view_iomem(machine, sink, false);
+}
+
+void tmm_view_iomem_hidden(struct tmm_machine *machine, const struct tmm_sink *sink)
+{
+	view_iomem(machine, sink, true);
+}
+
 static void print_areas(struct tmm_mm *mm, const struct tmm_sink *sink, bool with_pages,
                         void (*print_area)(struct printer *printer,
                                            const struct tmm_area *area))

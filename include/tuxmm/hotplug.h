@@ -34,6 +34,8 @@ uint64_t tmm_section_bytes(const struct tmm_pages *pages);
  *   TMM_E_INVAL   not a section's address, beyond the shape's hotplug_end, or the
  *                 node has no zone for it
  *   TMM_E_NOSPC   memblock cannot list it
+ *   TMM_E_BUSY    a driver has claimed some of its addresses (tuxmm/resource.h)
+ *   TMM_E_NOMEM   there is no memory to list them
  * On failure *report says more.
  */
 TMM_MUST_CHECK tmm_err tmm_section_add(struct tmm_pages *pages, tmm_paddr start, uint32_t node,
@@ -46,7 +48,7 @@ TMM_MUST_CHECK tmm_err tmm_section_add(struct tmm_pages *pages, tmm_paddr start,
  *   TMM_E_NOENT  it is not wholly RAM of one zone
  *   TMM_E_BUSY   a frame of it must stay, or cannot be moved now: *report says which
  *                and what it is; everything is as it was, but for pages moved
- *   TMM_E_NOMEM  there is no room elsewhere
+ *   TMM_E_NOMEM  there is no room elsewhere, or to list what remains
  */
 TMM_MUST_CHECK tmm_err tmm_section_remove(struct tmm_pages *pages, tmm_paddr start,
                                           struct tmm_hotplug_report *report);

@@ -18,6 +18,7 @@
 #include <tuxmm/mmu.h>
 #include <tuxmm/model.h>
 #include <tuxmm/page_alloc.h>
+#include <tuxmm/resource.h>
 #include <tuxmm/slab.h>
 #include <tuxmm/space.h>
 
@@ -99,6 +100,7 @@ void tmm_machine_fini(struct tmm_machine *machine);
 
 struct tmm_pages *tmm_machine_pages(struct tmm_machine *machine);
 struct tmm_slab_system *tmm_machine_slabs(struct tmm_machine *machine);
+struct tmm_iomem *tmm_machine_iomem(struct tmm_machine *machine);
 struct tmm_cache_system *tmm_machine_cache(struct tmm_machine *machine);
 struct tmm_space_system *tmm_machine_spaces(struct tmm_machine *machine);
 const struct tmm_memblock *tmm_machine_memblock(const struct tmm_machine *machine);

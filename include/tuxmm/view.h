@@ -8,7 +8,7 @@
  * Units    as in the files: kB are KiB, counts of vmstat and zoneinfo are pages.
  *          Pages on the CPUs' stacks are not free there, but in "pagesets"
  * Locks    each storey's own, one after the other; may be called at any time
- * Linux    /proc/meminfo, buddyinfo, pagetypeinfo, zoneinfo, slabinfo, vmstat,
+ * Linux    /proc/meminfo, buddyinfo, pagetypeinfo, zoneinfo, slabinfo, iomem, vmstat,
  *          PID/maps, PID/smaps, PID/status (formats of 6.18)
  */
 #ifndef TUXMM_VIEW_H
@@ -23,7 +23,11 @@ void tmm_view_buddyinfo(struct tmm_machine *machine, const struct tmm_sink *sink
 void tmm_view_pagetypeinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_zoneinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_slabinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
+void tmm_view_iomem(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_vmstat(struct tmm_machine *machine, const struct tmm_sink *sink);
+
+/* iomem as those see it who may not know addresses: all are zeroes. */
+void tmm_view_iomem_hidden(struct tmm_machine *machine, const struct tmm_sink *sink);
 
 /* Areas of an address space, in rising order; smaps walks their pages too. */
 void tmm_view_maps(struct tmm_mm *mm, const struct tmm_sink *sink);

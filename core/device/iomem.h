@@ -1,0 +1,56 @@
+/*
+ * iomem.h - the tree of physical addresses, and how boot fills it
+ */
+#ifndef TUXMM_DEVICE_IOMEM_H
+#define TUXMM_DEVICE_IOMEM_H
+
+#include <tuxmm/memblock.h>
+#include <tuxmm/resource.h>
+
+#include "base/lock.h"
+#include "slab/slab_system.h"
+
+/* Ranges of RAM, as many others, among them the kernel's image and a window for devices. */
+#define MAX_BOOT_RESOURCES (2 * TMM_MEMBLOCK_MAX_REGIONS)
+
+/* (c) constant after init  (r) lock */
+struct tmm_iomem {
+	struct lock lock;
+	struct tmm_slab_system *slabs;                /* (c) */
+	struct tmm_resource root;                     /* (r) and everything below */
+	uint32_t nr_boot;                             /* (c) */
+	struct tmm_resource boot[MAX_BOOT_RESOURCES]; /* (r) entered before there is a slab */
+};
+
+/* What boot knows of physical addresses. */
+struct iomem_config {
+	const struct tmm_firmware_range *map; /* [nr_ranges] */
+	size_t nr_ranges;
+	uint64_t ram_end;                    /* RAM from here on is left alone (mem=) */
+	uint64_t hotplug_end;                /* RAM may be added in holes below this */
+	uint64_t kernel_start, kernel_bytes; /* of the image; 0: none */
+};
+
+/*
+ * Enter what config says.  TMM_E_NOSPC: there are more than MAX_BOOT_RESOURCES ranges.
+ * slabs may not be used before the first request.
+ */
+TMM_MUST_CHECK tmm_err iomem_init(struct tmm_iomem *iomem, struct tmm_slab_system *slabs,
+                                  const struct iomem_config *config);
+
+/* Every claim must be released (asserted). */
+void iomem_fini(struct tmm_iomem *iomem);
+
+/*
+ * RAM that comes and goes while the machine runs.  To add: TMM_E_BUSY when somebody has
+ * some of the addresses, TMM_E_NOMEM.
+ */
+TMM_MUST_CHECK tmm_err iomem_add_ram(void *iomem, uint64_t start, uint64_t end);
+TMM_MUST_CHECK tmm_err iomem_remove_ram(void *iomem, uint64_t start, uint64_t end);
+
+/* resource.c, for iomem.c: without locks, or with. */
+struct tmm_resource *resource_insert(struct tmm_iomem *iomem, struct tmm_resource *parent,
+                                     struct tmm_resource *resource) TMM_REQUIRES(iomem->lock);
+bool resource_unlink(struct tmm_resource *resource);
+
+#endif
