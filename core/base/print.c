@@ -54,6 +54,29 @@ void print_text_begin(struct printer *printer, struct print_text *text, char *bu
 	print_begin(printer, &text->sink);
 }
 
+static void log_write(void *arg, const char *piece, size_t bytes)
+{
+	struct log_lines *lines = arg;
+
+	for (size_t i = 0; i < bytes; i++) {
+		if (piece[i] != '\n') {
+			if (lines->used < sizeof(lines->text) - 1)
+				lines->text[lines->used++] = piece[i];
+			continue;
+		}
+		lines->text[lines->used] = '\0';
+		tmm_port_log(lines->level, lines->text);
+		lines->used = 0;
+	}
+}
+
+struct tmm_sink log_lines_begin(struct log_lines *lines, unsigned level)
+{
+	lines->level = level;
+	lines->used = 0;
+	return (struct tmm_sink){.write = log_write, .arg = lines};
+}
+
 void print_char(struct printer *printer, char c)
 {
 	TMM_ASSERT(printer->used < sizeof(printer->buffer)); /* I1 */

@@ -40,6 +40,14 @@ struct print_text {
 void print_text_begin(struct printer *printer, struct print_text *text, char *buffer,
                       size_t bytes);
 
+/* Whole lines into the machine's log, cut where they are too long for one. */
+struct log_lines {
+	unsigned level; /* of tmm_port_log() */
+	size_t used;
+	char text[256];
+};
+struct tmm_sink log_lines_begin(struct log_lines *lines, unsigned level);
+
 /* One character. */
 void print_char(struct printer *printer, char c);
 

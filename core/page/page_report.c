@@ -12,28 +12,6 @@
 #define REPORTS_MOST 10u
 #define LOG_WARNING  4u
 
-/* Passes whole lines on. */
-struct log_line {
-	char text[256];
-	size_t used;
-};
-
-static void log_write(void *arg, const char *piece, size_t bytes)
-{
-	struct log_line *line = arg;
-
-	for (size_t i = 0; i < bytes; i++) {
-		if (piece[i] != '\n') {
-			if (line->used < sizeof(line->text) - 1)
-				line->text[line->used++] = piece[i];
-			continue;
-		}
-		line->text[line->used] = '\0';
-		tmm_port_log(LOG_WARNING, line->text);
-		line->used = 0;
-	}
-}
-
 static void print_flags(struct printer *printer, tmm_gfp gfp)
 {
 	static const char *const name[] = {
@@ -94,8 +72,8 @@ static void print_report(struct tmm_pages *pages, const struct request *request,
 
 void report_failure(struct tmm_pages *pages, const struct request *request)
 {
-	struct log_line line = {.used = 0};
-	const struct tmm_sink sink = {.write = log_write, .arg = &line};
+	struct log_lines lines;
+	const struct tmm_sink sink = log_lines_begin(&lines, LOG_WARNING);
 	struct printer printer;
 
 	/* relaxed: a count */
