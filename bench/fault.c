@@ -91,7 +91,7 @@ static void boot(uint32_t around_bytes)
 	             pages_init(&pages, &memblock,
 	                        &(struct pages_config){.ram = ram, .cpus = &cpus}) == TMM_OK,
 	     "a page allocator");
-	slab_init(&slabs, &pages);
+	slab_init(&slabs, &pages, NULL);
 	must(cache_system_init(&cache, &pages, &slabs) == TMM_OK &&
 	             space_system_init(&spaces, &pages, &slabs, &cache, &config) == TMM_OK &&
 	             tmm_mm_create(&spaces, &layout, &limits, &mm) == TMM_OK,

@@ -61,6 +61,7 @@ struct run_options {
 	uint64_t timeout_ms;
 	bool randomize, quiet, help;
 	const char *proc_dir, *json_file; /* NULL: not wanted */
+	const char *slab_debug;           /* NULL: as the machine says */
 	char **program;                   /* its argv; ends with NULL */
 };
 

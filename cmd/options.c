@@ -10,6 +10,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include <tuxmm/slab_debug.h>
+
 enum option_id {
 	RAM = FIRST_LONG_OPTION,
 	MACHINE,
@@ -18,6 +20,7 @@ enum option_id {
 	TIMEOUT,
 	PROC,
 	JSON,
+	SLAB_DEBUG,
 	QUIET,
 	HELP
 };
@@ -30,6 +33,7 @@ static const struct option table[] = {
 	{"timeout", required_argument, NULL, TIMEOUT},
 	{"proc", required_argument, NULL, PROC},
 	{"json", required_argument, NULL, JSON},
+	{"slab-debug", required_argument, NULL, SLAB_DEBUG},
 	{"quiet", no_argument, NULL, QUIET},
 	{"help", no_argument, NULL, HELP},
 	{NULL, 0, NULL, 0},
@@ -80,6 +84,14 @@ static bool take(int option, const char *value, struct run_options *out)
 	case JSON:
 		out->json_file = value;
 		return true;
+	case SLAB_DEBUG:
+		out->slab_debug = value;
+		if (!tmm_slab_debug_fault(value))
+			return true;
+		say("run: --slab-debug %s: %s: expected letters of FZPUTO and names of caches, "
+		    "such as FZPU or FZ,kmalloc-*;P,mm_struct",
+		    value, tmm_slab_debug_fault(value));
+		return false;
 	case HELP:
 		out->help = true;
 		return true;

@@ -29,6 +29,8 @@ static const char help[] =
 	"  --proc DIR         leave the machine's /proc files in DIR as they were at the\n"
 	"                     end: meminfo buddyinfo pagetypeinfo zoneinfo slabinfo\n"
 	"                     vmstat and, of the program, PID/maps PID/smaps PID/status\n"
+	"  --slab-debug OPTS  let caches of objects look for mistakes of tuxmm's own:\n"
+	"                     FZPU, or FZ,kmalloc-*;P,mm_struct as Linux's slab_debug=\n"
 	"  --json FILE        write the summary as JSON\n"
 	"  -q, --quiet        no summary\n"
 	"      --help         this text\n"
@@ -201,6 +203,9 @@ int cmd_run(int argc, char **argv)
 	if (!machine)
 		return RUN_STATUS_FAILED;
 	options.ram_bytes = machine->ram_bytes;
+	if (options.slab_debug)
+		machine->shape.slab_debug = options.slab_debug;
+	machine->shape.slab_seed = options.seed;
 	if (machine->shape.geometry != TMM_GEOMETRY_X86_64) {
 		say("run: %s: its page tables are of another processor: expected page-tables = "
 		    "x86-64 to run programs",

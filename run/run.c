@@ -282,6 +282,7 @@ static int prepare(struct task *task)
 	                             .user_end = CPU_HOST_USER_END,
 	                             .walk = task_walk};
 	files_init(&task->files, tmm_machine_cache(task->config->machine), NULL);
+	tmm_cpu_set_task(task->config->machine, TASK_PID);
 	return 0;
 }
 

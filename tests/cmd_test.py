@@ -41,6 +41,8 @@ BAD = [
     ("RAM: too little", ["run", "--ram", "64K", "x"], {}, 125, r"the least that works is \d+[KM]$"),
     ("RAM: too much", ["run", "--ram", "100000G", "x"], {}, 125, "more than a machine can have"),
     ("seed", ["run", "--seed", "0xyz", "x"], {}, 125, "--seed 0xyz: expected a number"),
+    ("slab debug", ["run", "--slab-debug", "FX", "x"], {}, 125,
+     "--slab-debug FX: slab_debug has a letter that is none of"),
     ("timeout: text", ["run", "--timeout", "soon", "x"], {}, 125, "--timeout soon: expected seconds"),
     ("timeout: none", ["run", "--timeout", "0", "x"], {}, 125, "expected seconds above 0"),
     ("timeout: nan", ["run", "--timeout", "nan", "x"], {}, 125, "expected seconds"),

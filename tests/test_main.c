@@ -15,7 +15,7 @@
 extern const struct test *const __start_tuxmm_tests[];
 extern const struct test *const __stop_tuxmm_tests[];
 
-#define MAX_RAMS 32
+#define MAX_RAMS 256
 
 static jmp_buf leave_test;
 static jmp_buf *leave_panic;

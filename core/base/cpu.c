@@ -35,6 +35,7 @@ void tmm_cpu_exit(struct tmm_cpu *cpu)
 {
 	for (struct cpu_exit_hook *hook = cpu->set->exit_hooks; hook; hook = hook->next)
 		hook->run(hook->arg, cpu->id);
+	cpu->task = 0;
 	lock_take(&cpu->set->lock);
 	cpu->taken = false;
 	lock_drop(&cpu->set->lock);

@@ -14,11 +14,12 @@
 
 struct cpu_set;
 
-/* (c) constant after init  (l) cpu_set.lock */
+/* (c) constant after init  (l) cpu_set.lock  (o) the thread on it alone */
 struct tmm_cpu {
 	struct cpu_set *set; /* (c) */
 	uint32_t id;         /* (c) */
 	uint32_t node;       /* (c) */
+	uint32_t task;       /* (o) of the thread on it, for reports; 0: unknown */
 	bool taken;          /* (l) a thread is on it */
 };
 

@@ -219,11 +219,11 @@ static void put_argument(struct printer *printer, const struct spec *spec, va_li
 	}
 }
 
-void print(struct printer *printer, const char *format, ...)
+void print_args(struct printer *printer, const char *format, va_list given)
 {
-	va_list args;
+	va_list args; /* of its own: an array's address is not that of a parameter */
 
-	va_start(args, format);
+	va_copy(args, given);
 	while (*format) {
 		struct spec spec;
 
@@ -237,5 +237,14 @@ void print(struct printer *printer, const char *format, ...)
 			put_argument(printer, &spec, &args);
 		}
 	}
+	va_end(args);
+}
+
+void print(struct printer *printer, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	print_args(printer, format, args);
 	va_end(args);
 }

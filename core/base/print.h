@@ -29,6 +29,8 @@ void print_end(struct printer *printer);
 
 __attribute__((format(printf, 2, 3))) void print(struct printer *printer, const char *format,
                                                  ...);
+__attribute__((format(printf, 2, 0))) void print_args(struct printer *printer,
+                                                      const char *format, va_list args);
 
 /* A sink that ends in memory: what does not fit is cut off, a NUL always follows. */
 struct print_text {

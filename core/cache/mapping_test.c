@@ -350,7 +350,7 @@ TEST(every_failure_once_leaves_nothing_behind)
 
 	store_begin(&store, 200 * 4096);
 	do {
-		slab_init(&rig.slabs, pages);
+		slab_init(&rig.slabs, pages, NULL);
 		n++;
 		tmm_inject_nth(n, n % 2 == 0);
 		ok = cache_system_init(&rig.cache, pages, &rig.slabs) == TMM_OK;

@@ -4,6 +4,7 @@
 #ifndef TUXMM_CACHE_RIG_TEST_H
 #define TUXMM_CACHE_RIG_TEST_H
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cache/mapping.h"
@@ -22,7 +23,8 @@ static inline void cache_rig_begin(struct cache_rig *rig, uint64_t ram_bytes)
 	struct tmm_pages *pages = rig_simple(&rig->page, ram_bytes);
 
 	rig->free_before = tmm_pages_free_count(pages);
-	slab_init(&rig->slabs, pages);
+	slab_init(&rig->slabs, pages,
+	          &(struct slab_config){.debug = getenv("TUXMM_SLAB_DEBUG")});
 	CHECK(cache_system_init(&rig->cache, pages, &rig->slabs) == TMM_OK);
 }
 

@@ -203,6 +203,19 @@ static tmm_err boot_iomem(struct tmm_machine *machine, const struct tmm_shape *s
 	return iomem_init(&machine->iomem, &machine->slabs, &config);
 }
 
+/* Where Linux has RAM in the processor's address space. */
+static uint64_t direct_map(enum tmm_geometry geometry)
+{
+	switch (geometry) {
+	case TMM_GEOMETRY_X86_64:
+		return UINT64_C(0xffff888000000000);
+	case TMM_GEOMETRY_X86_64_LA57:
+		return UINT64_C(0xff11000000000000);
+	default:
+		return UINT64_C(0xc0000000);
+	}
+}
+
 static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape *shape)
 {
 	const struct space_config space = {
@@ -212,9 +225,15 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 		.fault_around_bytes = shape->fault_around_bytes,
 		.anon_around_bytes = shape->anon_around_bytes,
 	};
+	const struct slab_config slabs = {
+		.debug = shape->slab_debug,
+		.options = shape->slab_options,
+		.seed = shape->slab_seed,
+		.direct_map = direct_map(shape->geometry),
+	};
 	tmm_err err;
 
-	slab_init(&machine->slabs, &machine->pages);
+	slab_init(&machine->slabs, &machine->pages, &slabs);
 	err = boot_iomem(machine, shape);
 	if (err)
 		goto no_cache;
@@ -306,6 +325,11 @@ void tmm_machine_fini(struct tmm_machine *machine)
 tmm_err tmm_cpu_enter(struct tmm_machine *machine, unsigned id)
 {
 	return cpu_enter(&machine->cpus, id);
+}
+
+void tmm_cpu_set_task(struct tmm_machine *machine, uint32_t task)
+{
+	cpu_self(&machine->cpus)->task = task;
 }
 
 struct tmm_pages *tmm_machine_pages(struct tmm_machine *machine)

@@ -5,6 +5,7 @@
  * it, or cut in too many pieces, boot finds out.
  */
 #include <tuxmm/page_debug.h>
+#include <tuxmm/slab_debug.h>
 
 #include "machine/machine.h"
 
@@ -161,10 +162,17 @@ static const char *limit_fault(const struct tmm_shape *shape)
 	return NULL;
 }
 
+static const char *slab_fault(const struct tmm_shape *shape)
+{
+	if (shape->slab_options & ~TMM_SLAB_PANIC)
+		return "slab_options has a bit that is no option of slabs";
+	return tmm_slab_debug_fault(shape->slab_debug);
+}
+
 const char *shape_fault(const struct tmm_shape *shape)
 {
 	static const char *(*const faults[])(const struct tmm_shape *) = {
-		limit_fault, node_fault, frame_fault, cma_fault, map_fault};
+		limit_fault, node_fault, frame_fault, cma_fault, map_fault, slab_fault};
 
 	if (!shape->firmware_map || !shape->nr_ranges)
 		return "the firmware map is empty";

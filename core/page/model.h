@@ -75,11 +75,17 @@ bool map_has(const struct memory_map *map, uint64_t pfn);
 /* page_pfn() where there is more than one array. */
 uint64_t map_pfn_of_array(const struct memory_map *map, const struct page *page);
 
+/* Is the frame between the first and the last that may be RAM? */
+static ALWAYS_INLINE bool map_in_span(const struct memory_map *map, uint64_t pfn)
+{
+	return pfn - map->first < map->nr_frames;
+}
+
 static ALWAYS_INLINE struct page *map_page(const struct memory_map *map, uint64_t pfn)
 {
 	uintptr_t base;
 
-	TMM_ASSERT(pfn - map->first < map->nr_frames);
+	TMM_ASSERT(map_in_span(map, pfn));
 	if (likely(map->model == TMM_MEMORY_FLAT))
 		return map->flat + (pfn - map->first);
 	base = map->base[pfn >> map->shift];

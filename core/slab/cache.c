@@ -8,16 +8,12 @@
  *   I7  names differ
  *   I8  every cache is of this slab system
  */
-#include "slab/slab_system.h"
+#include "slab/debug.h"
 
-/*
- * Linux's number for a machine of one CPU.  More objects in a slab mean slabs of
- * higher orders, which are the first that cannot be had when memory is short.
- */
-#define MIN_OBJECTS     8u
-#define MAX_SLAB_ORDER  3u
-#define STATE_BYTES(nr) ((nr) / 8 + (nr)) /* a bit and a byte for each object */
+#define MAX_SLAB_ORDER  3u /* unless a single object needs more */
 #define MAX_OBJECT      (TMM_PAGE_SIZE << MAX_SLAB_ORDER)
+#define STATE_BYTES(nr) ((nr) / 8 + (nr)) /* a bit and a byte for each object */
+#define DIRECT_MAP      UINT64_C(0xffff888000000000)
 
 static size_t text_length(const char *text, size_t most)
 {
@@ -46,15 +42,22 @@ static bool spec_is_valid(const struct tmm_cache_spec *spec)
 	        (is_power_of_two(spec->align_bytes) && spec->align_bytes <= TMM_PAGE_SIZE));
 }
 
-/*
- * Linux's rule: the lowest order that holds MIN_OBJECTS and wastes at most a
- * 16th of the slab at its end; failing that an 8th, a 4th, a half.  Objects that
- * are too large for MIN_OBJECTS take what the highest order holds.
- */
-static uint32_t slab_order(uint64_t size_bytes)
+static uint32_t order_of(uint64_t bytes)
 {
-	uint32_t least = log2_ceil((size_bytes * MIN_OBJECTS + TMM_PAGE_SIZE - 1) /
-	                           TMM_PAGE_SIZE);
+	return log2_ceil((bytes + TMM_PAGE_SIZE - 1) / TMM_PAGE_SIZE);
+}
+
+/*
+ * Linux's rule: enough objects that CPUs seldom come for a slab, the more of those
+ * there are; then the lowest order that wastes at most a 16th of the slab at its
+ * end, failing that an 8th, a 4th, a half.  Higher orders are the first that cannot
+ * be had when memory is short.
+ */
+static uint32_t slab_order(uint64_t size_bytes, uint32_t nr_cpus)
+{
+	uint64_t wanted = 4 * (log2_floor(nr_cpus) + 2);
+	uint64_t most = max_u64((TMM_PAGE_SIZE << MAX_SLAB_ORDER) / size_bytes, 1);
+	uint32_t least = order_of(size_bytes * min_u64(wanted, most));
 
 	for (uint32_t fraction = 16; fraction > 1; fraction /= 2) {
 		for (uint32_t order = least; order <= MAX_SLAB_ORDER; order++) {
@@ -64,7 +67,7 @@ static uint32_t slab_order(uint64_t size_bytes)
 				return order;
 		}
 	}
-	return MAX_SLAB_ORDER;
+	return order_of(size_bytes);
 }
 
 /* Objects that a CPU may keep twice; about as many bytes whatever their size. */
@@ -76,38 +79,98 @@ static uint32_t magazine_limit(uint64_t size_bytes)
 	                                       : MAGAZINE_MAX / 8);
 }
 
+/* Where everything lies in a slab, and the distance of its objects. */
+static uint64_t choose_layout(struct tmm_cache *cache, const struct tmm_cache_spec *spec)
+{
+	uint64_t align = max_u64(spec->align_bytes, spec->hwcache_align ? CACHE_LINE : 8);
+	struct debug_choice choice = {.flags = 0};
+	uint64_t size;
+
+	if (is_own_cache(cache))
+		return debug_layout(cache, spec, 0, align);
+	if (cache->slabs->has_debug)
+		choice = debug_choose(cache->slabs->debug, cache->name);
+	size = debug_layout(cache, spec, spec->debug | choice.flags, align);
+	if (choice.not_at_a_cost && order_of(size) > order_of(spec->size_bytes))
+		size = debug_layout(cache, spec,
+		                    cache->debug & (TMM_SLAB_CONSISTENCY | TMM_SLAB_TRACE),
+		                    align);
+	return size;
+}
+
+/* The smallest state that holds the bits, a byte for each object, and a chain's start. */
+static struct tmm_cache *choose_states(const struct tmm_cache *cache)
+{
+	uint64_t bytes = cache->lent_offset + cache->nr_objs;
+	unsigned i = OWN_STATE;
+
+	if (cache->debug & TMM_SLAB_CONSISTENCY)
+		bytes = align_up(bytes, sizeof(uint32_t)) + sizeof(uint32_t);
+	while (i < NR_OWN_CACHES && cache->slabs->own[i].object_bytes < bytes)
+		i++;
+	TMM_ASSERT(i < NR_OWN_CACHES && "there is a state for so many");
+	return &cache->slabs->own[i];
+}
+
+/* Any two caches have different ones, and any two seeds. */
+static uint64_t random_of(const struct tmm_cache *cache)
+{
+	uint64_t random = cache->slabs->seed;
+
+	for (size_t i = 0; cache->name[i]; i++)
+		random = (random ^ (unsigned char)cache->name[i]) *
+		         UINT64_C(0x9e3779b97f4a7c15);
+	return random ^ random >> 32;
+}
+
+static bool is_own_address(const struct tmm_slab_system *slabs, const struct tmm_cache *cache)
+{
+	return cache >= slabs->own && cache < slabs->own + NR_OWN_CACHES;
+}
+
+static bool is_kmalloc_address(const struct tmm_slab_system *slabs,
+                               const struct tmm_cache *cache)
+{
+	return cache >= slabs->kmalloc && cache < slabs->kmalloc + NR_KMALLOC_CACHES;
+}
+
 void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
                 const struct tmm_cache_spec *spec)
 {
-	uint64_t align = max_u64(spec->align_bytes, spec->hwcache_align ? CACHE_LINE : 8);
-	uint64_t size = align_up(spec->size_bytes, align);
-	uint32_t order = slab_order(size);
-	uint64_t slab_bytes = TMM_PAGE_SIZE << order, nr_objs = slab_bytes / size;
-	uint64_t nr_words = (nr_objs + 63) / 64;
-	bool own = cache >= slabs->own && cache < slabs->own + NR_OWN_CACHES;
+	bool own = is_own_address(slabs, cache);
+	uint64_t size;
 
-	TMM_ASSERT(nr_objs <= (own ? 64 : 512) && "there is a state for so many");
 	*cache = (struct tmm_cache){
-		.size_bytes = (uint32_t)size,
-		.reciprocal = (uint32_t)((UINT64_C(1) << 32) / size + 1),
-		.nr_objs = (uint32_t)nr_objs,
-		.order = order,
-		.nr_words = (uint32_t)nr_words,
-		.lent_offset = (uint32_t)(nr_words * sizeof(uint64_t)),
-		.limit = own ? 0 : magazine_limit(size),
+		.object_bytes = (uint32_t)spec->size_bytes,
 		.page_gfp = spec->reclaimable ? TMM_GFP_RECLAIMABLE : 0,
 		.partial = {NO_SLAB, 0},
 		.full = {NO_SLAB, 0},
 		.spare = NO_SLAB,
 		.depot = {.most = DEPOT_MAX},
-		.states = own ? NULL : &slabs->own[OWN_STATE + log2_ceil(nr_words)],
+		.states = own ? NULL : &slabs->own[OWN_STATE],
 		.cpus = slabs->pages->cpus,
 		.pages = slabs->pages,
 		.slabs = slabs,
 		.ctor = spec->ctor,
+		.is_kmalloc = is_kmalloc_address(slabs, cache),
 	};
 	lock_init(&cache->lock, RANK_CACHE_NODE);
 	memcpy(cache->name, spec->name, text_length(spec->name, sizeof(cache->name)));
+	cache->random = random_of(cache);
+	size = choose_layout(cache, spec);
+	cache->size_bytes = (uint32_t)size;
+	cache->reciprocal = (uint32_t)((UINT64_C(1) << 32) / size + 1);
+	cache->order = slab_order(size, cache->cpus->nr);
+	cache->nr_objs = (uint32_t)((TMM_PAGE_SIZE << cache->order) / size);
+	TMM_ASSERT((!own || cache->nr_objs <= 64) && "bits fit into a descriptor");
+	cache->nr_words = (cache->nr_objs + 63) / 64;
+	cache->lent_offset = cache->nr_words * (uint32_t)sizeof(uint64_t);
+	if (!own)
+		cache->states = choose_states(cache);
+	if (!own && !cache->debug) {
+		cache->nr_plain = cache->nr_objs;
+		cache->limit = magazine_limit(size);
+	}
 }
 
 static bool name_is_taken(struct tmm_slab_system *slabs, const char *name)
@@ -151,14 +214,14 @@ static bool is_built_in(const struct tmm_cache *cache)
 {
 	const struct tmm_slab_system *slabs = cache->slabs;
 
-	return is_own_cache(cache) ||
-	       (cache >= slabs->kmalloc && cache < slabs->kmalloc + NR_KMALLOC_CACHES);
+	return is_own_cache(cache) || is_kmalloc_address(slabs, cache);
 }
 
 /* Nobody uses the cache any more. */
 static void cache_empty(struct tmm_cache *cache)
 {
 	magazines_drain(cache, true);
+	debug_release_aside(cache);
 	TMM_ASSERT(!cache->nr_out && "every object is back");
 	spare_free(cache);
 	if (cache->slot)
@@ -177,17 +240,19 @@ tmm_err tmm_cache_destroy(struct tmm_cache *cache)
 {
 	struct tmm_slab_system *slabs = cache->slabs;
 	tmm_irq irq, node_irq;
-	bool busy;
+	uint64_t nr_lent;
 
 	TMM_ASSERT(!is_built_in(cache) && "the slab system's own caches stay");
 	irq = lock_take_irqsave(&slabs->lock);
 	node_irq = lock_take_irqsave(&cache->lock);
-	busy = cache->nr_out != magazines_count(cache);
-	if (!busy)
+	nr_lent = cache->nr_out - cache->nr_aside - magazines_count(cache);
+	if (nr_lent)
+		report_lent(cache, nr_lent);
+	else
 		list_del(&cache->link);
 	lock_drop_irqrestore(&cache->lock, node_irq);
 	lock_drop_irqrestore(&slabs->lock, irq);
-	if (busy)
+	if (nr_lent)
 		return TMM_E_BUSY;
 	cache_empty(cache);
 	own_free(&slabs->own[OWN_CACHE], cache);
@@ -315,7 +380,26 @@ static void own_init(struct tmm_slab_system *slabs)
 	}
 }
 
-void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages)
+/* What was asked for, or what stands for nothing. */
+static void config_take(struct tmm_slab_system *slabs, const struct slab_config *config)
+{
+	static const struct slab_config none;
+
+	if (!config)
+		config = &none;
+	slabs->options = config->options;
+	slabs->seed = config->seed;
+	slabs->direct_map = config->direct_map ? config->direct_map : DIRECT_MAP;
+	slabs->clock = 0;
+	slabs->has_debug = config->debug != NULL;
+	memset(slabs->debug, 0, sizeof(slabs->debug));
+	if (slabs->has_debug)
+		memcpy(slabs->debug, config->debug,
+		       text_length(config->debug, TMM_SLAB_DEBUG_MOST));
+}
+
+void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages,
+               const struct slab_config *config)
 {
 	static const struct tmm_cache_spec kmalloc[NR_KMALLOC_CACHES] = {
 		{.name = "kmalloc-8", .size_bytes = 8, .align_bytes = 8},
@@ -330,8 +414,7 @@ void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages)
 		{.name = "kmalloc-1k", .size_bytes = 1024, .align_bytes = 1024},
 		{.name = "kmalloc-2k", .size_bytes = 2048, .align_bytes = 2048},
 		{.name = "kmalloc-4k", .size_bytes = 4096, .align_bytes = 4096},
-		/* Slabs are aligned to their own length, and so to 8k. */
-		{.name = "kmalloc-8k", .size_bytes = 8192, .align_bytes = 4096},
+		{.name = "kmalloc-8k", .size_bytes = 8192, .align_bytes = 8192},
 	};
 
 	lock_init(&slabs->lock, RANK_SLAB);
@@ -341,9 +424,13 @@ void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages)
 	slabs->nr_pages = slabs->peak_pages = 0;
 	list_init(&slabs->caches);
 	slabs->none = (struct no_magazine){.nr = 0};
+	slabs->kmalloc_plain = TMM_KMALLOC_MAX_CACHE;
+	config_take(slabs, config);
 	own_init(slabs);
 	for (unsigned i = 0; i < NR_KMALLOC_CACHES; i++) {
 		cache_init(&slabs->kmalloc[i], slabs, &kmalloc[i]);
+		if (slabs->kmalloc[i].debug)
+			slabs->kmalloc_plain = 0;
 		list_add(&slabs->caches, &slabs->kmalloc[i].link);
 	}
 }

@@ -5,7 +5,7 @@
  * them; larger ones, and those that must lie in a low zone, are runs of frames
  * of their own (PAGE_LARGE).  What an address is, its frame says.
  */
-#include "slab/slab_system.h"
+#include "slab/debug.h"
 
 /* What kmalloc(0) answers: not NULL, and never in RAM's mapping. */
 #define ZERO_SIZE_PTR ((void *)16)
@@ -75,24 +75,48 @@ static struct tmm_cache *cache_of(struct tmm_slab_system *slabs, const struct pa
 	return cache;
 }
 
-void *tmm_kmalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
+/* More than one look: a run of its own, or a cache that debugs. */
+static NOINLINE void *odd_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp,
+                                const void *site)
+{
+	struct tmm_cache *cache;
+	void *object;
+
+	if (size_bytes > TMM_KMALLOC_MAX_CACHE || (gfp & (TMM_GFP_DMA | TMM_GFP_DMA32)))
+		return large_alloc(slabs, size_bytes, gfp);
+	cache = cache_by_size(slabs, size_bytes);
+	if (!cache->debug)
+		return object_alloc(cache, gfp);
+	object = debug_alloc(cache, gfp, size_bytes, site);
+	if (object && gfp & TMM_GFP_ZERO)
+		memset(object, 0, size_bytes);
+	return object;
+}
+
+static ALWAYS_INLINE void *alloc_for(struct tmm_slab_system *slabs, size_t size_bytes,
+                                     tmm_gfp gfp, const void *site)
 {
 	if (!size_bytes)
 		return ZERO_SIZE_PTR;
 	if (unlikely(size_bytes > TMM_KMALLOC_MAX || !tmm_port_allow("slab")))
 		return NULL;
-	if (unlikely(size_bytes > TMM_KMALLOC_MAX_CACHE ||
+	if (unlikely(size_bytes > slabs->kmalloc_plain ||
 	             (gfp & (TMM_GFP_DMA | TMM_GFP_DMA32))))
-		return large_alloc(slabs, size_bytes, gfp);
+		return odd_alloc(slabs, size_bytes, gfp, site);
 	return object_alloc(cache_by_size(slabs, size_bytes), gfp);
+}
+
+void *tmm_kmalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
+{
+	return alloc_for(slabs, size_bytes, gfp, __builtin_return_address(0));
 }
 
 void *tmm_kzalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
 {
-	return tmm_kmalloc(slabs, size_bytes, gfp | TMM_GFP_ZERO);
+	return alloc_for(slabs, size_bytes, gfp | TMM_GFP_ZERO, __builtin_return_address(0));
 }
 
-void tmm_kfree(struct tmm_slab_system *slabs, void *object)
+static void free_for(struct tmm_slab_system *slabs, void *object, const void *site)
 {
 	struct tmm_cache *cache;
 	struct place place;
@@ -102,35 +126,73 @@ void tmm_kfree(struct tmm_slab_system *slabs, void *object)
 	place = place_of(slabs->pages, object);
 	cache = cache_of(slabs, place.head);
 	if (likely(cache != NULL))
-		object_free(cache, place, object);
+		object_free(cache, place, object, site);
 	else
 		large_free(slabs, place);
 }
 
-size_t tmm_ksize(struct tmm_slab_system *slabs, const void *object)
+void tmm_kfree(struct tmm_slab_system *slabs, void *object)
 {
-	const struct tmm_cache *cache;
+	free_for(slabs, object, __builtin_return_address(0));
+}
+
+/* What the borrower may use without asking tmm_ksize(). */
+static size_t bytes_of(struct tmm_slab_system *slabs, const void *object)
+{
 	const struct page *head;
+	struct tmm_cache *cache;
 
 	if (!object || object == ZERO_SIZE_PTR)
 		return 0;
 	head = place_of(slabs->pages, object).head;
 	cache = cache_of(slabs, head);
-	return cache ? cache->size_bytes : TMM_PAGE_SIZE << head->index;
+	if (!cache)
+		return TMM_PAGE_SIZE << head->index;
+	return cache->debug ? debug_asked_bytes(cache, object) : cache->object_bytes;
+}
+
+/* The borrower uses that much of its object from now on; false: it is too small. */
+static bool resize(struct tmm_slab_system *slabs, void *object, size_t size_bytes)
+{
+	const struct page *head = place_of(slabs->pages, object).head;
+	struct tmm_cache *cache = cache_of(slabs, head);
+
+	if (size_bytes > (cache ? cache->object_bytes : TMM_PAGE_SIZE << head->index))
+		return false;
+	if (cache && cache->debug)
+		debug_resize(cache, object, size_bytes);
+	return true;
+}
+
+size_t tmm_ksize(struct tmm_slab_system *slabs, void *object)
+{
+	const struct page *head;
+	struct tmm_cache *cache;
+
+	if (!object || object == ZERO_SIZE_PTR)
+		return 0;
+	head = place_of(slabs->pages, object).head;
+	cache = cache_of(slabs, head);
+	if (!cache)
+		return TMM_PAGE_SIZE << head->index;
+	if (cache->debug)
+		debug_resize(cache, object, cache->object_bytes);
+	return cache->object_bytes;
 }
 
 void *tmm_krealloc(struct tmm_slab_system *slabs, void *object, size_t size_bytes, tmm_gfp gfp)
 {
-	size_t old_bytes = tmm_ksize(slabs, object);
+	const void *site = __builtin_return_address(0);
+	size_t old_bytes = bytes_of(slabs, object);
 	void *new;
 
-	if (size_bytes && size_bytes <= old_bytes)
+	if (old_bytes && size_bytes && resize(slabs, object, size_bytes))
 		return object;
-	new = tmm_kmalloc(slabs, size_bytes, gfp);
+	new = alloc_for(slabs, size_bytes, gfp, site);
 	if (!new)
 		return NULL;
 	if (old_bytes && size_bytes)
 		memcpy(new, object, old_bytes); /* less than size_bytes: see above */
-	tmm_kfree(slabs, object);
+	free_for(slabs, object, site);
 	return new;
 }

@@ -28,7 +28,7 @@
  *   I11  no magazine holds more than it has room for
  *   I12  an object in a magazine is not lent
  */
-#include "slab/slab_system.h"
+#include "slab/debug.h"
 
 #define NR_VISITS 32u
 
@@ -270,7 +270,7 @@ static void keep(struct tmm_cache *cache, const struct entry *entry, uint32_t nr
 		objects_put(cache, entry + kept, nr - kept);
 }
 
-static NOINLINE void *object_alloc_slow(struct tmm_cache *cache, tmm_gfp gfp)
+static NOINLINE void *object_alloc_plain(struct tmm_cache *cache, tmm_gfp gfp)
 {
 	struct entry entry[MAGAZINE_MAX];
 	tmm_irq irq = tmm_port_irq_save();
@@ -292,7 +292,15 @@ static NOINLINE void *object_alloc_slow(struct tmm_cache *cache, tmm_gfp gfp)
 	return entry[nr].object;
 }
 
-void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp)
+/* A cache that debugs has no magazines, and so comes here. */
+static NOINLINE void *object_alloc_slow(struct tmm_cache *cache, tmm_gfp gfp, const void *site)
+{
+	return cache->debug ? debug_alloc(cache, gfp, cache->object_bytes, site)
+	                    : object_alloc_plain(cache, gfp);
+}
+
+static ALWAYS_INLINE void *object_alloc_for(struct tmm_cache *cache, tmm_gfp gfp,
+                                            const void *site)
 {
 	tmm_irq irq = tmm_port_irq_save();
 	struct cpu_slot *slot = slot_self(cache);
@@ -302,10 +310,15 @@ void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 		object = pop(slot->loaded);
 	tmm_port_irq_restore(irq);
 	if (unlikely(!object))
-		object = object_alloc_slow(cache, gfp);
+		object = object_alloc_slow(cache, gfp, site);
 	if (unlikely(gfp & TMM_GFP_ZERO) && object)
-		memset(object, 0, cache->size_bytes);
+		memset(object, 0, cache->object_bytes);
 	return object;
+}
+
+void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp)
+{
+	return object_alloc_for(cache, gfp, NULL);
 }
 
 static void check_request(const struct tmm_cache *cache, tmm_gfp gfp)
@@ -319,7 +332,7 @@ void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 	if (unlikely(gfp & (TMM_GFP_DMA | TMM_GFP_DMA32 | TMM_GFP_ZERO)))
 		check_request(cache, gfp);
 	if (likely(tmm_port_allow("slab")))
-		return object_alloc(cache, gfp);
+		return object_alloc_for(cache, gfp, __builtin_return_address(0));
 	return NULL;
 }
 
@@ -340,20 +353,22 @@ static NOINLINE void object_free_slow(struct tmm_cache *cache, struct entry entr
 	tmm_port_irq_restore(irq);
 }
 
-/* The object at `offset` in its slab; it is not lent any more. */
-static ALWAYS_INLINE struct entry object_return(const struct tmm_cache *cache,
-                                                const struct page *head, uint64_t offset,
-                                                void *object)
+/*
+ * The object at `offset` in its slab; it is not lent any more.  False, and nothing
+ * happened: that is for odd_free() to judge.
+ */
+static ALWAYS_INLINE bool object_return(const struct tmm_cache *cache, const struct page *head,
+                                        uint64_t offset, void *object, struct entry *out)
 {
 	uint64_t index = (offset * cache->reciprocal) >> 32;
 	uint8_t *lent = slab_lent(cache, head) + index;
 
-	TMM_ASSERT(index < cache->nr_objs && index * cache->size_bytes == offset &&
-	           "the address is the start of an object");
-	TMM_ASSERT(__atomic_load_n(lent, __ATOMIC_RELAXED) &&
-	           "the object is lent: not freed twice");
+	if (unlikely(index >= cache->nr_plain || index * cache->size_bytes != offset ||
+	             !__atomic_load_n(lent, __ATOMIC_RELAXED)))
+		return false;
 	set_lent(lent, 0);
-	return (struct entry){.object = object, .lent = lent};
+	*out = (struct entry){.object = object, .lent = lent};
+	return true;
 }
 
 static ALWAYS_INLINE void entry_free(struct tmm_cache *cache, struct entry entry)
@@ -369,27 +384,42 @@ static ALWAYS_INLINE void entry_free(struct tmm_cache *cache, struct entry entry
 		object_free_slow(cache, entry);
 }
 
-void object_free(struct tmm_cache *cache, struct place place, void *object)
+void object_free(struct tmm_cache *cache, struct place place, void *object, const void *site)
 {
-	entry_free(cache, object_return(cache, place.head, place.offset, object));
+	struct entry entry;
+
+	if (likely(object_return(cache, place.head, place.offset, object, &entry)))
+		entry_free(cache, entry);
+	else
+		odd_free(cache, object, site);
 }
 
 /* A slab is aligned to its length, which leads from any address to its first frame. */
-static ALWAYS_INLINE struct entry entry_of(const struct tmm_cache *cache, void *object)
+static ALWAYS_INLINE bool entry_of(const struct tmm_cache *cache, void *object,
+                                   struct entry *out)
 {
 	uint64_t at = (uint64_t)((char *)object - (char *)cache->pages->ram);
 	uint64_t start = align_down(at, TMM_PAGE_SIZE << cache->order);
-	const struct page *head = page_of(cache->pages, (tmm_pfn){start >> TMM_PAGE_SHIFT});
+	tmm_pfn pfn = {start >> TMM_PAGE_SHIFT};
+	const struct page *head;
 
-	TMM_ASSERT(head->kind == PAGE_SLAB && head->owner == cache &&
-	           "the object is of this cache");
-	return object_return(cache, head, at - start, object);
+	if (unlikely(!map_in_span(&cache->pages->map, pfn.v)))
+		return false;
+	head = page_of(cache->pages, pfn);
+	return likely(head->kind == PAGE_SLAB && head->owner == cache) &&
+	       object_return(cache, head, at - start, object, out);
 }
 
 void tmm_cache_free(struct tmm_cache *cache, void *object)
 {
-	if (likely(object != NULL))
-		entry_free(cache, entry_of(cache, object));
+	struct entry entry;
+
+	if (unlikely(!object))
+		return;
+	if (likely(entry_of(cache, object, &entry)))
+		entry_free(cache, entry);
+	else
+		odd_free(cache, object, __builtin_return_address(0));
 }
 
 /* ---- many at a time ---- */
@@ -427,7 +457,7 @@ size_t tmm_cache_alloc_bulk(struct tmm_cache *cache, tmm_gfp gfp, size_t nr, voi
 		size_t more = pop_bulk(cache, nr - done, out + done);
 
 		if (!more) {
-			out[done] = object_alloc_slow(cache, gfp);
+			out[done] = object_alloc_slow(cache, gfp, __builtin_return_address(0));
 			more = out[done] != NULL;
 		}
 		if (!more)
@@ -435,7 +465,7 @@ size_t tmm_cache_alloc_bulk(struct tmm_cache *cache, tmm_gfp gfp, size_t nr, voi
 		done += more;
 	}
 	for (size_t i = 0; gfp & TMM_GFP_ZERO && i < done; i++)
-		memset(out[i], 0, cache->size_bytes);
+		memset(out[i], 0, cache->object_bytes);
 	return done;
 }
 
@@ -445,13 +475,21 @@ void tmm_cache_free_bulk(struct tmm_cache *cache, size_t nr, void *const *object
 		tmm_irq irq = tmm_port_irq_save();
 		struct cpu_slot *slot = slot_self(cache);
 		struct magazine *loaded = slot ? slot->loaded : no_magazine(cache);
+		struct entry entry;
 
-		for (; i < nr && loaded->nr < loaded->limit; i++)
-			if (objects[i])
-				push(loaded, entry_of(cache, objects[i]));
+		for (; i < nr && loaded->nr < loaded->limit; i++) {
+			if (!objects[i])
+				continue;
+			if (unlikely(!entry_of(cache, objects[i], &entry)))
+				break;
+			push(loaded, entry);
+		}
 		tmm_port_irq_restore(irq);
-		if (i < nr && objects[i])
-			object_free_slow(cache, entry_of(cache, objects[i]));
+		/* No room, or one to look at. */
+		if (i < nr && objects[i] && entry_of(cache, objects[i], &entry))
+			object_free_slow(cache, entry);
+		else if (i < nr && objects[i])
+			odd_free(cache, objects[i], __builtin_return_address(0));
 		i++;
 	}
 }

@@ -46,7 +46,7 @@ TEST(magazines_hold_free_objects_until_the_cache_is_shrunk)
 {
 	struct tmm_cache_info info;
 
-	boot(8 * MB);
+	boot_plain(8 * MB);
 	tested = cache_of_size("held", 64);
 	for (int round = 0; round < 3; round++) {
 		take(NR);
@@ -67,7 +67,7 @@ TEST(magazines_hold_free_objects_until_the_cache_is_shrunk)
 
 TEST(objects_in_magazines_do_not_keep_a_cache)
 {
-	boot(8 * MB);
+	boot_plain(8 * MB);
 	tested = cache_of_size("gone", 64);
 	take(NR);
 	give(1, NR);
@@ -81,7 +81,7 @@ TEST(objects_in_magazines_do_not_keep_a_cache)
 /* In the loaded magazine, the previous one, the depot, back in the slab. */
 TEST(a_second_free_panics_wherever_the_object_is)
 {
-	boot(8 * MB);
+	boot_plain(8 * MB);
 	tested = cache_of_size("twice", 64);
 	take(NR);
 	give(0, NR);
@@ -94,7 +94,7 @@ TEST(a_second_free_panics_wherever_the_object_is)
 
 TEST(a_second_free_on_another_cpu_panics)
 {
-	boot_on(test_ram(8 * MB), 8 * MB, 2);
+	boot_with(test_ram(8 * MB), 8 * MB, 2, NULL);
 	tested = cache_of_size("twice", 64);
 	take(NR);
 	give(0, NR);
@@ -107,7 +107,7 @@ TEST(a_second_free_on_another_cpu_panics)
 /* One CPU lends, another takes back: objects and magazines go round by the depot. */
 TEST(objects_may_be_freed_on_another_cpu)
 {
-	boot_on(test_ram(8 * MB), 8 * MB, 2);
+	boot_with(test_ram(8 * MB), 8 * MB, 2, NULL);
 	tested = cache_of_size("passed", 64);
 	for (int round = 0; round < 40; round++) {
 		CHECK(cpu_enter(&m.cpus, 0) == TMM_OK);
@@ -122,7 +122,7 @@ TEST(objects_may_be_freed_on_another_cpu)
 
 TEST(a_cpu_without_a_thread_is_drained_by_others)
 {
-	boot_on(test_ram(8 * MB), 8 * MB, 2);
+	boot_with(test_ram(8 * MB), 8 * MB, 2, NULL);
 	tested = cache_of_size("left", 64);
 	CHECK(cpu_enter(&m.cpus, 1) == TMM_OK);
 	take(NR);
@@ -141,7 +141,7 @@ TEST(bulk_and_single_calls_mix)
 {
 	static const size_t sizes[] = {1, 7, 32, 64, 65, 200, NR};
 
-	boot(8 * MB);
+	boot_plain(8 * MB);
 	tested = cache_of_size("bulk", 64);
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		size_t nr = sizes[i];
@@ -169,7 +169,7 @@ TEST(a_bulk_gets_what_there_is)
 	static void *all[200000];
 	size_t nr;
 
-	boot(8 * MB);
+	boot_plain(8 * MB);
 	tested = cache_of_size("bulk", 64);
 	nr = tmm_cache_alloc_bulk(tested, TMM_GFP_KERNEL, ARRAY_SIZE(all), all);
 	CHECK(nr > 4 * MB / 64 && nr < ARRAY_SIZE(all));
@@ -183,7 +183,7 @@ TEST(magazines_are_tuned_while_in_use)
 {
 	static const uint32_t limits[] = {64, 1, 0, 2, 33, 0, 64};
 
-	boot(8 * MB);
+	boot_plain(8 * MB);
 	tested = cache_of_size("tuned", 64);
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
 		uint32_t depot = (uint32_t)i % 3;

@@ -48,7 +48,7 @@ TEST(every_wrong_free_of_an_object_panics)
 {
 	static const size_t sizes[] = {8, 24, 64, 200, 1000, 4096};
 
-	boot(8 * MB);
+	boot_plain(8 * MB);
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		struct tmm_cache *cache = cache_of_size("misused", sizes[i]), *other;
 		char *object = tmm_cache_alloc(cache, TMM_GFP_KERNEL), *next;
@@ -82,7 +82,7 @@ TEST(every_wrong_free_of_an_object_panics)
 
 TEST(every_wrong_kfree_panics)
 {
-	boot(8 * MB);
+	boot_plain(8 * MB);
 	misused = &m.slabs.kmalloc[0];
 	misused_object = tmm_kmalloc(&m.slabs, 20000, TMM_GFP_KERNEL);
 	CHECK(misused_object != NULL);
@@ -106,7 +106,7 @@ TEST(wrong_requests_panic)
 	tmm_gfp zero = TMM_GFP_KERNEL | TMM_GFP_ZERO, dma = TMM_GFP_KERNEL | TMM_GFP_DMA;
 	void *object;
 
-	boot(8 * MB);
+	boot_plain(8 * MB);
 	CHECK(tmm_cache_create(&m.slabs, &spec, &misused) == TMM_OK);
 	CHECK(test_panics(alloc_it, &zero));
 	CHECK(test_panics(alloc_it, &dma));
@@ -157,7 +157,7 @@ TEST(every_failure_is_survived)
 			bool all;
 
 			memset(ram, 0, 8 * MB);
-			boot_on(ram, 8 * MB, 1);
+			boot_with(ram, 8 * MB, 1, NULL);
 			tmm_inject_nth(n, forever);
 			all = use_everything();
 			failed = tmm_inject_stop();

@@ -25,7 +25,7 @@ static void slot_borrow(struct slot *s, struct tmm_cache *const *caches, uint64_
 	unsigned which = r & 7;
 
 	s->cache = which < 5 ? caches[which] : NULL;
-	s->bytes = s->cache ? s->cache->size_bytes
+	s->bytes = s->cache ? s->cache->object_bytes
 	                    : (which == 5 ? (r >> 8) % 20000 : (r >> 8) % 300) + 1;
 	s->object = s->cache ? tmm_cache_alloc(s->cache, TMM_GFP_KERNEL)
 	                     : tmm_kmalloc(&m.slabs, s->bytes, TMM_GFP_KERNEL);

@@ -4,6 +4,8 @@
 #ifndef TUXMM_SLAB_RIG_TEST_H
 #define TUXMM_SLAB_RIG_TEST_H
 
+#include <stdlib.h>
+
 #include "slab/slab_system.h"
 #include "test.h"
 
@@ -18,7 +20,8 @@ static struct {
 	uint64_t free_pages; /* before the first slab */
 } m;
 
-static inline void boot_on(void *ram, uint64_t ram_bytes, uint32_t nr_cpus)
+static inline void boot_with(void *ram, uint64_t ram_bytes, uint32_t nr_cpus,
+                             const struct slab_config *config)
 {
 	cpu_set_init(&m.cpus, nr_cpus);
 	tmm_memblock_init(&m.memblock, ram);
@@ -26,12 +29,31 @@ static inline void boot_on(void *ram, uint64_t ram_bytes, uint32_t nr_cpus)
 	CHECK(pages_init(&m.pages, &m.memblock,
 	                 &(struct pages_config){.ram = ram, .cpus = &m.cpus}) == TMM_OK);
 	m.free_pages = tmm_pages_free_count(&m.pages);
-	slab_init(&m.slabs, &m.pages);
+	slab_init(&m.slabs, &m.pages, config);
+}
+
+/* With TUXMM_SLAB_DEBUG=FZPU every test runs on caches that debug. */
+static inline struct slab_config config_of_run(void)
+{
+	return (struct slab_config){.debug = getenv("TUXMM_SLAB_DEBUG")};
+}
+
+static inline void boot_on(void *ram, uint64_t ram_bytes, uint32_t nr_cpus)
+{
+	const struct slab_config config = config_of_run();
+
+	boot_with(ram, ram_bytes, nr_cpus, &config);
 }
 
 static inline void boot(uint64_t ram_bytes)
 {
 	boot_on(test_ram(ram_bytes), ram_bytes, 1);
+}
+
+/* For tests of what caches that debug do not have: magazines, panics. */
+static inline void boot_plain(uint64_t ram_bytes)
+{
+	boot_with(test_ram(ram_bytes), ram_bytes, 1, NULL);
 }
 
 static inline void halt(void)
@@ -41,6 +63,12 @@ static inline void halt(void)
 	tmm_pages_check(&m.pages); /* no free frame is marked as a slab's */
 	CHECK(tmm_pages_free_count(&m.pages) == m.free_pages);
 	pages_fini(&m.pages);
+	tmm_cpu_exit(cpu_self(&m.cpus));
+}
+
+/* The end of a test that leaks: its RAM goes as it is. */
+static inline void abandon_rig(void)
+{
 	tmm_cpu_exit(cpu_self(&m.cpus));
 }
 

@@ -31,7 +31,7 @@
  *   I9  an object that is lent is out of its slab
  *   I10 objects out of their slabs are lent or in a magazine
  */
-#include "slab/slab_system.h"
+#include "slab/debug.h"
 
 #define ENOUGH 8u /* objects for one visit to the lock */
 
@@ -109,7 +109,6 @@ static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp, uint64_t *stat
 	struct tmm_pages *pages = cache->pages;
 	struct page *head;
 	uint64_t *bits;
-	char *address;
 	tmm_pfn pfn;
 
 	gfp = (gfp & ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE)) | cache->page_gfp;
@@ -124,9 +123,10 @@ static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp, uint64_t *stat
 	bits[cache->nr_words - 1] = padding(cache);
 	if (state)
 		memset(slab_lent(cache, head), 0, cache->nr_objs);
-	address = tmm_page_address(pages, pfn);
+	if (cache->debug)
+		debug_slab_init(cache, head);
 	for (uint32_t i = 0; cache->ctor && i < cache->nr_objs; i++)
-		cache->ctor(address + (uint64_t)i * cache->size_bytes);
+		cache->ctor(object_at(cache, head, i));
 	return (uint32_t)pfn.v;
 }
 
@@ -147,6 +147,22 @@ static void count_out(struct tmm_cache *cache, uint64_t more) TMM_REQUIRES(cache
 }
 
 /* ---- out of the slabs ---- */
+
+/* `nr` objects left a slab on `partial`. */
+static void slab_took(struct tmm_cache *cache, struct page *head, uint32_t nr)
+	TMM_REQUIRES(cache->lock)
+{
+	uint32_t first = (uint32_t)page_pfn(cache->pages, head).v;
+
+	count_out(cache, nr);
+	if (first == cache->spare)
+		cache->spare = NO_SLAB;
+	head->refcount += nr;
+	if (head->refcount == cache->nr_objs) {
+		slab_list_del(cache, &cache->partial, first);
+		slab_list_add(cache, &cache->full, first);
+	}
+}
 
 /* Up to `most` objects of a slab on `partial`, the lowest last. */
 static uint32_t slab_take(struct tmm_cache *cache, uint32_t first, struct entry *out,
@@ -169,15 +185,24 @@ static uint32_t slab_take(struct tmm_cache *cache, uint32_t first, struct entry 
 		out[i].object = address + (uint64_t)index * cache->size_bytes;
 		out[i].lent = lent ? lent + index : NULL;
 	}
-	count_out(cache, nr);
-	if (first == cache->spare)
-		cache->spare = NO_SLAB;
-	head->refcount += nr;
-	if (head->refcount == cache->nr_objs) {
-		slab_list_del(cache, &cache->partial, first);
-		slab_list_add(cache, &cache->full, first);
-	}
+	slab_took(cache, head, nr);
 	return nr;
+}
+
+uint32_t slab_find_free(struct tmm_cache *cache, struct page *head)
+{
+	const uint64_t *bits = slab_bits(cache, head);
+	uint32_t word = 0;
+
+	while (bits[word] == ~UINT64_C(0))
+		word++;
+	return word * 64 + (uint32_t)__builtin_ctzll(~bits[word]);
+}
+
+void slab_take_object(struct tmm_cache *cache, struct page *head, uint32_t index)
+{
+	slab_bits(cache, head)[index / 64] |= UINT64_C(1) << index % 64;
+	slab_took(cache, head, 1);
 }
 
 /*
@@ -232,23 +257,34 @@ void *own_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 	return entry.object;
 }
 
-uint32_t objects_take(struct tmm_cache *cache, tmm_gfp gfp, struct entry *out, uint32_t most)
+uint32_t slab_new(struct tmm_cache *cache, tmm_gfp gfp)
 {
-	uint32_t nr = take_listed(cache, out, most), first;
+	uint32_t first;
 	void *state;
 
-	if (likely(nr > 0))
-		return nr;
 	gfp &= ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE);
 	state = own_alloc(cache->states, gfp);
 	if (!state)
-		return 0;
+		return NO_SLAB;
 	first = slab_create(cache, gfp, state);
-	if (first == NO_SLAB) {
+	if (first == NO_SLAB)
 		own_free(cache->states, state);
-		return 0;
-	}
-	return take_new(cache, first, out, most);
+	return first;
+}
+
+uint32_t objects_take(struct tmm_cache *cache, tmm_gfp gfp, struct entry *out, uint32_t most)
+{
+	uint32_t nr = take_listed(cache, out, most), first;
+
+	if (likely(nr > 0))
+		return nr;
+	first = slab_new(cache, gfp);
+	return first == NO_SLAB ? 0 : take_new(cache, first, out, most);
+}
+
+void slab_add(struct tmm_cache *cache, uint32_t first)
+{
+	slab_list_add(cache, &cache->partial, first);
 }
 
 /* ---- into the slabs ---- */
@@ -311,6 +347,13 @@ static uint32_t slabs_put(struct tmm_cache *cache, const struct entry *entry, ui
 	return gone;
 }
 
+uint32_t slab_put_object(struct tmm_cache *cache, void *object)
+{
+	const struct entry entry = {.object = object};
+
+	return slabs_put(cache, &entry, 1);
+}
+
 /* Returns the chain of slabs that are to be destroyed. */
 static uint32_t put(struct tmm_cache *cache, const struct entry *entry, uint32_t nr)
 {
@@ -331,7 +374,7 @@ void own_free(struct tmm_cache *cache, void *object)
 }
 
 /* Returns the pages freed. */
-static uint64_t chain_destroy(struct tmm_cache *cache, uint32_t first)
+uint64_t slabs_destroy(struct tmm_cache *cache, uint32_t first)
 {
 	uint64_t pages = 0;
 
@@ -351,7 +394,7 @@ static uint64_t chain_destroy(struct tmm_cache *cache, uint32_t first)
 
 uint64_t objects_put(struct tmm_cache *cache, const struct entry *entry, uint32_t nr)
 {
-	return chain_destroy(cache, put(cache, entry, nr));
+	return slabs_destroy(cache, put(cache, entry, nr));
 }
 
 uint64_t spare_free(struct tmm_cache *cache)
@@ -365,7 +408,7 @@ uint64_t spare_free(struct tmm_cache *cache)
 	}
 	cache->spare = NO_SLAB;
 	lock_drop_irqrestore(&cache->lock, irq);
-	return chain_destroy(cache, first);
+	return slabs_destroy(cache, first);
 }
 
 /* ---- checks ---- */
@@ -378,8 +421,11 @@ static uint32_t lent_check(struct tmm_cache *cache, struct page *head)
 	uint32_t nr = 0;
 
 	for (uint32_t i = 0; i < cache->nr_objs; i++) {
-		TMM_ASSERT(!lent[i] || bits[i / 64] >> i % 64 & 1); /* I9 */
-		nr += lent[i];
+		bool out = bits[i / 64] >> i % 64 & 1;
+
+		TMM_ASSERT(!lent[i] || out);                  /* I9 */
+		TMM_ASSERT(!cache->debug || lent[i] || !out); /* I13 */
+		nr += lent[i] != OBJECT_FREE;
 	}
 	return nr;
 }
@@ -441,4 +487,6 @@ void cache_check(struct tmm_cache *cache)
 	TMM_ASSERT(out == lent + magazines_count(cache));          /* I10 */
 	magazines_check(cache);
 	lock_drop_irqrestore(&cache->lock, irq);
+	if (cache->debug)
+		cache_debug_check(cache);
 }

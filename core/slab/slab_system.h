@@ -70,6 +70,15 @@ struct depot {
 	uint32_t most;          /* (n) that nr_full may be */
 };
 
+/* Of a cache that debugs, in bytes from an object's start.  (c) */
+struct object_layout {
+	uint32_t left_bytes;   /* of the red zone before it */
+	uint32_t red_end;      /* of the red zone behind it */
+	uint32_t free_offset;  /* of the pointer to the next free object */
+	uint32_t track_offset; /* of who had it */
+	uint32_t pad_offset;   /* of what is nobody's, up to the next one */
+};
+
 /* (c) constant after init  (n) lock  (s) tmm_slab_system.lock  (a) atomic */
 struct tmm_cache {
 	struct cpu_slot *slot;         /* (a) of all CPUs; NULL: no magazines yet */
@@ -79,6 +88,7 @@ struct tmm_cache {
 	uint32_t size_bytes;           /* (c) from one object to the next */
 	uint32_t reciprocal;           /* (c) 2^32 / size_bytes, rounded up */
 	uint32_t nr_objs;              /* (c) in a slab */
+	uint32_t nr_plain;             /* (c) nr_objs; 0: odd_free() is to look at each */
 	uint32_t order;                /* (c) of a slab */
 	uint32_t lent_offset;          /* (c) of the bytes in a slab's state */
 	uint32_t nr_words;             /* (c) of 64 bits, one bit for each object */
@@ -89,13 +99,28 @@ struct tmm_cache {
 	tmm_gfp page_gfp;               /* (c) added to every request for a slab */
 	struct tmm_cache *states;       /* (c) cache of the slabs' states; NULL: an own cache */
 	struct slab_list partial, full; /* (n) with a free object, and without */
-	uint32_t spare;             /* (n) the slab on `partial` with all in it, or NO_SLAB */
-	uint64_t nr_out;            /* (n, a) objects lent and in magazines */
-	struct depot depot;         /* (n) one for each node, when there are nodes */
-	void (*ctor)(void *object); /* (c) */
-	struct list link;           /* (s) in caches */
-	char name[32];              /* (c) */
+	uint32_t spare;              /* (n) the slab on `partial` with all in it, or NO_SLAB */
+	uint64_t nr_out;             /* (n, a) objects lent and in magazines */
+	struct depot depot;          /* (n) one for each node, when there are nodes */
+	void (*ctor)(void *object);  /* (c) */
+	struct list link;            /* (s) in caches */
+	uint32_t object_bytes;       /* (c) that a borrower may use */
+	uint32_t debug;              /* (c) TMM_SLAB_*; 0: the cache does not debug */
+	struct object_layout layout; /* (c) all 0 without debug, but for ... */
+	uint64_t random;             /* (c) what free pointers are scrambled with */
+	uint64_t nr_aside;           /* (n) objects set aside as corrupt */
+	uint64_t nr_reports;         /* (a) */
+	bool is_kmalloc;             /* (c) */
+	char name[32];               /* (c) */
 } __attribute__((aligned(CACHE_LINE)));
+
+/* What a shape says of slabs; all zeroes: as a machine boots by itself. */
+struct slab_config {
+	const char *debug;   /* tmm_slab_debug_fault() finds no fault; NULL: none */
+	uint32_t options;    /* TMM_SLAB_* of tuxmm/slab_debug.h */
+	uint64_t seed;       /* of what is to be random */
+	uint64_t direct_map; /* where the processor has RAM; 0: as x86-64 has it */
+};
 
 struct tmm_slab_system {
 	struct lock lock;
@@ -106,12 +131,20 @@ struct tmm_slab_system {
 	uint64_t nr_pages;              /* (a) frames of slabs and large runs */
 	uint64_t peak_pages;            /* (a) most that nr_pages has been */
 	struct no_magazine none;        /* (c) */
+	uint32_t options;               /* (c) */
+	bool has_debug;                 /* (c) debug is not empty */
+	char debug[128];                /* (c) slab_debug= */
+	uint64_t seed;                  /* (c) */
+	uint64_t direct_map;            /* (c) */
+	uint64_t clock;                 /* (a) counts what is tracked */
+	size_t kmalloc_plain;           /* (c) largest size that needs no second look */
 	struct tmm_cache own[NR_OWN_CACHES];
 	struct tmm_cache kmalloc[NR_KMALLOC_CACHES]; /* by size, rising */
 };
 
-/* Allocates nothing, so it cannot fail. */
-void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages);
+/* Allocates nothing, so it cannot fail.  config NULL: all zeroes. */
+void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages,
+               const struct slab_config *config);
 
 /* Every object and large run must be back (asserted).  Gives every frame back. */
 void slab_fini(struct tmm_slab_system *slabs);
@@ -141,6 +174,25 @@ void own_free(struct tmm_cache *cache, void *object);
 
 /* slab.c: give the spare slab back; returns the pages freed. */
 uint64_t spare_free(struct tmm_cache *cache);
+
+/* slab.c: one object of a slab on `partial`, for caches that debug. */
+uint32_t slab_find_free(struct tmm_cache *cache, struct page *head) TMM_REQUIRES(cache->lock);
+void slab_take_object(struct tmm_cache *cache, struct page *head, uint32_t index)
+	TMM_REQUIRES(cache->lock);
+
+/* slab.c: back into its slab; the slabs to be destroyed without the lock, or NO_SLAB. */
+uint32_t slab_put_object(struct tmm_cache *cache, void *object) TMM_REQUIRES(cache->lock);
+uint64_t slabs_destroy(struct tmm_cache *cache, uint32_t first);
+
+/* slab.c: a slab with its state; NO_SLAB: memory is short.  Then it goes to `partial`. */
+uint32_t slab_new(struct tmm_cache *cache, tmm_gfp gfp);
+void slab_add(struct tmm_cache *cache, uint32_t first) TMM_REQUIRES(cache->lock);
+
+/*
+ * odd.c: tmm_cache_free() of what the fast path does not know to be right: an object
+ * of a cache that debugs, or a mistake, which panics.  `site` is the caller.
+ */
+void odd_free(struct tmm_cache *cache, void *object, const void *site);
 
 /* magazine.c: tmm_cache_alloc() without the failure point. */
 void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp);
@@ -176,7 +228,7 @@ static inline struct place place_of(const struct tmm_pages *pages, const void *a
 }
 
 /* magazine.c: give back an object of the cache, which is at `place`; checks that it is lent. */
-void object_free(struct tmm_cache *cache, struct place place, void *object);
+void object_free(struct tmm_cache *cache, struct place place, void *object, const void *site);
 
 /* slab.c: mark the 2^order frames as one run, and take that back. */
 void run_mark(const struct tmm_pages *pages, tmm_pfn first, unsigned order, enum page_kind kind,

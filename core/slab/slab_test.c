@@ -53,7 +53,7 @@ TEST(slabs_waste_little)
 	const struct tmm_cache_spec spec = {.name = "probe", .size_bytes = 1};
 	struct tmm_cache cache;
 
-	boot(8 * MB);
+	boot_plain(8 * MB);
 	for (size_t size = 1; size <= 32768; size++) {
 		struct tmm_cache_spec one = spec;
 		uint64_t slab_bytes;
@@ -227,7 +227,7 @@ TEST(empty_slabs_go_back_and_shrink_takes_the_last)
 	struct tmm_cache_info info;
 	void *object[24];
 
-	boot(8 * MB);
+	boot_plain(8 * MB);
 	cache = cache_of_size("shrunk", 4096);
 	CHECK(tmm_cache_tune(cache, 0, 0) == TMM_OK);
 	for (int k = 0; k < 24; k++)
@@ -353,7 +353,7 @@ TEST(memory_runs_out_and_comes_back)
 	void **chain = NULL, **object;
 	uint64_t nr = 0;
 
-	boot(8 * MB);
+	boot_plain(8 * MB);
 	cache = cache_of_size("hungry", 64);
 	while ((object = tmm_cache_alloc(cache, TMM_GFP_KERNEL)) != NULL) {
 		*object = chain;
@@ -379,7 +379,7 @@ TEST(two_slab_systems_do_not_meet)
 	void *mine, *theirs;
 
 	boot(8 * MB);
-	slab_init(&other, &m.pages);
+	slab_init(&other, &m.pages, NULL);
 	mine = tmm_kmalloc(&m.slabs, 64, TMM_GFP_KERNEL);
 	theirs = tmm_kmalloc(&other, 64, TMM_GFP_KERNEL);
 	CHECK(mine && theirs &&

@@ -27,6 +27,9 @@ struct tmm_cpu;
  */
 TMM_MUST_CHECK tmm_err tmm_cpu_enter(struct tmm_machine *machine, unsigned id);
 
+/* The caller runs task `task` from now on, until it leaves its CPU: reports say so. */
+void tmm_cpu_set_task(struct tmm_machine *machine, uint32_t task);
+
 /* Leave `cpu` so that another thread may have it.  The frames on its stacks are given back. */
 void tmm_cpu_exit(struct tmm_cpu *cpu);
 

@@ -72,6 +72,11 @@ struct tmm_shape {
 	uint32_t watermark_scale_factor; /* 1/10000 of a zone between marks; 0: 10 */
 	uint32_t stack_high_pages;  /* single frames a CPU keeps of a zone; 0: by its size */
 	uint32_t stack_batch_pages; /* taken or given back at a time; 0: by stack_high */
+
+	/* Slabs. */
+	const char *slab_debug; /* which caches debug: tuxmm/slab_debug.h; NULL: none */
+	uint32_t slab_options;  /* TMM_SLAB_* of tuxmm/slab_debug.h */
+	uint64_t slab_seed;     /* of what is random in slabs */
 };
 
 /* Size and alignment (64) of the struct the caller provides. */

@@ -31,6 +31,8 @@ struct tmm_cache_spec {
 	bool hwcache_align; /* objects begin on a 64-byte line */
 	bool reclaimable;   /* pages are marked so (Linux: SLAB_RECLAIM_ACCOUNT) */
 
+	uint32_t debug; /* TMM_SLAB_* of tuxmm/slab_debug.h, beside those of the machine */
+
 	/* Called once for each object when its slab is made; NULL: none. */
 	void (*ctor)(void *object);
 };
@@ -45,7 +47,7 @@ TMM_MUST_CHECK tmm_err tmm_cache_create(struct tmm_slab_system *slabs,
                                         const struct tmm_cache_spec *spec,
                                         struct tmm_cache **out_cache);
 
-/* TMM_E_BUSY, and nothing happened, while an object is lent. */
+/* TMM_E_BUSY, and nothing but a line of log for each, while an object is lent. */
 TMM_MUST_CHECK tmm_err tmm_cache_destroy(struct tmm_cache *cache);
 
 /*
@@ -98,8 +100,8 @@ void *tmm_krealloc(struct tmm_slab_system *slabs, void *object, size_t size_byte
 /* NULL is ignored.  An address that kmalloc did not lend: panics. */
 void tmm_kfree(struct tmm_slab_system *slabs, void *object);
 
-/* Bytes usable at an address kmalloc returned. */
-size_t tmm_ksize(struct tmm_slab_system *slabs, const void *object);
+/* Bytes usable at an address kmalloc returned; the caller may use all of them now. */
+size_t tmm_ksize(struct tmm_slab_system *slabs, void *object);
 
 struct tmm_cache_info {
 	char name[32];

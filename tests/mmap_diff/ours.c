@@ -79,7 +79,7 @@ void our_begin(void)
 		                 &(struct pages_config){.ram = rig.ram,
 		                                        .cpus = &rig.cpus,
 		                                        .min_free_kbytes = 1});
-	slab_init(&rig.slabs, &rig.pages);
+	slab_init(&rig.slabs, &rig.pages, NULL);
 	if (err == TMM_OK)
 		err = cache_system_init(&rig.cache, &rig.pages, &rig.slabs);
 	if (err == TMM_OK)

@@ -1,0 +1,36 @@
+/*
+ * odd.c - objects that the fast path of a free does not know to be right
+ *
+ * The fast path believes in an address when it is the start of a lent object of a
+ * cache that does not debug.  All others come here: those of caches that debug are
+ * looked at and taken back, the rest are mistakes of the caller's.
+ */
+#include "slab/debug.h"
+
+/* What is wrong with freeing it to the cache. */
+static const char *mistake(const struct tmm_cache *cache, const void *object)
+{
+	const struct tmm_pages *pages = cache->pages;
+	uint64_t at = (uint64_t)((const char *)object - (const char *)pages->ram);
+	struct place place;
+
+	if (!pfn_valid(pages, (tmm_pfn){at >> TMM_PAGE_SHIFT}))
+		return "an object that is freed lies in RAM";
+	place = place_of(pages, object);
+	if (place.head->kind != PAGE_SLAB)
+		return "an object that is freed lies in a slab";
+	if (place.head->owner != cache)
+		return "an object is freed to the cache it is of";
+	if (place.offset % cache->size_bytes ||
+	    place.offset / cache->size_bytes >= cache->nr_objs)
+		return "the address is the start of an object";
+	return "the object is lent: not freed twice";
+}
+
+void odd_free(struct tmm_cache *cache, void *object, const void *site)
+{
+	if (cache->debug)
+		debug_free(cache, object, site);
+	else
+		tmm_port_panic(__FILE__, __LINE__, mistake(cache, object));
+}

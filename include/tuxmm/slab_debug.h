@@ -1,0 +1,63 @@
+/*
+ * slab_debug.h - caches that look after their objects
+ *
+ * A cache that debugs has no magazines: each allocation and each free takes the
+ * cache's lock, and looks at what lies around the object and, while it is free, in
+ * it.  What is wrong is reported to the log in Linux's form, put right, and the
+ * object is set aside: it is lent to nobody any more, until its cache goes.
+ *
+ * Which caches debug is said at boot, by the shape's slab_debug in the language of
+ * Linux's slab_debug=: options, then the caches they are for; blocks are divided by
+ * ';'.  "FZ" is for all caches, "FZ,dentry,kmalloc-*" for those named, "P;FZ,dentry"
+ * for all others too.  No options: FZPU; "-": none.
+ *
+ *   F  free objects are a chain of scrambled pointers, and slabs are looked at whole
+ *   Z  red zones before and behind each object; with U also behind what was asked of
+ *      kmalloc, up to the size of its cache
+ *   P  a free object is filled with TMM_POISON_FREE; padding with TMM_POISON_INUSE
+ *   U  who borrowed an object last and who freed it: call site, CPU, task, when
+ *   T  a line of log for each allocation and free
+ *   O  not for caches whose slabs would need a higher order for it
+ *
+ * Freeing twice, inside of an object or to another cache is found by any of F, Z, P, U
+ * and T.  Unlike in Linux, Z and P look without F, too.  The slab system's own
+ * caches never debug.  A constructor's objects are not filled.
+ *
+ * Linux    mm/slub.c, slab_debug=, Documentation/mm/slub.rst
+ */
+#ifndef TUXMM_SLAB_DEBUG_H
+#define TUXMM_SLAB_DEBUG_H
+
+#include <tuxmm/slab.h>
+
+/* Of a cache: tmm_cache_spec.debug, and what tmm_cache_info() says. */
+#define TMM_SLAB_CONSISTENCY (1u << 0) /* F */
+#define TMM_SLAB_RED_ZONE    (1u << 1) /* Z */
+#define TMM_SLAB_POISON      (1u << 2) /* P */
+#define TMM_SLAB_STORE_USER  (1u << 3) /* U */
+#define TMM_SLAB_TRACE       (1u << 4) /* T */
+
+/* Of the machine: tmm_shape.slab_options. */
+#define TMM_SLAB_PANIC (1u << 0) /* stop at the first report */
+
+/* Bytes of free objects, their last one, and of what is nobody's. */
+#define TMM_POISON_FREE  0x6bu
+#define TMM_POISON_END   0xa5u
+#define TMM_POISON_INUSE 0x5au
+
+/* Bytes of red zones around free and lent objects. */
+#define TMM_RED_INACTIVE    0xbbu
+#define TMM_RED_ACTIVE      0xccu
+
+#define TMM_SLAB_DEBUG_MOST 127u /* characters of tmm_shape.slab_debug */
+
+/* NULL, or a sentence that says what is wrong with the options. */
+const char *tmm_slab_debug_fault(const char *options);
+
+/* Look at every object and all padding; returns how many reports that made. */
+uint64_t tmm_cache_validate(struct tmm_cache *cache);
+
+/* Reports over objects of the cache since it was made. */
+uint64_t tmm_cache_reports(const struct tmm_cache *cache);
+
+#endif
