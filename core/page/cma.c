@@ -277,7 +277,7 @@ static void take_frames(const struct range *range)
 		return;
 	/* Each for itself: a run may be released in pieces. */
 	for (uint64_t pfn = range->start; pfn < range->end; pfn++)
-		debug_lend(pages, pfn, 0, TMM_GFP_KERNEL, range->site);
+		debug_lend_area(pages, pfn, TMM_GFP_KERNEL, range->site);
 }
 
 static bool take_range(struct range *range)
@@ -367,12 +367,11 @@ void tmm_cma_release(struct tmm_cma *area, tmm_pfn pfn, uint64_t nr_pages)
 
 	TMM_ASSERT(run_is_of_the_area);
 	lock_take(&area->lock);
+	for (uint64_t at = range.start; unlikely(area->pages->debug) && at < range.end; at++)
+		debug_take_back_area(area->pages, at, range.site);
 	set_used(area, offset >> area->order_per_bit, nr, false);
-	for (uint64_t at = range.start; at < range.end; at++) {
-		if (unlikely(area->pages->debug))
-			debug_take_back(area->pages, at, 0, range.site);
+	for (uint64_t at = range.start; at < range.end; at++)
 		give_frame(&range, at);
-	}
 	area->released_pages += nr_pages;
 	lock_drop(&area->lock);
 }

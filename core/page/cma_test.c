@@ -27,7 +27,7 @@ static struct tmm_cma *boot_debugged(uint64_t base, uint32_t order_per_bit, uint
 	                              .min_free_kbytes = NO_RESERVE,
 	                              .cma = &spec,
 	                              .nr_cma = 1,
-	                              .debug = debug};
+	                              .debug = debug | rig_debug()};
 
 	rig_begin(&rig, 64 * MIB, 1);
 	rig_add(&rig, 0, 64 * MIB);

@@ -157,6 +157,12 @@ void debug_lend(struct tmm_pages *pages, uint64_t pfn, unsigned order, tmm_gfp g
 	}
 }
 
+void debug_lend_area(struct tmm_pages *pages, uint64_t pfn, tmm_gfp gfp, const void *site)
+{
+	debug_lend(pages, pfn, 0, gfp, site);
+	record_of(pages, pfn)->state = FRAME_AREA;
+}
+
 static void set_free(struct tmm_pages *pages, uint64_t pfn, const void *site)
 {
 	struct frame_record *record = record_of(pages, pfn);
@@ -183,30 +189,58 @@ static bool all_loose(const struct tmm_pages *pages, uint64_t pfn, unsigned orde
 	return true;
 }
 
+/* By a free of the run; NULL: none. */
+static const char *rule_broken(const struct tmm_pages *pages, uint64_t pfn, unsigned order)
+{
+	const struct frame_record *record = record_of(pages, pfn);
+
+	switch ((enum frame_state)record->state) {
+	case FRAME_NEW:
+		return "a freed frame is lent; this one never was";
+	case FRAME_FREE:
+		return "a frame is freed once; this one was freed twice";
+	case FRAME_TAIL:
+		return "a run is freed by its first frame; this one is inside";
+	case FRAME_AREA:
+		return "a frame of a contiguous area is released to it; this one was freed";
+	case FRAME_LOOSE:
+		if (all_loose(pages, pfn, order))
+			return NULL;
+		return "a run of exact size is freed with that size";
+	case FRAME_LENT:
+		if (record->order == order)
+			return NULL;
+		return "a run is freed with the order it was lent with";
+	}
+	return NULL;
+}
+
 void debug_take_back(struct tmm_pages *pages, uint64_t pfn, unsigned order, const void *site)
 {
-	const struct frame_record *record;
+	const char *broken;
 
 	if (order > pages->max_order || pfn % (UINT64_C(1) << order) ||
 	    !pfn_in_span(pages, pfn))
 		page_report(pages, pfn, order, "a freed run is RAM and aligned to its order",
 		            site);
-	record = record_of(pages, pfn);
-	if (record->state == FRAME_NEW)
-		page_report(pages, pfn, order, "a freed frame is lent; this one never was",
-		            site);
-	if (record->state == FRAME_FREE)
-		page_report(pages, pfn, order,
-		            "a frame is freed once; this one was freed twice", site);
-	if (record->state == FRAME_TAIL)
-		page_report(pages, pfn, order,
-		            "a run is freed by its first frame; this one is inside", site);
-	if (record->state == FRAME_LOOSE ? !all_loose(pages, pfn, order)
-	                                 : record->order != order)
-		page_report(pages, pfn, order, "a run is freed with the order it was lent with",
-		            site);
+	broken = rule_broken(pages, pfn, order);
+	if (broken)
+		page_report(pages, pfn, order, broken, site);
 	for (uint64_t i = 0; i < UINT64_C(1) << order; i++)
 		set_free(pages, pfn + i, site);
+}
+
+void debug_take_back_area(struct tmm_pages *pages, uint64_t pfn, const void *site)
+{
+	unsigned state = record_of(pages, pfn)->state;
+
+	if (state == FRAME_FREE || state == FRAME_NEW)
+		page_report(pages, pfn, 0, "a frame is released once; this one is not lent",
+		            site);
+	if (state != FRAME_AREA)
+		page_report(pages, pfn, 0,
+		            "a released frame is lent of its area; this one is a page", site);
+	set_free(pages, pfn, site);
 }
 
 void debug_split(struct tmm_pages *pages, uint64_t pfn, unsigned order)
@@ -280,7 +314,8 @@ bool tmm_page_owner_show(const struct tmm_pages *pages, const struct tmm_sink *s
 			uint64_t pfn = pages->first_pfn + (block << BLOCK_ORDER) + i;
 			const struct frame_record *record = record_of(pages, pfn);
 
-			if (record->state != FRAME_LENT && record->state != FRAME_LOOSE)
+			if (record->state != FRAME_LENT && record->state != FRAME_LOOSE &&
+			    record->state != FRAME_AREA)
 				continue;
 			print(&printer, "Page allocated via order %u, mask 0x%x\n",
 			      record->order, record->gfp);

@@ -13,6 +13,7 @@ enum frame_state {
 	FRAME_LENT,  /* first of a run */
 	FRAME_TAIL,  /* of a run that is lent; order: 0 */
 	FRAME_LOOSE, /* lent, and may be freed in runs of any order */
+	FRAME_AREA,  /* lent of a contiguous area, to be released to it */
 	FRAME_FREE
 };
 
@@ -32,6 +33,10 @@ _Static_assert(sizeof(struct frame_record) == 32, "said in tuxmm/page_debug.h");
 void debug_lend(struct tmm_pages *pages, uint64_t pfn, unsigned order, tmm_gfp gfp,
                 const void *site);
 void debug_take_back(struct tmm_pages *pages, uint64_t pfn, unsigned order, const void *site);
+
+/* The same of one frame of a contiguous area. */
+void debug_lend_area(struct tmm_pages *pages, uint64_t pfn, tmm_gfp gfp, const void *site);
+void debug_take_back_area(struct tmm_pages *pages, uint64_t pfn, const void *site);
 
 /* From now on the run may be freed in pieces. */
 void debug_split(struct tmm_pages *pages, uint64_t pfn, unsigned order);

@@ -27,7 +27,8 @@ static struct tmm_pages *boot_model(enum tmm_memory_model model, uint32_t nr_cpu
 		.min_free_kbytes = NO_RESERVE,
 		.memory_model = model,
 		.section_bytes = SECTION,
-		.hotplug_end = END_BYTES};
+		.hotplug_end = END_BYTES,
+		.debug = rig_debug()};
 
 	rig_add(&rig, 0, BOOT_BYTES);
 	CHECK(pages_init(&rig.pages, &rig.memblock, &config) == TMM_OK);
@@ -426,13 +427,14 @@ TEST(a_million_operations_with_sections_that_come_and_go)
 	for (uint64_t s = 0; s < NR_SECTIONS; s++)
 		is_there[s] = s < BOOT_BYTES / SECTION;
 	nr_held = 0;
-	for (unsigned i = 0; i < NR_OPERATIONS; i++) {
+	for (unsigned i = 0; i < rig_operations(NR_OPERATIONS); i++) {
 		random_step(&seed, counts);
 		if (i % 16384 == 0)
 			tmm_pages_check(pages);
 	}
 	test_note("%u added, %u removed, %u refused", counts[0], counts[1], counts[2]);
-	CHECK(counts[0] > 20 && counts[1] > 20 && counts[2] > 20);
+	CHECK(counts[0] > rig_operations(20) && counts[1] > rig_operations(20) &&
+	      counts[2] > rig_operations(20));
 	while (nr_held) {
 		nr_held--;
 		tmm_pages_free(pages, held[nr_held].pfn, held[nr_held].order);

@@ -111,15 +111,21 @@ rest:
 	return alloc_rest(pages, gfp, order, out_pfn, site);
 }
 
-tmm_err tmm_pages_alloc(struct tmm_pages *pages, tmm_gfp gfp, unsigned order, tmm_pfn *out_pfn)
+static ALWAYS_INLINE tmm_err alloc_any(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
+                                       tmm_pfn *out_pfn, const void *site)
 {
 	if (unlikely(!tmm_port_allow("page_alloc")) && !(gfp & TMM_GFP_NOFAIL))
 		return TMM_E_NOMEM;
 	if (likely(order == 0))
-		return alloc_run(pages, gfp, 0, out_pfn, SITE);
+		return alloc_run(pages, gfp, 0, out_pfn, site);
 	if (unlikely(order > pages->max_order))
 		return TMM_E_INVAL;
-	return alloc_run(pages, gfp, order, out_pfn, SITE);
+	return alloc_run(pages, gfp, order, out_pfn, site);
+}
+
+tmm_err tmm_pages_alloc(struct tmm_pages *pages, tmm_gfp gfp, unsigned order, tmm_pfn *out_pfn)
+{
+	return alloc_any(pages, gfp, order, out_pfn, SITE);
 }
 
 size_t tmm_pages_alloc_bulk(struct tmm_pages *pages, tmm_gfp gfp, size_t nr, tmm_pfn *out)
@@ -251,14 +257,20 @@ rest:
 	free_rest(pages, pfn, order, site);
 }
 
-void tmm_pages_free(struct tmm_pages *pages, tmm_pfn pfn, unsigned order)
+static ALWAYS_INLINE void free_any(struct tmm_pages *pages, uint64_t pfn, unsigned order,
+                                   const void *site)
 {
 	if (likely(order == 0))
-		free_run(pages, pfn.v, 0, SITE);
+		free_run(pages, pfn, 0, site);
 	else if (order < BLOCK_ORDER + 1)
-		free_run(pages, pfn.v, order, SITE);
+		free_run(pages, pfn, order, site);
 	else
-		free_rest(pages, pfn.v, order, SITE);
+		free_rest(pages, pfn, order, site);
+}
+
+void tmm_pages_free(struct tmm_pages *pages, tmm_pfn pfn, unsigned order)
+{
+	free_any(pages, pfn.v, order, SITE);
 }
 
 void tmm_pages_free_bulk(struct tmm_pages *pages, size_t nr, const tmm_pfn *pfns)
@@ -270,14 +282,14 @@ void tmm_pages_free_bulk(struct tmm_pages *pages, size_t nr, const tmm_pfn *pfns
 /* ---- runs of any length ---- */
 
 /* Frames from pfn on, as the longest runs that fit. */
-static void free_frames(struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
+static void free_frames(struct tmm_pages *pages, uint64_t pfn, uint64_t nr, const void *site)
 {
 	while (nr > 0) {
 		unsigned order = log2_floor(nr);
 
 		if (pfn)
 			order = (unsigned)min_u64(order, (unsigned)__builtin_ctzll(pfn));
-		tmm_pages_free(pages, (tmm_pfn){pfn}, order);
+		free_any(pages, pfn, order, site);
 		pfn += UINT64_C(1) << order;
 		nr -= UINT64_C(1) << order;
 	}
@@ -297,18 +309,18 @@ tmm_err tmm_pages_alloc_exact(struct tmm_pages *pages, tmm_gfp gfp, uint64_t siz
 
 	if (nr == 0 || order > pages->max_order)
 		return TMM_E_INVAL;
-	err = tmm_pages_alloc(pages, gfp, order, out_pfn);
+	err = alloc_any(pages, gfp, order, out_pfn, SITE);
 	if (err != TMM_OK)
 		return err;
 	if (unlikely(pages->debug))
 		debug_split(pages, out_pfn->v, order);
-	free_frames(pages, out_pfn->v + nr, (UINT64_C(1) << order) - nr);
+	free_frames(pages, out_pfn->v + nr, (UINT64_C(1) << order) - nr, SITE);
 	return TMM_OK;
 }
 
 void tmm_pages_free_exact(struct tmm_pages *pages, tmm_pfn pfn, uint64_t size_bytes)
 {
-	free_frames(pages, pfn.v, frames_of(size_bytes));
+	free_frames(pages, pfn.v, frames_of(size_bytes), SITE);
 }
 
 /* ---- addresses ---- */

@@ -163,7 +163,7 @@ TEST(random_requests_agree_with_the_model)
 {
 	uint64_t seed = test_seed();
 	struct tmm_pages *pages;
-	const unsigned nr_operations = 1000000;
+	const unsigned nr_operations = rig_operations(1000000);
 
 	test_note("TUXMM_SEED=%llu, %u operations", (unsigned long long)seed, nr_operations);
 	rig_begin(&rig, 64 * MIB, 1);

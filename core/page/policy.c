@@ -19,9 +19,10 @@ static tmm_err alloc_from(struct tmm_pages *pages, struct request *request, tmm_
 }
 
 static struct request request_for(const struct tmm_pages *pages, uint32_t node, tmm_gfp gfp,
-                                  unsigned order)
+                                  unsigned order, const void *site)
 {
 	return (struct request){.gfp = gfp,
+	                        .site = site,
 	                        .order = order,
 	                        .choice = {.node = node,
 	                                   .nodes = NODES_ALL,
@@ -65,11 +66,14 @@ tmm_err tmm_policy_init(const struct tmm_pages *pages, enum tmm_policy_mode mode
 tmm_err tmm_pages_alloc_policy(struct tmm_pages *pages, struct tmm_policy *policy, tmm_gfp gfp,
                                unsigned order, tmm_pfn *out_pfn)
 {
-	struct request request = request_for(pages, cpu_self(pages->cpus)->node, gfp, order);
+	struct request request = request_for(pages, cpu_self(pages->cpus)->node, gfp, order,
+	                                     __builtin_return_address(0));
 
 	switch (policy->mode) {
 	case TMM_POLICY_DEFAULT:
-		return tmm_pages_alloc(pages, gfp, order, out_pfn);
+		if (likely(!pages->debug)) /* else our caller is to be remembered */
+			return tmm_pages_alloc(pages, gfp, order, out_pfn);
+		break;
 	case TMM_POLICY_PREFERRED:
 		request.choice.node = node_from(policy->nodes, 0);
 		break;
@@ -89,7 +93,8 @@ tmm_err tmm_pages_alloc_policy(struct tmm_pages *pages, struct tmm_policy *polic
 tmm_err tmm_pages_alloc_node(struct tmm_pages *pages, unsigned node, tmm_gfp gfp,
                              unsigned order, tmm_pfn *out_pfn)
 {
-	struct request request = request_for(pages, node, gfp, order);
+	struct request request = request_for(pages, node, gfp, order,
+	                                     __builtin_return_address(0));
 
 	if (node >= pages->nr_nodes)
 		return TMM_E_INVAL;

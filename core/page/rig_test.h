@@ -4,6 +4,10 @@
 #ifndef TUXMM_PAGE_RIG_TEST_H
 #define TUXMM_PAGE_RIG_TEST_H
 
+#include <stdlib.h>
+
+#include <tuxmm/page_debug.h>
+
 #include "page/page_system.h"
 #include "test.h"
 
@@ -39,10 +43,33 @@ static inline void rig_reserve(struct rig *rig, uint64_t start, uint64_t bytes)
 	CHECK(tmm_memblock_reserve(&rig->memblock, (tmm_paddr){start}, bytes) == TMM_OK);
 }
 
+/* TUXMM_PAGE_DEBUG=1 in the environment: owners and poison in every machine... */
+static inline uint32_t rig_debug(void)
+{
+	return getenv("TUXMM_PAGE_DEBUG") ? TMM_DEBUG_PAGE_OWNER | TMM_DEBUG_PAGE_POISON : 0;
+}
+
+/* ... which cost time: a check reads all that is free. */
+static inline unsigned rig_operations(unsigned nr)
+{
+	return rig_debug() ? nr / 10 : nr;
+}
+
+/* For tests of what machines that debug have not: the fast path, and late reports. */
+static inline bool rig_skips(void)
+{
+	if (rig_debug())
+		test_note("skipped: the machine debugs");
+	return rig_debug() != 0;
+}
+
 static inline struct tmm_pages *rig_boot_as(struct rig *rig, struct pages_config config)
 {
 	config.ram = rig->ram;
 	config.cpus = &rig->cpus;
+	config.debug |= rig_debug();
+	if (tmm_memblock_memory_bytes(&rig->memblock) > 512 * MIB)
+		config.debug &= ~TMM_DEBUG_PAGE_POISON;
 	CHECK(pages_init(&rig->pages, &rig->memblock, &config) == TMM_OK);
 	return &rig->pages;
 }

@@ -9,9 +9,8 @@
  * come back, by looking at no more than the aligned group that could have become
  * whole: each is a few instructions a frame, whatever the size of the zone.
  */
+#include "page/debug.h"
 #include "page/deferred.h"
-
-#define FREED_TWICE "a frame is freed once; this one is free in its zone"
 
 unsigned block_longest(const struct block_bits *bits)
 {
@@ -342,6 +341,12 @@ bool zone_has_run(struct tmm_pages *pages, struct zone *zone, struct source sour
 	return false;
 }
 
+/* Who frees it now is not known: it lay on a CPU's stack meanwhile. */
+_Noreturn static NOINLINE void freed_twice(struct tmm_pages *pages, uint64_t pfn)
+{
+	page_report(pages, pfn, 0, "a frame is freed once; this one is free in its zone", NULL);
+}
+
 /* The word has become longer runs than its block is filed for. */
 static NOINLINE void raise_longest(struct tmm_pages *pages, struct zone *zone, uint64_t block,
                                    uint64_t word) TMM_REQUIRES(zone->lock)
@@ -374,7 +379,8 @@ static ALWAYS_INLINE void give_bits(struct tmm_pages *pages, struct zone *zone, 
 	bool longer;
 
 	if (unlikely(*word & mask))
-		tmm_port_panic(__FILE__, __LINE__, FREED_TWICE);
+		freed_twice(pages,
+		            align_down(pfn, 64) + (unsigned)__builtin_ctzll(*word & mask));
 	word_set(word, after);
 	info->nr_free = (uint16_t)(info->nr_free + nr);
 	zone_count(zone, info->type, nr);
@@ -400,13 +406,24 @@ void zone_give_mask(struct tmm_pages *pages, struct zone *zone, uint64_t pfn, ui
 		give_bits(pages, zone, pfn, mask, count_ones(mask), false);
 }
 
+/* One frame of the block is. */
+static uint64_t first_free(const struct tmm_pages *pages, uint64_t block)
+{
+	const struct block_bits *bits = &pages->bits[block];
+	unsigned w = 0;
+
+	while (bits->word[w] == 0)
+		w++;
+	return block_base(pages, block) + w * 64 + (unsigned)__builtin_ctzll(bits->word[w]);
+}
+
 static void give_block(struct tmm_pages *pages, struct zone *zone, uint64_t block)
 	TMM_REQUIRES(zone->lock)
 {
 	struct block_info *info = &pages->info[block];
 
 	if (unlikely(info->nr_free))
-		tmm_port_panic(__FILE__, __LINE__, FREED_TWICE);
+		freed_twice(pages, first_free(pages, block));
 	words_set(pages->bits[block].word, BLOCK_WORDS, UINT64_MAX);
 	info->nr_free = BLOCK_FRAMES;
 	zone_count(zone, info->type, BLOCK_FRAMES);

@@ -18,8 +18,9 @@
 #include <tuxmm/sink.h>
 
 /*
- * Each run's order and call sites are kept: freeing twice, with another order, in
- * the middle of a run, or what was never lent is found at once and named.
+ * Each run's order and call sites are kept: freeing twice, with another order or
+ * size, in the middle of a run, what was never lent, or what a contiguous area lent
+ * is found at once and named.
  */
 #define TMM_DEBUG_PAGE_OWNER (1u << 0)
 
