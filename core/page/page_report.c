@@ -19,7 +19,7 @@ static void print_flags(struct printer *printer, tmm_gfp gfp)
 		"RECLAIMABLE", "THISNODE",       "HIGH",    "IO",
 		"FS",          "DIRECT_RECLAIM", "KSWAPD",  "ZERO",
 		"NORETRY",     "RETRY_MAYFAIL",  "NOFAIL",  "NOWARN",
-		"MEMALLOC",    "NOMEMALLOC",
+		"MEMALLOC",    "NOMEMALLOC",     "ACCOUNT",
 	};
 	const char *bar = "";
 

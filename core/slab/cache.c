@@ -143,6 +143,7 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 	*cache = (struct tmm_cache){
 		.object_bytes = (uint32_t)spec->size_bytes,
 		.page_gfp = spec->reclaimable ? TMM_GFP_RECLAIMABLE : 0,
+		.account = spec->account,
 		.partial = {NO_SLAB, 0},
 		.full = {NO_SLAB, 0},
 		.spare = NO_SLAB,
@@ -401,22 +402,6 @@ static void config_take(struct tmm_slab_system *slabs, const struct slab_config 
 void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages,
                const struct slab_config *config)
 {
-	static const struct tmm_cache_spec kmalloc[NR_KMALLOC_CACHES] = {
-		{.name = "kmalloc-8", .size_bytes = 8, .align_bytes = 8},
-		{.name = "kmalloc-16", .size_bytes = 16, .align_bytes = 16},
-		{.name = "kmalloc-32", .size_bytes = 32, .align_bytes = 32},
-		{.name = "kmalloc-64", .size_bytes = 64, .align_bytes = 64},
-		{.name = "kmalloc-96", .size_bytes = 96, .align_bytes = 8},
-		{.name = "kmalloc-128", .size_bytes = 128, .align_bytes = 128},
-		{.name = "kmalloc-192", .size_bytes = 192, .align_bytes = 64},
-		{.name = "kmalloc-256", .size_bytes = 256, .align_bytes = 256},
-		{.name = "kmalloc-512", .size_bytes = 512, .align_bytes = 512},
-		{.name = "kmalloc-1k", .size_bytes = 1024, .align_bytes = 1024},
-		{.name = "kmalloc-2k", .size_bytes = 2048, .align_bytes = 2048},
-		{.name = "kmalloc-4k", .size_bytes = 4096, .align_bytes = 4096},
-		{.name = "kmalloc-8k", .size_bytes = 8192, .align_bytes = 8192},
-	};
-
 	lock_init(&slabs->lock, RANK_SLAB);
 	slabs->pages = pages;
 	slabs->nr_large_pages = 0;
@@ -424,15 +409,9 @@ void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages,
 	slabs->nr_pages = slabs->peak_pages = 0;
 	list_init(&slabs->caches);
 	slabs->none = (struct no_magazine){.nr = 0};
-	slabs->kmalloc_plain = TMM_KMALLOC_MAX_CACHE;
 	config_take(slabs, config);
 	own_init(slabs);
-	for (unsigned i = 0; i < NR_KMALLOC_CACHES; i++) {
-		cache_init(&slabs->kmalloc[i], slabs, &kmalloc[i]);
-		if (slabs->kmalloc[i].debug)
-			slabs->kmalloc_plain = 0;
-		list_add(&slabs->caches, &slabs->kmalloc[i].link);
-	}
+	kmalloc_init(slabs);
 }
 
 void slab_fini(struct tmm_slab_system *slabs)

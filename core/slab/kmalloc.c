@@ -2,26 +2,94 @@
  * kmalloc.c - memory by size
  *
  * Sizes up to TMM_KMALLOC_MAX_CACHE come from the smallest cache that holds
- * them; larger ones, and those that must lie in a low zone, are runs of frames
- * of their own (PAGE_LARGE).  What an address is, its frame says.
+ * them; there is a row of caches for each type, which the flags of the request say.
+ * Larger sizes, and those that must lie below 4 GiB, are runs of frames of their own
+ * (PAGE_LARGE).  What an address is, its frame says.
+ *
+ * The fast path knows the row of ordinary memory alone, and that not when one of
+ * those caches debugs: kmalloc_plain is 0 then.
  */
 #include "slab/debug.h"
+
+#define ODD_FLAGS (TMM_GFP_DMA | TMM_GFP_DMA32 | TMM_GFP_RECLAIMABLE | TMM_GFP_ACCOUNT)
 
 /* What kmalloc(0) answers: not NULL, and never in RAM's mapping. */
 #define ZERO_SIZE_PTR ((void *)16)
 
-/* Caches by size: 8 16 32 64 96 128 192 256 512 1k 2k 4k 8k. */
-static struct tmm_cache *cache_by_size(struct tmm_slab_system *slabs, size_t size_bytes)
+/* ---- the caches ---- */
+
+struct size_class {
+	const char *name;
+	uint16_t bytes, align_bytes;
+};
+
+static void join(char *out, const char *prefix, const char *name)
+{
+	while (*prefix)
+		*out++ = *prefix++;
+	while ((*out++ = *name++))
+		;
+}
+
+void kmalloc_init(struct tmm_slab_system *slabs)
+{
+	static const struct size_class size[NR_KMALLOC_SIZES] = {
+		{"8", 8, 8},        {"16", 16, 16},     {"32", 32, 32},     {"64", 64, 64},
+		{"96", 96, 8},      {"128", 128, 128},  {"192", 192, 64},   {"256", 256, 256},
+		{"512", 512, 512},  {"1k", 1024, 1024}, {"2k", 2048, 2048}, {"4k", 4096, 4096},
+		{"8k", 8192, 8192},
+	};
+	static const char *const prefix[NR_KMALLOC_TYPES] = {"kmalloc-", "kmalloc-rcl-",
+	                                                     "dma-kmalloc-", "kmalloc-cg-"};
+
+	slabs->kmalloc_plain = TMM_KMALLOC_MAX_CACHE;
+	for (unsigned type = 0; type < NR_KMALLOC_TYPES; type++) {
+		for (unsigned i = 0; i < NR_KMALLOC_SIZES; i++) {
+			struct tmm_cache *cache = &slabs->kmalloc[type * NR_KMALLOC_SIZES + i];
+			char name[sizeof(cache->name)];
+			const struct tmm_cache_spec spec = {
+				.name = name,
+				.size_bytes = size[i].bytes,
+				.align_bytes = size[i].align_bytes,
+				.reclaimable = type == KMALLOC_RECLAIM,
+				.account = type == KMALLOC_CGROUP,
+			};
+
+			join(name, prefix[type], size[i].name);
+			cache_init(cache, slabs, &spec);
+			if (type == KMALLOC_DMA)
+				cache->page_gfp |= TMM_GFP_DMA;
+			if (type == KMALLOC_NORMAL && cache->debug)
+				slabs->kmalloc_plain = 0;
+			list_add(&slabs->caches, &cache->link);
+		}
+	}
+}
+
+/* Linux's order: what must be in ZONE_DMA, what can be reclaimed, what is accounted. */
+static enum kmalloc_type type_of(tmm_gfp gfp)
+{
+	if (likely(!(gfp & ODD_FLAGS)))
+		return KMALLOC_NORMAL;
+	if (gfp & TMM_GFP_DMA)
+		return KMALLOC_DMA;
+	if (gfp & TMM_GFP_RECLAIMABLE)
+		return KMALLOC_RECLAIM;
+	return KMALLOC_CGROUP;
+}
+
+/* By size: 8 16 32 64 96 128 192 256 512 1k 2k 4k 8k. */
+static unsigned size_index(size_t size_bytes)
 {
 	static const uint8_t small[] = {
 		/* sizes up to 8, 16, 24 .. 192 */
 		0, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6,
 	};
 
-	if (size_bytes <= 192)
-		return &slabs->kmalloc[small[(size_bytes - 1) / 8]];
-	return &slabs->kmalloc[log2_ceil(size_bytes) - 1];
+	return size_bytes <= 192 ? small[(size_bytes - 1) / 8] : log2_ceil(size_bytes) - 1;
 }
+
+/* ---- runs of their own ---- */
 
 static unsigned order_by_size(size_t size_bytes)
 {
@@ -62,6 +130,8 @@ static void large_free(struct tmm_slab_system *slabs, struct place place)
 	tmm_pages_free(slabs->pages, pfn, order);
 }
 
+/* ---- lending ---- */
+
 /* The cache of a lent address; NULL for a run of its own.  Panics for all others. */
 static struct tmm_cache *cache_of(struct tmm_slab_system *slabs, const struct page *head)
 {
@@ -70,7 +140,7 @@ static struct tmm_cache *cache_of(struct tmm_slab_system *slabs, const struct pa
 	if (head->kind == PAGE_LARGE)
 		return NULL;
 	TMM_ASSERT(head->kind == PAGE_SLAB && "the address is of kmalloc");
-	TMM_ASSERT(cache >= slabs->kmalloc && cache < slabs->kmalloc + NR_KMALLOC_CACHES &&
+	TMM_ASSERT(cache->is_kmalloc && cache->slabs == slabs &&
 	           "the address is of kmalloc, not of another cache");
 	return cache;
 }
@@ -82,9 +152,10 @@ static NOINLINE void *odd_alloc(struct tmm_slab_system *slabs, size_t size_bytes
 	struct tmm_cache *cache;
 	void *object;
 
-	if (size_bytes > TMM_KMALLOC_MAX_CACHE || (gfp & (TMM_GFP_DMA | TMM_GFP_DMA32)))
+	if (size_bytes > TMM_KMALLOC_MAX_CACHE || (gfp & TMM_GFP_DMA32))
 		return large_alloc(slabs, size_bytes, gfp);
-	cache = cache_by_size(slabs, size_bytes);
+	cache = &slabs->kmalloc[type_of(gfp) * NR_KMALLOC_SIZES + size_index(size_bytes)];
+	gfp &= ~ODD_FLAGS; /* the cache's pages are so by themselves */
 	if (!cache->debug)
 		return object_alloc(cache, gfp);
 	object = debug_alloc(cache, gfp, size_bytes, site);
@@ -100,10 +171,9 @@ static ALWAYS_INLINE void *alloc_for(struct tmm_slab_system *slabs, size_t size_
 		return ZERO_SIZE_PTR;
 	if (unlikely(size_bytes > TMM_KMALLOC_MAX || !tmm_port_allow("slab")))
 		return NULL;
-	if (unlikely(size_bytes > slabs->kmalloc_plain ||
-	             (gfp & (TMM_GFP_DMA | TMM_GFP_DMA32))))
+	if (unlikely(size_bytes > slabs->kmalloc_plain || (gfp & ODD_FLAGS)))
 		return odd_alloc(slabs, size_bytes, gfp, site);
-	return object_alloc(cache_by_size(slabs, size_bytes), gfp);
+	return object_alloc(&slabs->kmalloc[size_index(size_bytes)], gfp);
 }
 
 void *tmm_kmalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
@@ -115,6 +185,27 @@ void *tmm_kzalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
 {
 	return alloc_for(slabs, size_bytes, gfp | TMM_GFP_ZERO, __builtin_return_address(0));
 }
+
+void *tmm_kmalloc_array(struct tmm_slab_system *slabs, size_t nr, size_t size_bytes,
+                        tmm_gfp gfp)
+{
+	size_t bytes;
+
+	if (unlikely(__builtin_mul_overflow(nr, size_bytes, &bytes)))
+		return NULL;
+	return alloc_for(slabs, bytes, gfp, __builtin_return_address(0));
+}
+
+void *tmm_kcalloc(struct tmm_slab_system *slabs, size_t nr, size_t size_bytes, tmm_gfp gfp)
+{
+	size_t bytes;
+
+	if (unlikely(__builtin_mul_overflow(nr, size_bytes, &bytes)))
+		return NULL;
+	return alloc_for(slabs, bytes, gfp | TMM_GFP_ZERO, __builtin_return_address(0));
+}
+
+/* ---- taking back ---- */
 
 static void free_for(struct tmm_slab_system *slabs, void *object, const void *site)
 {
@@ -136,63 +227,129 @@ void tmm_kfree(struct tmm_slab_system *slabs, void *object)
 	free_for(slabs, object, __builtin_return_address(0));
 }
 
-/* What the borrower may use without asking tmm_ksize(). */
-static size_t bytes_of(struct tmm_slab_system *slabs, const void *object)
+void tmm_kfree_sensitive(struct tmm_slab_system *slabs, void *object)
 {
-	const struct page *head;
-	struct tmm_cache *cache;
+	size_t bytes = tmm_ksize(slabs, object);
 
-	if (!object || object == ZERO_SIZE_PTR)
-		return 0;
-	head = place_of(slabs->pages, object).head;
-	cache = cache_of(slabs, head);
-	if (!cache)
-		return TMM_PAGE_SIZE << head->index;
-	return cache->debug ? debug_asked_bytes(cache, object) : cache->object_bytes;
+	if (bytes) {
+		memset(object, 0, bytes);
+		__asm__ volatile("" : : "r"(object) : "memory"); /* the zeroes are wanted */
+	}
+	free_for(slabs, object, __builtin_return_address(0));
 }
 
-/* The borrower uses that much of its object from now on; false: it is too small. */
-static bool resize(struct tmm_slab_system *slabs, void *object, size_t size_bytes)
+/* ---- sizes ---- */
+
+/* A lent object, not of size 0, and what is known of its size. */
+struct lent {
+	struct tmm_cache *cache; /* NULL: a run of its own */
+	size_t room_bytes;       /* that there are */
+	size_t asked_bytes;      /* that the borrower may use: room_bytes if nobody knows */
+};
+
+static struct lent lent_of(struct tmm_slab_system *slabs, const void *object)
 {
 	const struct page *head = place_of(slabs->pages, object).head;
 	struct tmm_cache *cache = cache_of(slabs, head);
+	struct lent lent = {.cache = cache};
 
-	if (size_bytes > (cache ? cache->object_bytes : TMM_PAGE_SIZE << head->index))
-		return false;
-	if (cache && cache->debug)
-		debug_resize(cache, object, size_bytes);
-	return true;
+	lent.room_bytes = cache ? cache->object_bytes : TMM_PAGE_SIZE << head->index;
+	lent.asked_bytes = cache && cache->debug ? debug_asked_bytes(cache, object)
+	                                         : lent.room_bytes;
+	return lent;
 }
 
 size_t tmm_ksize(struct tmm_slab_system *slabs, void *object)
 {
-	const struct page *head;
-	struct tmm_cache *cache;
+	struct lent lent;
 
 	if (!object || object == ZERO_SIZE_PTR)
 		return 0;
-	head = place_of(slabs->pages, object).head;
-	cache = cache_of(slabs, head);
-	if (!cache)
-		return TMM_PAGE_SIZE << head->index;
-	if (cache->debug)
-		debug_resize(cache, object, cache->object_bytes);
-	return cache->object_bytes;
+	lent = lent_of(slabs, object);
+	if (lent.asked_bytes < lent.room_bytes)
+		debug_resize(lent.cache, object, lent.room_bytes);
+	return lent.room_bytes;
+}
+
+/* The object has room for the new size. */
+static void resize(const struct lent *lent, char *object, size_t size_bytes, tmm_gfp gfp)
+{
+	size_t known = size_bytes < lent->asked_bytes ? size_bytes : lent->asked_bytes;
+
+	if (lent->cache && lent->cache->debug)
+		debug_resize(lent->cache, object, size_bytes);
+	/*
+	 * Without debugging nobody knows how much was asked for: what is not used now
+	 * is cleared now, so that it is clear when the object grows.
+	 */
+	if (gfp & TMM_GFP_ZERO && lent->asked_bytes == lent->room_bytes)
+		memset(object + size_bytes, 0, lent->room_bytes - size_bytes);
+	else if (gfp & TMM_GFP_ZERO)
+		memset(object + known, 0, size_bytes - known);
+}
+
+static void *realloc_for(struct tmm_slab_system *slabs, void *object, size_t size_bytes,
+                         tmm_gfp gfp, const void *site)
+{
+	struct lent lent;
+	void *new;
+
+	if (!object || object == ZERO_SIZE_PTR)
+		return alloc_for(slabs, size_bytes, gfp, site);
+	if (!size_bytes) {
+		free_for(slabs, object, site);
+		return ZERO_SIZE_PTR;
+	}
+	lent = lent_of(slabs, object);
+	if (size_bytes <= lent.room_bytes) {
+		resize(&lent, object, size_bytes, gfp);
+		return object;
+	}
+	new = alloc_for(slabs, size_bytes, gfp, site);
+	if (!new)
+		return NULL;
+	memcpy(new, object, lent.asked_bytes); /* less than size_bytes */
+	free_for(slabs, object, site);
+	return new;
 }
 
 void *tmm_krealloc(struct tmm_slab_system *slabs, void *object, size_t size_bytes, tmm_gfp gfp)
 {
-	const void *site = __builtin_return_address(0);
-	size_t old_bytes = bytes_of(slabs, object);
-	void *new;
+	return realloc_for(slabs, object, size_bytes, gfp, __builtin_return_address(0));
+}
 
-	if (old_bytes && size_bytes && resize(slabs, object, size_bytes))
-		return object;
-	new = alloc_for(slabs, size_bytes, gfp, site);
-	if (!new)
+void *tmm_krealloc_array(struct tmm_slab_system *slabs, void *object, size_t nr,
+                         size_t size_bytes, tmm_gfp gfp)
+{
+	size_t bytes;
+
+	if (unlikely(__builtin_mul_overflow(nr, size_bytes, &bytes)))
 		return NULL;
-	if (old_bytes && size_bytes)
-		memcpy(new, object, old_bytes); /* less than size_bytes: see above */
-	free_for(slabs, object, site);
-	return new;
+	return realloc_for(slabs, object, bytes, gfp, __builtin_return_address(0));
+}
+
+/* ---- copies ---- */
+
+void *tmm_kmemdup(struct tmm_slab_system *slabs, const void *from, size_t bytes, tmm_gfp gfp)
+{
+	void *copy = alloc_for(slabs, bytes, gfp, __builtin_return_address(0));
+
+	if (copy && bytes)
+		memcpy(copy, from, bytes);
+	return copy;
+}
+
+char *tmm_kstrdup(struct tmm_slab_system *slabs, const char *text, tmm_gfp gfp)
+{
+	size_t bytes = 0;
+	char *copy;
+
+	if (!text)
+		return NULL;
+	while (text[bytes++])
+		;
+	copy = alloc_for(slabs, bytes, gfp, __builtin_return_address(0));
+	if (copy)
+		memcpy(copy, text, bytes);
+	return copy;
 }

@@ -12,7 +12,8 @@
 #include "base/lock.h"
 #include "page/page_system.h"
 
-#define NR_KMALLOC_CACHES 13u
+#define NR_KMALLOC_SIZES  13u
+#define NR_KMALLOC_CACHES (NR_KMALLOC_TYPES * NR_KMALLOC_SIZES)
 #define NO_SLAB           UINT32_MAX /* ends a chain of slabs */
 #define MAGAZINE_MAX      64u        /* objects: a refill is a whole slab of 64 bytes each */
 #define DEPOT_MAX         8u         /* full magazines, unless tuned */
@@ -28,6 +29,15 @@ enum own_cache {
 	OWN_MAGAZINE, /* struct magazine */
 	OWN_STATE,    /* state of a slab of up to 64 objects, then 128, 256, 512 */
 	NR_OWN_CACHES = OWN_STATE + 4
+};
+
+/* What kmalloc's memory is for, which is kept apart (Linux's names: kmalloc-rcl-64). */
+enum kmalloc_type {
+	KMALLOC_NORMAL,
+	KMALLOC_RECLAIM, /* TMM_GFP_RECLAIMABLE */
+	KMALLOC_DMA,     /* TMM_GFP_DMA: in ZONE_DMA */
+	KMALLOC_CGROUP,  /* TMM_GFP_ACCOUNT */
+	NR_KMALLOC_TYPES
 };
 
 /* Slabs by the number of their first frame, linked through struct page. */
@@ -111,6 +121,7 @@ struct tmm_cache {
 	uint64_t nr_aside;           /* (n) objects set aside as corrupt */
 	uint64_t nr_reports;         /* (a) */
 	bool is_kmalloc;             /* (c) */
+	bool account;                /* (c) Linux: SLAB_ACCOUNT */
 	char name[32];               /* (c) */
 } __attribute__((aligned(CACHE_LINE)));
 
@@ -139,7 +150,7 @@ struct tmm_slab_system {
 	uint64_t clock;                 /* (a) counts what is tracked */
 	size_t kmalloc_plain;           /* (c) largest size that needs no second look */
 	struct tmm_cache own[NR_OWN_CACHES];
-	struct tmm_cache kmalloc[NR_KMALLOC_CACHES]; /* by size, rising */
+	struct tmm_cache kmalloc[NR_KMALLOC_CACHES]; /* by type, and by size, rising */
 };
 
 /* Allocates nothing, so it cannot fail.  config NULL: all zeroes. */
@@ -154,6 +165,9 @@ uint64_t slab_shrink_all(struct tmm_slab_system *slabs);
 
 /* cache.c: frames were taken from, or given back to, the page allocator. */
 void slab_count_pages(struct tmm_slab_system *slabs, uint64_t taken, uint64_t given);
+
+/* kmalloc.c: make the caches of all types and sizes. */
+void kmalloc_init(struct tmm_slab_system *slabs);
 
 /* cache.c: fill in the fields, for a spec that is valid. */
 void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,

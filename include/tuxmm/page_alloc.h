@@ -56,6 +56,7 @@ typedef uint32_t tmm_gfp;
 #define TMM_GFP_NOWARN           (1u << 15) /* no report of a failure */
 #define TMM_GFP_MEMALLOC         (1u << 16) /* ignore watermarks: frees more than it takes */
 #define TMM_GFP_NOMEMALLOC       (1u << 17) /* never below the watermarks, MEMALLOC or not */
+#define TMM_GFP_ACCOUNT          (1u << 18) /* kmalloc: for a control group's account */
 
 #define TMM_GFP_NOWAIT           TMM_GFP_KSWAPD
 #define TMM_GFP_ATOMIC           (TMM_GFP_HIGH | TMM_GFP_KSWAPD)

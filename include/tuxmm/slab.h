@@ -30,6 +30,7 @@ struct tmm_cache_spec {
 	size_t align_bytes; /* a power of two up to a page, 0: 8 */
 	bool hwcache_align; /* objects begin on a 64-byte line */
 	bool reclaimable;   /* pages are marked so (Linux: SLAB_RECLAIM_ACCOUNT) */
+	bool account;       /* objects are a control group's (Linux: SLAB_ACCOUNT) */
 
 	uint32_t debug; /* TMM_SLAB_* of tuxmm/slab_debug.h, beside those of the machine */
 
@@ -84,6 +85,9 @@ TMM_MUST_CHECK tmm_err tmm_cache_tune(struct tmm_cache *cache, uint32_t magazine
                                       uint32_t depot_magazines);
 
 /*
+ * TMM_GFP_RECLAIMABLE, TMM_GFP_DMA and TMM_GFP_ACCOUNT choose caches of their own, as in
+ * Linux (kmalloc-rcl-64, dma-kmalloc-64, kmalloc-cg-64).
+ *
  * size bytes, aligned to 8, to the size itself when it is a power of two.
  * NULL when memory is short or size > TMM_KMALLOC_MAX; size 0 gives a unique
  * address that must not be touched (Linux: ZERO_SIZE_PTR) and may be freed.
@@ -91,14 +95,30 @@ TMM_MUST_CHECK tmm_err tmm_cache_tune(struct tmm_cache *cache, uint32_t magazine
 void *tmm_kmalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp);
 void *tmm_kzalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp);
 
+/* nr elements of size_bytes each; NULL also when that is no number. */
+void *tmm_kmalloc_array(struct tmm_slab_system *slabs, size_t nr, size_t size_bytes,
+                        tmm_gfp gfp);
+void *tmm_kcalloc(struct tmm_slab_system *slabs, size_t nr, size_t size_bytes, tmm_gfp gfp);
+
 /*
  * Memory of the new size with the old contents, as far as both reach; it may be
- * the same address.  NULL leaves the object as it was.
+ * the same address.  NULL leaves the object as it was.  With TMM_GFP_ZERO in the
+ * first request and in all of these, what the object grows by reads as zeroes.
  */
 void *tmm_krealloc(struct tmm_slab_system *slabs, void *object, size_t size_bytes, tmm_gfp gfp);
 
+void *tmm_krealloc_array(struct tmm_slab_system *slabs, void *object, size_t nr,
+                         size_t size_bytes, tmm_gfp gfp);
+
+/* A copy of bytes; of text with its NUL, NULL: of nothing. */
+void *tmm_kmemdup(struct tmm_slab_system *slabs, const void *from, size_t bytes, tmm_gfp gfp);
+char *tmm_kstrdup(struct tmm_slab_system *slabs, const char *text, tmm_gfp gfp);
+
 /* NULL is ignored.  An address that kmalloc did not lend: panics. */
 void tmm_kfree(struct tmm_slab_system *slabs, void *object);
+
+/* The same for keys and the like: nothing of them stays in memory. */
+void tmm_kfree_sensitive(struct tmm_slab_system *slabs, void *object);
 
 /* Bytes usable at an address kmalloc returned; the caller may use all of them now. */
 size_t tmm_ksize(struct tmm_slab_system *slabs, void *object);
