@@ -119,6 +119,6 @@ bool write_json(FILE *file, const char *name, const struct report *report);
 /* Make the directory now, so that it fails before the program runs, if it must. */
 bool proc_prepare(const char *directory);
 bool proc_write(const char *directory, struct tmm_machine *machine, struct tmm_mm *mm,
-                const struct tmm_task_id *id);
+                const struct tmm_task_id *id, const struct tmm_shape *shape);
 
 #endif

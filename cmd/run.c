@@ -28,7 +28,8 @@ static const char help[] =
 	"  --timeout SECONDS  end the program after that time: status 124\n"
 	"  --proc DIR         leave the machine's /proc files in DIR as they were at the\n"
 	"                     end: meminfo buddyinfo pagetypeinfo zoneinfo slabinfo\n"
-	"                     vmstat and, of the program, PID/maps PID/smaps PID/status\n"
+	"                     vmstat, sys/devices/system/node of each node and, of the\n"
+	"                     program, PID/maps PID/smaps PID/status\n"
 	"  --slab-debug OPTS  let caches of objects look for mistakes of tuxmm's own:\n"
 	"                     FZPU, or FZ,kmalloc-*;P,mm_struct as Linux's slab_debug=\n"
 	"  --json FILE        write the summary as JSON\n"
@@ -56,6 +57,7 @@ static bool is_set(const char *variable)
 struct ending {
 	const struct run_options *options;
 	struct tmm_machine *machine;
+	const struct tmm_shape *shape;
 	struct end_state state;
 	bool proc_failed;
 };
@@ -80,7 +82,7 @@ static void at_end(void *arg, struct tmm_mm *mm, const struct tmm_task_id *id)
 		tmm_check(ending->machine);
 	if (ending->options->proc_dir)
 		ending->proc_failed = !proc_write(ending->options->proc_dir, ending->machine,
-		                                  mm, id);
+		                                  mm, id, ending->shape);
 }
 
 /* "3": the third failure point; "3+": and all later ones. */
@@ -151,7 +153,8 @@ static int report_all(const struct report *report, const struct ending *ending, 
 
 static int run_on(const struct run_options *options, struct booted *booted, FILE *json)
 {
-	struct ending ending = {.options = options, .machine = booted->machine};
+	struct ending ending = {
+		.options = options, .machine = booted->machine, .shape = booted->shape};
 	struct run_result result = {.status = RUN_STATUS_FAILED};
 	const struct run_config config = {
 		.machine = booted->machine,

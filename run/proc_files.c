@@ -1,5 +1,5 @@
 /*
- * proc_files.c - files of /proc that speak of memory or of the program itself
+ * proc_files.c - files of /proc and /sys that speak of memory or of the program itself
  *
  * Opening one writes its text as of now into a memfd, which the program then
  * reads as the file.  What is not listed is the host's.
@@ -45,6 +45,17 @@ static void write_iomem(struct task *task, FILE *out)
 	else
 		tmm_view_iomem_hidden(task->config->machine, &sink);
 }
+
+#define NODE_LIST(name, list)                                                                  \
+	static void write_##name(struct task *task, FILE *out)                                 \
+	{                                                                                      \
+		tmm_view_node_list(task->config->machine, list,                                \
+		                   &(const struct tmm_sink){sink_write, out});                 \
+	}
+NODE_LIST(online, TMM_NODES_ONLINE)
+NODE_LIST(has_cpu, TMM_NODES_HAS_CPU)
+NODE_LIST(has_memory, TMM_NODES_HAS_MEMORY)
+NODE_LIST(has_normal_memory, TMM_NODES_HAS_NORMAL_MEMORY)
 
 static void write_maps(struct task *task, FILE *out)
 {
@@ -193,6 +204,11 @@ static const struct {
 	{"/proc/iomem", write_iomem},
 	{"/proc/vmstat", write_vmstat},
 	{"/proc/swaps", write_swaps},
+	{"/sys/devices/system/node/online", write_online},
+	{"/sys/devices/system/node/possible", write_online},
+	{"/sys/devices/system/node/has_cpu", write_has_cpu},
+	{"/sys/devices/system/node/has_memory", write_has_memory},
+	{"/sys/devices/system/node/has_normal_memory", write_has_normal_memory},
 	{"/proc/sys/vm/overcommit_memory", write_overcommit_memory},
 	{"/proc/sys/vm/overcommit_ratio", write_overcommit_ratio},
 	{"/proc/sys/vm/max_map_count", write_max_map_count},
@@ -213,7 +229,58 @@ static const struct {
 	{"/proc/self/clear_refs", refuse},
 };
 
-static int write_file(struct task *task, const char *name, writer write)
+/* Files of each node, below NODES/nodeN. */
+static const struct {
+	const char *name;
+	void (*write)(struct tmm_machine *machine, unsigned node, const struct tmm_sink *sink);
+} node_files[] = {
+	{"meminfo", tmm_view_node_meminfo}, {"numastat", tmm_view_node_numastat},
+	{"vmstat", tmm_view_node_vmstat},   {"cpulist", tmm_view_node_cpulist},
+	{"cpumap", tmm_view_node_cpumap},   {"distance", tmm_view_node_distance},
+};
+
+#define NODES "/sys/devices/system/node/"
+
+/* What answers to a path: one of the files above; `node` is for the latter. */
+struct answer {
+	writer write;
+	size_t node_file;
+	unsigned node;
+};
+
+/* A node that the machine does not have is left to the host. */
+static bool find_node_file(const struct task *task, const char *path, struct answer *out)
+{
+	const struct tmm_pages *pages = tmm_machine_pages(task->config->machine);
+	int length = 0;
+
+	if (sscanf(path, NODES "node%u/%n", &out->node, &length) != 1 || !length ||
+	    out->node >= tmm_pages_nr_nodes(pages))
+		return false;
+	for (size_t i = 0; i < sizeof(node_files) / sizeof(*node_files); i++) {
+		if (strcmp(path + length, node_files[i].name) != 0)
+			continue;
+		out->node_file = i;
+		return true;
+	}
+	return false;
+}
+
+static bool find_file(const struct task *task, const char *path, struct answer *out)
+{
+	*out = (struct answer){.write = NULL};
+	if (strncmp(path, "/proc/", 6) != 0 && strncmp(path, NODES, strlen(NODES)) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		if (strcmp(path, files[i].path) != 0)
+			continue;
+		out->write = files[i].write;
+		return true;
+	}
+	return find_node_file(task, path, out);
+}
+
+static int write_file(struct task *task, const char *name, const struct answer *answer)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), copy;
 	FILE *out;
@@ -227,7 +294,11 @@ static int write_file(struct task *task, const char *name, writer write)
 		close(fd);
 		return -ENOMEM;
 	}
-	write(task, out);
+	if (answer->write)
+		answer->write(task, out);
+	else
+		node_files[answer->node_file].write(task->config->machine, answer->node,
+		                                    &(const struct tmm_sink){sink_write, out});
 	if (fclose(out)) {
 		close(fd);
 		return -EIO;
@@ -239,13 +310,9 @@ static int write_file(struct task *task, const char *name, writer write)
 
 int proc_open(struct task *task, const char *path)
 {
-	if (strncmp(path, "/proc/", 6) != 0)
+	struct answer answer;
+
+	if (!find_file(task, path, &answer))
 		return -ENOENT;
-	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
-		if (strcmp(path, files[i].path) != 0)
-			continue;
-		return files[i].write == refuse ? -EACCES
-		                                : write_file(task, path, files[i].write);
-	}
-	return -ENOENT;
+	return answer.write == refuse ? -EACCES : write_file(task, path, &answer);
 }

@@ -223,11 +223,43 @@ def rows(path, pattern):
     return found
 
 
+def same_shape_as_the_host(theirs, ours, until=None):
+    """Rows that both have come in the same order and are laid out alike, numbers aside."""
+    try:
+        text = open(theirs).read()
+    except OSError:
+        return
+    if not os.uname().release.startswith("6.18."):
+        return
+    text = text.split(until)[0] if until else text
+
+    def parts(row):
+        match = re.fullmatch(r"(.*?)( *\d+)( kB)?", re.sub(r"\(.*\)$", "(0", row))
+        return (match[1], match[2], match[3]) if match else (row, "", "")
+
+    def alike(one, other):
+        """The same but for the number: its first digits or its last are in one column."""
+        starts = [len(row[1]) - len(row[1].lstrip()) for row in (one, other)]
+        widths = [len(row[1]) for row in (one, other)]
+        return one[0::2] == other[0::2] and (starts[0] == starts[1] or widths[0] == widths[1])
+
+    def name(row):
+        return re.sub(r"[\d:].*", "", row.split("Node 0 ")[-1]).strip()
+
+    host = {name(row): row for row in text.splitlines()}
+    own = {name(row): row for row in ours.read_text().splitlines()}
+    both = [row for row in own if row in host]
+    need(both == [row for row in host if row in own], "order of " + theirs)
+    need(len(both) > 5 and len(both) >= 0.9 * len(host), (theirs, set(host) - set(own)))
+    for row in both:
+        need(alike(parts(host[row]), parts(own[row])), (theirs, host[row], own[row]))
+
+
 def proc_files():
     done = busybox("sort", "/etc/passwd", options=("-q", "--proc", "proc", "--ram", "64M"))
     need(done.returncode == 0, done.stderr)
     proc = pathlib.Path("proc")
-    tasks = [p for p in proc.iterdir() if p.is_dir()]
+    tasks = [p for p in proc.iterdir() if p.is_dir() and p.name != "sys"]
     need(sorted(p.name for p in proc.iterdir() if p.is_file()) ==
          ["buddyinfo", "iomem", "meminfo", "pagetypeinfo", "slabinfo", "vmstat", "zoneinfo"], "files of the machine")
     need(len(tasks) == 1 and sorted(p.name for p in tasks[0].iterdir()) ==
@@ -262,6 +294,24 @@ def proc_files():
         slab_pages += pages * slabs
     need(4 * slab_pages <= meminfo["Slab"], "slabinfo and meminfo")
     task_files(tasks[0], meminfo)
+    node = proc / "sys/devices/system/node"
+    need(sorted(p.name for p in node.iterdir()) ==
+         ["has_cpu", "has_memory", "has_normal_memory", "node0", "online", "possible"], "lists of nodes")
+    need(sorted(p.name for p in (node / "node0").iterdir()) ==
+         ["cpulist", "cpumap", "distance", "meminfo", "numastat", "vmstat"], "files of the node")
+    for own, all_of_it in (("MemTotal",) * 2, ("MemFree",) * 2, ("FilePages", "Cached"), ("AnonPages",) * 2,
+                           ("PageTables",) * 2, ("Slab",) * 2, ("Mapped",) * 2, ("Shmem",) * 2):
+        need(rows(node / "node0/meminfo", r"Node 0 (\S+): +(\d+)(?: kB)?")[own] == meminfo[all_of_it], own)
+    need((node / "online").read_text() == (node / "node0/cpulist").read_text() == "0\n", "numbers")
+    need((node / "node0/distance").read_text() == "10\n", "distance")
+    same_shape_as_the_host("/sys/devices/system/node/node0/meminfo", node / "node0/meminfo")
+    same_shape_as_the_host("/sys/devices/system/node/node0/numastat", node / "node0/numastat")
+    same_shape_as_the_host("/sys/devices/system/node/node0/vmstat", node / "node0/vmstat")
+    for name in "meminfo", "vmstat":
+        same_shape_as_the_host("/proc/" + name, proc / name)
+    first = node / "zoneinfo"
+    first.write_text((proc / "zoneinfo").read_text().split("  pagesets")[0])
+    same_shape_as_the_host("/proc/zoneinfo", first, until="  pagesets")
 
 
 def task_files(task, meminfo):

@@ -15,11 +15,6 @@ static inline void count_add(uint64_t *count, uint64_t nr)
 	__atomic_store_n(count, *count + nr, __ATOMIC_RELAXED);
 }
 
-static inline void count_sub(uint64_t *count, uint64_t nr)
-{
-	__atomic_store_n(count, *count - nr, __ATOMIC_RELAXED);
-}
-
 static inline struct page *file_page(const struct tmm_cache_system *cache, tmm_pfn pfn)
 {
 	struct page *page = page_of(cache->pages, pfn);

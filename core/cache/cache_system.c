@@ -13,8 +13,8 @@
  *   I3  a page is marked in its tree exactly if it has PG_DIRTY
  *   I4  a page has PG_IDLE exactly if it is clean and refcount is 1
  *   I5  the idle list has exactly these pages
- *   I6  the totals are the sums over all mappings; nr_dirty counts pages that
- *       can be written back
+ *   I6  what is counted of a node is what all mappings have there; dirty are
+ *       pages that can be written back
  */
 #include "cache/cache_impl.h"
 
@@ -66,7 +66,7 @@ tmm_err cache_system_init(struct tmm_cache_system *cache, struct tmm_pages *page
 
 void cache_system_fini(struct tmm_cache_system *cache)
 {
-	TMM_ASSERT(list_empty(&cache->mappings) && cache->nr_pages == 0);
+	TMM_ASSERT(list_empty(&cache->mappings) && tmm_cache_pages(cache) == 0);
 	destroy_caches(cache);
 }
 
@@ -123,6 +123,7 @@ void page_settle(struct tmm_cache_system *cache, struct page *page, tmm_pfn pfn)
 void page_dirty(struct tmm_cache_system *cache, struct page *page, bool dirty)
 {
 	struct tmm_mapping *mapping = page->owner;
+	tmm_pfn pfn;
 
 	if (!mapping || dirty == ((page->flags & PG_DIRTY) != 0))
 		return;
@@ -130,10 +131,10 @@ void page_dirty(struct tmm_cache_system *cache, struct page *page, bool dirty)
 	page->flags ^= PG_DIRTY;
 	if (!has_store(mapping))
 		return;
+	pfn = page_pfn(cache->pages, page);
+	node_stat_add(cache->pages, pfn, NR_FILE_DIRTY, dirty ? 1 : -1);
 	if (dirty)
-		count_add(&cache->nr_dirty, 1);
-	else
-		count_sub(&cache->nr_dirty, 1);
+		node_stat_add(cache->pages, pfn, NR_DIRTIED, 1);
 }
 
 void page_unref(struct tmm_cache_system *cache, struct page *page, tmm_pfn pfn)
@@ -146,6 +147,15 @@ void page_unref(struct tmm_cache_system *cache, struct page *page, tmm_pfn pfn)
 	TMM_ASSERT(page->mapcount == 0);
 	page_clear(page);
 	tmm_pages_free(cache->pages, pfn, 0);
+}
+
+/* One page more in a tree, or one less. */
+static void count_page(const struct tmm_cache_system *cache, const struct tmm_mapping *mapping,
+                       tmm_pfn pfn, int64_t nr)
+{
+	node_stat_add(cache->pages, pfn, NR_FILE_PAGES, nr);
+	if (!has_store(mapping))
+		node_stat_add(cache->pages, pfn, NR_SHMEM, nr);
 }
 
 void page_attach(struct tmm_cache_system *cache, struct tmm_mapping *mapping, uint64_t index,
@@ -162,7 +172,7 @@ void page_attach(struct tmm_cache_system *cache, struct tmm_mapping *mapping, ui
 			       .owner = mapping,
 		       });
 	mapping->nr_pages++;
-	count_add(&cache->nr_pages, 1);
+	count_page(cache, mapping, pfn, 1);
 	page_settle(cache, page, pfn);
 }
 
@@ -175,9 +185,9 @@ void page_detach(struct tmm_cache_system *cache, struct tmm_mapping *mapping, ui
 	page_dirty(cache, page, false);
 	tree_remove(&mapping->tree, index, spares);
 	mapping->nr_pages--;
-	count_sub(&cache->nr_pages, 1);
+	count_page(cache, mapping, pfn, -1);
 	if (page->mapcount > 0)
-		count_sub(&cache->nr_mapped, 1);
+		node_stat_add(cache->pages, pfn, NR_FILE_MAPPED, -1);
 	page_set_owner(page, NULL);
 	page_settle(cache, page, pfn);
 	page_unref(cache, page, pfn);
@@ -207,53 +217,40 @@ uint64_t tmm_cache_shrink_pages(struct tmm_cache_system *cache, uint64_t nr)
 	return freed;
 }
 
-static uint64_t count_read(const uint64_t *count)
-{
-	return __atomic_load_n(count, __ATOMIC_RELAXED); /* relaxed: see count_add() */
-}
-
 uint64_t tmm_cache_pages(const struct tmm_cache_system *cache)
 {
-	return count_read(&cache->nr_pages);
+	return node_stat_total(cache->pages, NR_FILE_PAGES);
 }
 
 uint64_t tmm_cache_dirty_pages(const struct tmm_cache_system *cache)
 {
-	return count_read(&cache->nr_dirty);
+	return node_stat_total(cache->pages, NR_FILE_DIRTY);
 }
 
-uint64_t tmm_cache_shmem_pages(struct tmm_cache_system *cache)
+uint64_t tmm_cache_shmem_pages(const struct tmm_cache_system *cache)
 {
-	uint64_t pages = 0;
-
-	lock_take(&cache->lock);
-	list_for_each (node, &cache->mappings) {
-		const struct tmm_mapping *mapping = list_entry(node, struct tmm_mapping, link);
-
-		if (!mapping->ops->write)
-			pages += mapping->nr_pages;
-	}
-	lock_drop(&cache->lock);
-	return pages;
+	return node_stat_total(cache->pages, NR_SHMEM);
 }
 
 uint64_t cache_mapped_pages(const struct tmm_cache_system *cache)
 {
-	return count_read(&cache->nr_mapped);
+	return node_stat_total(cache->pages, NR_FILE_MAPPED);
 }
 
 uint64_t tmm_cache_pages_read(const struct tmm_cache_system *cache)
 {
-	return count_read(&cache->nr_read);
+	return __atomic_load_n(&cache->nr_read,
+	                       __ATOMIC_RELAXED); /* relaxed: see count_add() */
 }
 
 uint64_t tmm_cache_pages_written(const struct tmm_cache_system *cache)
 {
-	return count_read(&cache->nr_written);
+	return node_stat_total(cache->pages, NR_WRITTEN);
 }
 
 struct totals {
-	uint64_t pages, dirty, mapped, idle;
+	uint64_t idle;
+	uint64_t of_node[TMM_MAX_NODES][NR_NODE_STATS];
 };
 
 /* I1 to I4 of one page. */
@@ -261,14 +258,17 @@ static void page_check(const struct tmm_mapping *mapping, uint64_t index, struct
 {
 	uint64_t frame = tree_find(&mapping->tree, index);
 	const struct page *page = page_at(mapping->cache, (uint32_t)frame);
+	uint64_t *of = sum->of_node[pfn_node(mapping->cache->pages, (tmm_pfn){frame})];
 	bool dirty = (page->flags & PG_DIRTY) != 0;
 
 	TMM_ASSERT(page->kind == PAGE_FILE && page->owner == mapping && page->index == index);
 	TMM_ASSERT(page->refcount >= 1 + page->mapcount);
 	TMM_ASSERT(dirty == (tree_next_marked(&mapping->tree, index) == index));
 	TMM_ASSERT(is_idle(page) == ((page->flags & PG_IDLE) != 0));
-	sum->dirty += dirty && has_store(mapping);
-	sum->mapped += page->mapcount > 0;
+	of[NR_FILE_PAGES]++;
+	of[NR_SHMEM] += !has_store(mapping);
+	of[NR_FILE_DIRTY] += dirty && has_store(mapping);
+	of[NR_FILE_MAPPED] += page->mapcount > 0;
 	sum->idle += is_idle(page);
 }
 
@@ -288,9 +288,21 @@ static void idle_list_check(const struct tmm_cache_system *cache, uint64_t nr_id
 	TMM_ASSERT(cache->idle_newest == before && nr == nr_idle && cache->nr_idle == nr);
 }
 
+/* I6 */
+static void counts_check(const struct tmm_cache_system *cache, const struct totals *sum)
+{
+	static const enum node_stat counted[] = {NR_FILE_PAGES, NR_SHMEM, NR_FILE_DIRTY,
+	                                         NR_FILE_MAPPED};
+
+	for (unsigned n = 0; n < TMM_MAX_NODES; n++)
+		for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
+			TMM_ASSERT(node_stat_sum(cache->pages, n, counted[i]) ==
+			           sum->of_node[n][counted[i]]);
+}
+
 void tmm_cache_check(struct tmm_cache_system *cache)
 {
-	struct totals sum = {0, 0, 0, 0};
+	struct totals sum = {.idle = 0};
 
 	lock_take(&cache->lock);
 	list_for_each (node, &cache->mappings) {
@@ -301,10 +313,8 @@ void tmm_cache_check(struct tmm_cache_system *cache)
 		for (uint64_t at = tree_next(tree, 0); at != TREE_NONE;
 		     at = tree_next(tree, at + 1))
 			page_check(mapping, at, &sum);
-		sum.pages += mapping->nr_pages;
 	}
 	idle_list_check(cache, sum.idle);
-	TMM_ASSERT(sum.pages == cache->nr_pages && sum.dirty == cache->nr_dirty);
-	TMM_ASSERT(sum.mapped == cache->nr_mapped);
+	counts_check(cache, &sum);
 	lock_drop(&cache->lock);
 }

@@ -21,11 +21,7 @@ struct tmm_cache_system {
 	struct tmm_cache *node_cache;    /* (c) struct tree_node */
 	struct tmm_cache *file_cache;    /* (c) struct tmm_file */
 	struct list mappings;            /* (l) all of them */
-	uint64_t nr_pages;               /* (l) in all trees */
-	uint64_t nr_dirty;               /* (l) of them, to be written back */
-	uint64_t nr_mapped;              /* (l) of them, that some leaf points to */
-
-	uint64_t nr_read, nr_written; /* (l) pages, since boot */
+	uint64_t nr_read;                /* (l) pages, since boot */
 
 	/* Clean pages that only the cache holds, by struct page.next and .prev. */
 	uint32_t idle_oldest; /* (l) FRAME_NONE: none */

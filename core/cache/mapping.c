@@ -77,7 +77,7 @@ static void ref(struct tmm_cache_system *cache, tmm_pfn pfn, bool as_leaf)
 
 	page->refcount++;
 	if (as_leaf && page->mapcount++ == 0 && page->owner)
-		count_add(&cache->nr_mapped, 1);
+		node_stat_add(cache->pages, pfn, NR_FILE_MAPPED, 1);
 	page_settle(cache, page, pfn);
 }
 
@@ -90,7 +90,7 @@ static void unref(struct tmm_cache_system *cache, tmm_pfn pfn, bool as_leaf, boo
 		page_dirty(cache, page, true);
 	TMM_ASSERT(!as_leaf || page->mapcount > 0);
 	if (as_leaf && --page->mapcount == 0 && page->owner)
-		count_sub(&cache->nr_mapped, 1);
+		node_stat_add(cache->pages, pfn, NR_FILE_MAPPED, -1);
 	page_unref(cache, page, pfn);
 }
 

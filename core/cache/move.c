@@ -32,6 +32,19 @@ bool file_page_place(struct tmm_cache_system *cache, tmm_pfn pfn, struct file_pl
 	return page != NULL;
 }
 
+/* What is counted of the page goes with it. */
+static void page_change_node(const struct tmm_cache_system *cache,
+                             const struct tmm_mapping *mapping, tmm_pfn from, tmm_pfn to)
+{
+	if (pfn_node(cache->pages, from) == pfn_node(cache->pages, to))
+		return;
+	node_stat_move(cache->pages, from, to, NR_FILE_PAGES);
+	if (!has_store(mapping))
+		node_stat_move(cache->pages, from, to, NR_SHMEM);
+	else if (page_of(cache->pages, to)->flags & PG_DIRTY)
+		node_stat_move(cache->pages, from, to, NR_FILE_DIRTY);
+}
+
 static tmm_err move(struct tmm_cache_system *cache, tmm_pfn from, tmm_pfn to)
 	TMM_REQUIRES(cache->lock)
 {
@@ -49,6 +62,7 @@ static tmm_err move(struct tmm_cache_system *cache, tmm_pfn from, tmm_pfn to)
 		idle_del(cache, page);
 	memcpy(page_address(cache->pages, to), page_address(cache->pages, from), TMM_PAGE_SIZE);
 	page_take_over(cache->pages, from, to);
+	page_change_node(cache, mapping, from, to);
 	tree_replace(&mapping->tree, target->index, to.v);
 	page_settle(cache, target, to);
 	return TMM_OK;

@@ -53,7 +53,7 @@ tmm_err tmm_mapping_sync(struct tmm_mapping *mapping, uint64_t first, uint64_t l
 		if (err != TMM_OK || page->refcount > 2) /* the cache's, ours, others' */
 			page_dirty(cache, page, true);
 		if (err == TMM_OK)
-			count_add(&cache->nr_written, 1);
+			node_stat_add(cache->pages, pfn, NR_WRITTEN, 1);
 		else if (result == TMM_OK)
 			result = TMM_E_IO;
 		page_unref(cache, page, pfn);

@@ -9,6 +9,7 @@
  *   I4  mapped private pages and page tables are as many as all address spaces
  *       count, and one page of zeroes serves them all
  *   I5  a slab frame's cache is of this machine, a large run's system too
+ *   I6  what each node counts by use is what its frames are
  */
 #include "machine/machine.h"
 
@@ -20,15 +21,36 @@ struct census {
 	uint64_t nr_cut;         /* of PAGE_FILE, cut out of their file and still referenced */
 	uint64_t nr_pinned;      /* of PAGE_ANON, no longer mapped but still referenced */
 	uint64_t nr_reclaimable; /* of PAGE_SLAB */
+
+	/* Of each node; what the page cache has, that checks itself. */
+	uint64_t of_node[TMM_MAX_NODES][NR_NODE_STATS];
 };
+
+/* What a lent frame counts as. */
+static enum node_stat use_of(const struct page *page, bool reclaimable)
+{
+	switch (page->kind) {
+	case PAGE_SLAB:
+		return reclaimable ? NR_SLAB_RECLAIMABLE : NR_SLAB_UNRECLAIMABLE;
+	case PAGE_LARGE:
+		return NR_SLAB_UNRECLAIMABLE;
+	case PAGE_TABLE:
+		return NR_PAGETABLE;
+	case PAGE_ANON:
+		return page->mapcount ? NR_ANON_PAGES : NR_NODE_STATS;
+	default:
+		return NR_NODE_STATS;
+	}
+}
 
 static void count_page(void *arg, tmm_pfn pfn, const struct page *page)
 {
 	struct census *census = arg;
 	const struct page *head = page->flags & PG_TAIL ? page->owner : page;
 	const struct tmm_cache *cache = head->owner;
+	bool reclaimable = false;
+	enum node_stat use;
 
-	(void)pfn;
 	TMM_ASSERT(page->kind < NR_KINDS);
 	census->nr[page->kind]++;
 	census->nr_cut += page->kind == PAGE_FILE && !page->owner;
@@ -36,11 +58,27 @@ static void count_page(void *arg, tmm_pfn pfn, const struct page *page)
 	if (page->kind == PAGE_SLAB) {
 		TMM_ASSERT(head->kind == PAGE_SLAB &&
 		           cache->slabs == &census->machine->slabs); /* I5 */
-		census->nr_reclaimable += (cache->page_gfp & TMM_GFP_RECLAIMABLE) != 0;
+		reclaimable = (cache->page_gfp & TMM_GFP_RECLAIMABLE) != 0;
+		census->nr_reclaimable += reclaimable;
 	}
 	if (page->kind == PAGE_LARGE)
 		TMM_ASSERT(head->kind == PAGE_LARGE &&
 		           head->owner == &census->machine->slabs); /* I5 */
+	use = use_of(page, reclaimable);
+	if (use < NR_NODE_STATS)
+		census->of_node[pfn_node(&census->machine->pages, pfn)][use]++;
+}
+
+/* I6 */
+static void check_nodes(const struct census *census)
+{
+	static const enum node_stat counted[] = {NR_SLAB_RECLAIMABLE, NR_SLAB_UNRECLAIMABLE,
+	                                         NR_ANON_PAGES, NR_PAGETABLE};
+
+	for (unsigned n = 0; n < TMM_MAX_NODES; n++)
+		for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
+			TMM_ASSERT(node_stat_sum(&census->machine->pages, n, counted[i]) ==
+			           census->of_node[n][counted[i]]);
 }
 
 void tmm_check(struct tmm_machine *machine)
@@ -72,4 +110,5 @@ void tmm_check(struct tmm_machine *machine)
 	TMM_ASSERT(census.nr[PAGE_ANON] - census.nr_pinned == spaces.anon_pages); /* I4 */
 	TMM_ASSERT(census.nr[PAGE_TABLE] == spaces.table_pages);                  /* I4 */
 	TMM_ASSERT(census.nr[PAGE_ZERO] == 1);                                    /* I4 */
+	check_nodes(&census);
 }

@@ -1,9 +1,11 @@
 #include "machine/machine.h"
 
 #include <sys/mman.h>
+#include <tuxmm/policy.h>
 
 #include "cache/mapping.h"
 #include "inject.h"
+#include "page/zone.h"
 #include "panic.h"
 #include "test.h"
 
@@ -30,14 +32,15 @@ static bool says(const char *text, const char *part)
 	return false;
 }
 
+static const struct tmm_mm_layout task_layout = {.task_size = UINT64_C(0x7ffffffff000),
+                                                 .mmap_min = 64 * KIB,
+                                                 .mmap_base = UINT64_C(0x7fff00000000)};
+static const struct tmm_mm_limits task_limits = {TMM_RLIM_INFINITY, TMM_RLIM_INFINITY, 8 * MIB,
+                                                 64 * KIB};
+
 /* A task touches 40 pages of its memory and ends; false: memory ran out. */
 static bool run_task(struct tmm_machine *machine)
 {
-	static const struct tmm_mm_layout layout = {.task_size = UINT64_C(0x7ffffffff000),
-	                                            .mmap_min = 64 * KIB,
-	                                            .mmap_base = UINT64_C(0x7fff00000000)};
-	static const struct tmm_mm_limits limits = {TMM_RLIM_INFINITY, TMM_RLIM_INFINITY,
-	                                            8 * MIB, 64 * KIB};
 	const struct tmm_mmap_request request = {
 		.length = 160 * KIB,
 		.prot = TMM_PROT_READ | TMM_PROT_WRITE,
@@ -47,7 +50,7 @@ static bool run_task(struct tmm_machine *machine)
 	uint64_t addr;
 	bool ran = false;
 
-	if (tmm_mm_create(tmm_machine_spaces(machine), &layout, &limits, &mm))
+	if (tmm_mm_create(tmm_machine_spaces(machine), &task_layout, &task_limits, &mm))
 		return false;
 	if (tmm_mm_mmap(mm, &request, &addr) == TMM_OK) {
 		uint64_t end = addr + request.length;
@@ -317,6 +320,64 @@ TEST(nodes_live_on_memory_of_their_own)
 		}
 		tmm_machine_fini(&one);
 	}
+}
+
+/* Move the page at addr to another node; what is counted goes with it. */
+static void move_to_node(struct tmm_mm *mm, uint64_t addr, unsigned node)
+{
+	tmm_pfn from = tmm_pte_pfn(tmm_pte_get(tmm_mm_pgtable(mm), (tmm_vaddr){addr})), to;
+
+	CHECK(tmm_pages_alloc_node(&one.pages, node, TMM_GFP_HIGHUSER_MOVABLE, 0, &to) ==
+	      TMM_OK);
+	CHECK(tmm_pfn_node(&one.pages, from) != node && tmm_pfn_node(&one.pages, to) == node);
+	CHECK(page_move(&one.pages, from, to) == TMM_OK);
+	tmm_pages_free(&one.pages, from, 0);
+}
+
+/*
+ *   node 0  |a s --|   a private page and a shared one, written on CPU 0;
+ *   node 1  |-- a s|   both go to node 1
+ */
+TEST(pages_that_change_their_node_are_counted_there)
+{
+	const struct tmm_firmware_range map[] = {
+		{{0}, 32 * MIB, TMM_FW_USABLE, 0},
+		{{32 * MIB}, 32 * MIB, TMM_FW_USABLE, 1},
+	};
+	struct tmm_shape shape = shape_of(map, 2);
+	struct tmm_mmap_request request = {.length = TMM_PAGE_SIZE,
+	                                   .prot = TMM_PROT_READ | TMM_PROT_WRITE,
+	                                   .flags = TMM_MAP_PRIVATE | TMM_MAP_ANONYMOUS};
+	const struct tmm_pages *pages = &one.pages;
+	uint64_t own, shared;
+	const char *why;
+	struct tmm_mm *mm;
+
+	shape.nr_nodes = 2;
+	CHECK(tmm_machine_init(&one, &shape, test_ram(64 * MIB), &why) == TMM_OK);
+	CHECK(tmm_mm_create(&one.spaces, &task_layout, &task_limits, &mm) == TMM_OK);
+	CHECK(tmm_mm_mmap(mm, &request, &own) == TMM_OK);
+	request.flags = TMM_MAP_SHARED | TMM_MAP_ANONYMOUS;
+	CHECK(tmm_mm_mmap(mm, &request, &shared) == TMM_OK);
+	CHECK(tmm_mm_fault(mm, own, TMM_ACCESS_WRITE) == TMM_FAULT_OK);
+	CHECK(tmm_mm_fault(mm, shared, TMM_ACCESS_WRITE) == TMM_FAULT_OK);
+	CHECK(node_stat_sum(pages, 0, NR_ANON_PAGES) == 1);
+	CHECK(node_stat_sum(pages, 0, NR_SHMEM) == 1);
+	move_to_node(mm, own, 1);
+	move_to_node(mm, shared, 1);
+	tmm_check(&one);
+	for (unsigned n = 0; n < 2; n++) {
+		CHECK(node_stat_sum(pages, n, NR_ANON_PAGES) == n);
+		CHECK(node_stat_sum(pages, n, NR_SHMEM) == n);
+		CHECK(node_stat_sum(pages, n, NR_FILE_PAGES) == n);
+		CHECK(node_stat_sum(pages, n, NR_FILE_MAPPED) == 0); /* it was unmapped */
+	}
+	CHECK(tmm_mm_fault(mm, shared, TMM_ACCESS_READ) == TMM_FAULT_OK);
+	CHECK(node_stat_sum(pages, 1, NR_FILE_MAPPED) == 1);
+	tmm_mm_put(mm);
+	CHECK(node_stat_total(pages, NR_ANON_PAGES) == 0);
+	CHECK(node_stat_total(pages, NR_SHMEM) == 0);
+	tmm_machine_fini(&one);
 }
 
 /* Every way to divide memory, with a task on it. */

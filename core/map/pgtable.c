@@ -34,6 +34,7 @@ static tmm_err table_alloc(struct tmm_pgtable *pt, tmm_pfn *out_table)
 	if (err != TMM_OK)
 		return err;
 	page_set(page_of(pt->pages, table), (struct page){.kind = PAGE_TABLE, .owner = pt});
+	node_stat_add(pt->pages, table, NR_PAGETABLE, 1);
 	pt->nr_tables++;
 	*out_table = table;
 	return TMM_OK;
@@ -47,6 +48,7 @@ static void table_free(struct tmm_pgtable *pt, tmm_pfn table, unsigned level)
 	if (pt->mmu_ops)
 		pt->mmu_ops->table_free(pt->mmu, table, level);
 	page_clear(page_of(pt->pages, table));
+	node_stat_add(pt->pages, table, NR_PAGETABLE, -1);
 	tmm_pages_free(pt->pages, table, 0);
 	pt->nr_tables--;
 }

@@ -42,6 +42,16 @@ static uintptr_t base_of(const struct page *array, uint64_t first)
 	return (uintptr_t)array - (uintptr_t)PAGES_OF_ARRAY(first);
 }
 
+/* The descriptors of so many frames come, or go. */
+static void count_array(struct memory_map *map, int sign, uint64_t nr_frames)
+{
+	uint64_t pages = align_up(PAGES_OF_ARRAY(nr_frames), TMM_PAGE_SIZE) >> TMM_PAGE_SHIFT;
+
+	/* relaxed: hot-plug is one at a time, and others only print it */
+	__atomic_store_n(&map->array_pages, map->array_pages + (uint64_t)sign * pages,
+	                 __ATOMIC_RELAXED);
+}
+
 static tmm_err take_pages(const struct map_request *request, uint64_t nr_frames,
                           uint64_t align_bytes, struct page **out)
 {
@@ -117,6 +127,7 @@ static tmm_err init_nodes(struct memory_map *map, const struct map_request *requ
 		err = take_pages(request, node->end - node->start, 0, &node->page);
 		if (err != TMM_OK)
 			return err;
+		count_array(map, 1, node->end - node->start);
 	}
 	for (uint32_t i = 0; i < memory->nr; i++) {
 		const struct tmm_region *region = &memory->region[i];
@@ -145,6 +156,7 @@ static uint32_t *place_of(const struct memory_map *map, const struct page *array
 void map_set_section(struct memory_map *map, uint64_t section, struct page *array)
 {
 	*place_of(map, array) = (uint32_t)section;
+	count_array(map, 1, UINT64_C(1) << map->shift);
 	/* release: whoever finds the array finds it cleared */
 	__atomic_store_n(&map->base[section], base_of(array, section << map->shift),
 	                 __ATOMIC_RELEASE);
@@ -152,6 +164,7 @@ void map_set_section(struct memory_map *map, uint64_t section, struct page *arra
 
 void map_clear_section(struct memory_map *map, uint64_t section)
 {
+	count_array(map, -1, UINT64_C(1) << map->shift);
 	/* relaxed: nobody has a frame of the section any more */
 	__atomic_store_n(&map->base[section], 0, __ATOMIC_RELAXED);
 }
@@ -212,19 +225,26 @@ static tmm_err init_sections(struct memory_map *map, const struct map_request *r
 
 tmm_err map_init(struct memory_map *map, const struct map_request *request)
 {
+	tmm_err err = TMM_E_INVAL;
+
 	*map = (struct memory_map){.model = request->model,
 	                           .first = request->first,
 	                           .nr_frames = request->nr_frames,
 	                           .ram = (uintptr_t)request->ram};
 	switch (request->model) {
 	case TMM_MEMORY_FLAT:
-		return take_pages(request, map->nr_frames, 0, &map->flat);
+		err = take_pages(request, map->nr_frames, 0, &map->flat);
+		count_array(map, 1, map->nr_frames);
+		break;
 	case TMM_MEMORY_DISCONTIGUOUS:
-		return init_nodes(map, request);
+		err = init_nodes(map, request);
+		break;
 	case TMM_MEMORY_SPARSE:
-		return init_sections(map, request);
+		err = init_sections(map, request);
+		break;
 	}
-	return TMM_E_INVAL;
+	map->boot_pages = map->array_pages;
+	return err;
 }
 
 static const struct node_map *node_of_pfn(const struct memory_map *map, uint64_t pfn)

@@ -20,6 +20,8 @@ struct memory_map {
 	enum tmm_memory_model model; /* (c) */
 	unsigned shift;              /* (c) log2 of frames per entry of base[] */
 	uint64_t first, nr_frames;   /* (c) the span; whole blocks */
+	uint64_t array_pages;        /* (h) frames that descriptors fill */
+	uint64_t boot_pages;         /* (c) the same at boot */
 	struct page *flat;           /* (c) FLAT: [nr_frames] */
 
 	/*

@@ -1,8 +1,9 @@
 /*
  * page_system.h - the page allocator's own state, and struct page by number
  *
- * Storeys above use page_of(), page_pfn(), page_address(), pfn_valid(), pages_low(),
- * count_vm_event() and the pair pages_init(), pages_fini(); the fields are for core/page alone.
+ * Storeys above use page_of(), page_pfn(), page_address(), pfn_valid(), pfn_node(),
+ * pages_low(), count_vm_event(), node_stat_add() and its kin, and the pair pages_init(),
+ * pages_fini(); the fields are for core/page alone.
  */
 #ifndef TUXMM_PAGE_PAGE_SYSTEM_H
 #define TUXMM_PAGE_PAGE_SYSTEM_H
@@ -102,6 +103,7 @@ struct page_cpu {
 	                                         */
 	uint32_t node;                          /* (c) */
 	uint32_t asked;                         /* (a) set by others: ASK_*, in stack.h */
+	uint64_t node_stat[TMM_MAX_NODES][NR_NODE_STATS]; /* (a) ups less downs, here */
 	struct cpu_zone zone[];
 };
 
@@ -356,6 +358,44 @@ static ALWAYS_INLINE uint64_t *word_of(const struct tmm_pages *pages, uint64_t p
 static inline uint64_t nr_blocks(const struct tmm_pages *pages)
 {
 	return pages->nr_frames >> BLOCK_ORDER;
+}
+
+/* The node of a frame that is lent. */
+static ALWAYS_INLINE unsigned pfn_node(const struct tmm_pages *pages, tmm_pfn pfn)
+{
+	if (pages->nr_nodes == 1)
+		return 0;
+	return pages->zone[home_zone(&pages->info[block_of(pages, pfn.v)])].node;
+}
+
+static ALWAYS_INLINE void node_stat_count(const struct tmm_pages *pages, unsigned node,
+                                          enum node_stat item, int64_t nr)
+{
+	tmm_irq irq = tmm_port_irq_save();
+	uint64_t *count = &page_cpu_self(pages)->node_stat[node][item];
+
+	/* relaxed: a counter of this CPU's alone, which others only add up */
+	__atomic_store_n(count, *count + (uint64_t)nr, __ATOMIC_RELAXED);
+	tmm_port_irq_restore(irq);
+}
+
+/* `nr` more pages, or fewer, of which this is one and the others are in its block. */
+static ALWAYS_INLINE void node_stat_add(const struct tmm_pages *pages, tmm_pfn pfn,
+                                        enum node_stat item, int64_t nr)
+{
+	node_stat_count(pages, pfn_node(pages, pfn), item, nr);
+}
+
+/* Each of the frames once, up or down. */
+void node_stat_add_pages(const struct tmm_pages *pages, const tmm_pfn *pfns, size_t nr,
+                         enum node_stat item, int sign);
+
+/* A page goes from one frame to another, and may change its node. */
+static inline void node_stat_move(const struct tmm_pages *pages, tmm_pfn from, tmm_pfn to,
+                                  enum node_stat item)
+{
+	node_stat_add(pages, from, item, -1);
+	node_stat_add(pages, to, item, 1);
 }
 
 static ALWAYS_INLINE unsigned stack_id(unsigned stack_class, unsigned type)

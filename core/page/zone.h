@@ -167,6 +167,10 @@ static inline struct zone *zone_of_block(struct tmm_pages *pages, uint64_t block
 	return &pages->zone[home_zone(&pages->info[block])];
 }
 
+/* Add what was lent from the zone, by what was wished for. */
+void zone_numa_add(const struct tmm_pages *pages, const struct zone *zone,
+                   struct tmm_numa_counts *counts);
+
 /* "DMA", "Normal", ... */
 const char *zone_name(const struct zone *zone);
 

@@ -199,6 +199,13 @@ static void add_numa_counts(const struct page_cpu *cpu, const struct zone *zone,
 		counts->other += lent;
 }
 
+void zone_numa_add(const struct tmm_pages *pages, const struct zone *zone,
+                   struct tmm_numa_counts *counts)
+{
+	for (uint32_t c = 0; c < pages->cpus->nr; c++)
+		add_numa_counts(pages->cpu[c], zone, counts);
+}
+
 static uint64_t cma_pages_of(const struct tmm_pages *pages, const struct zone *zone)
 {
 	uint64_t sum = 0;
@@ -228,8 +235,7 @@ bool tmm_zone_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id id,
 	out->watermark_high = zone_mark(zone, MARK_HIGH);
 	for (unsigned up = 0; up < TMM_NR_ZONES; up++)
 		out->lowmem_reserve[up] = zone_reserve(zone, (enum tmm_zone_id)up);
-	for (uint32_t c = 0; c < pages->cpus->nr; c++)
-		add_numa_counts(pages->cpu[c], zone, &out->numa);
+	zone_numa_add(pages, zone, &out->numa);
 	irq = lock_take_irqsave(&zone->lock);
 	out->free_pages = zone->nr_free;
 	out->free_cma_pages = zone->nr_free_of[TMM_MIGRATE_CMA];

@@ -312,12 +312,16 @@ uint64_t tmm_slab_pages(struct tmm_slab_system *slabs, bool reclaimable)
 	return pages;
 }
 
-void slab_count_pages(struct tmm_slab_system *slabs, uint64_t taken, uint64_t given)
+void slab_count_run(struct tmm_slab_system *slabs, tmm_pfn pfn, unsigned order,
+                    bool reclaimable, int sign)
 {
+	int64_t pages = sign * (int64_t)(UINT64_C(1) << order);
 	/* relaxed: a count that orders nothing */
-	uint64_t now = __atomic_add_fetch(&slabs->nr_pages, taken - given, __ATOMIC_RELAXED);
+	uint64_t now = __atomic_add_fetch(&slabs->nr_pages, (uint64_t)pages, __ATOMIC_RELAXED);
 	uint64_t peak = __atomic_load_n(&slabs->peak_pages, __ATOMIC_RELAXED);
 
+	node_stat_add(slabs->pages, pfn,
+	              reclaimable ? NR_SLAB_RECLAIMABLE : NR_SLAB_UNRECLAIMABLE, pages);
 	while (now > peak && !__atomic_compare_exchange_n(&slabs->peak_pages, &peak, now, true,
 	                                                  __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;

@@ -96,13 +96,13 @@ static unsigned order_by_size(size_t size_bytes)
 	return log2_ceil((size_bytes + TMM_PAGE_SIZE - 1) / TMM_PAGE_SIZE);
 }
 
-static void count_large(struct tmm_slab_system *slabs, uint64_t more, uint64_t less)
+static void count_large(struct tmm_slab_system *slabs, tmm_pfn pfn, unsigned order, int sign)
 {
 	tmm_irq irq = lock_take_irqsave(&slabs->lock);
 
-	slabs->nr_large_pages += more - less;
+	slabs->nr_large_pages += (uint64_t)sign << order;
 	lock_drop_irqrestore(&slabs->lock, irq);
-	slab_count_pages(slabs, more, less);
+	slab_count_run(slabs, pfn, order, false, sign);
 }
 
 static void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
@@ -114,7 +114,7 @@ static void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_g
 		return NULL;
 	run_mark(slabs->pages, pfn, order, PAGE_LARGE, slabs);
 	page_of(slabs->pages, pfn)->index = order;
-	count_large(slabs, UINT64_C(1) << order, 0);
+	count_large(slabs, pfn, order, 1);
 	return tmm_page_address(slabs->pages, pfn);
 }
 
@@ -126,7 +126,7 @@ static void large_free(struct tmm_slab_system *slabs, struct place place)
 	TMM_ASSERT(place.head->owner == slabs && place.offset == 0 &&
 	           "the address is what kmalloc returned");
 	run_unmark(slabs->pages, pfn, order);
-	count_large(slabs, 0, UINT64_C(1) << order);
+	count_large(slabs, pfn, order, -1);
 	tmm_pages_free(slabs->pages, pfn, order);
 }
 

@@ -100,6 +100,12 @@ static uint64_t padding(const struct tmm_cache *cache)
 	return used ? ~UINT64_C(0) << used : 0;
 }
 
+static void count_run(const struct tmm_cache *cache, tmm_pfn pfn, int sign)
+{
+	slab_count_run(cache->slabs, pfn, cache->order,
+	               (cache->page_gfp & TMM_GFP_RECLAIMABLE) != 0, sign);
+}
+
 /*
  * A slab with all objects in it, on no list; NO_SLAB when memory is short.  `state`
  * has room for its bits and bytes; NULL: an own cache.
@@ -115,7 +121,7 @@ static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp, uint64_t *stat
 	if (tmm_pages_alloc(pages, gfp, cache->order, &pfn))
 		return NO_SLAB;
 	run_mark(pages, pfn, cache->order, PAGE_SLAB, cache);
-	slab_count_pages(cache->slabs, UINT64_C(1) << cache->order, 0);
+	count_run(cache, pfn, 1);
 	head = page_of(pages, pfn);
 	head->lent = (uintptr_t)state;
 	bits = slab_bits(cache, head);
@@ -136,7 +142,7 @@ static void slab_destroy(struct tmm_cache *cache, uint32_t first)
 	struct tmm_pages *pages = cache->pages;
 
 	run_unmark(pages, (tmm_pfn){first}, cache->order);
-	slab_count_pages(cache->slabs, 0, UINT64_C(1) << cache->order);
+	count_run(cache, (tmm_pfn){first}, -1);
 	tmm_pages_free(pages, (tmm_pfn){first}, cache->order);
 }
 

@@ -163,8 +163,12 @@ void slab_fini(struct tmm_slab_system *slabs);
 /* Give the empty slabs of all caches back; returns the pages freed. */
 uint64_t slab_shrink_all(struct tmm_slab_system *slabs);
 
-/* cache.c: frames were taken from, or given back to, the page allocator. */
-void slab_count_pages(struct tmm_slab_system *slabs, uint64_t taken, uint64_t given);
+/*
+ * cache.c: a run was taken from the page allocator (sign 1), or is about to be given
+ * back (-1).
+ */
+void slab_count_run(struct tmm_slab_system *slabs, tmm_pfn pfn, unsigned order,
+                    bool reclaimable, int sign);
 
 /* kmalloc.c: make the caches of all types and sizes. */
 void kmalloc_init(struct tmm_slab_system *slabs);

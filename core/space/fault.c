@@ -227,6 +227,7 @@ static enum tmm_fault anon_write(struct tmm_mm *mm, struct vma *vma, uint64_t va
 	vma_make_family(vma);
 	for (size_t i = 0; i < nr; i++)
 		anon_page_init(mm, vma, span.start + (i << TMM_PAGE_SHIFT), pfn[i]);
+	node_stat_add_pages(pages, pfn, nr, NR_ANON_PAGES, 1);
 	mm_count_pages_up(mm, vma, span.start, TMM_RSS_ANON, nr);
 	remember(mm, run, span);
 	return TMM_FAULT_OK;
@@ -348,7 +349,8 @@ static void drop_copied(struct tmm_mm *mm, const struct vma *vma, uint64_t va, t
 
 	mm_count_pages_down(mm, vma, va, vma_page_rss(vma, page), 1);
 	if (page->kind == PAGE_ANON) {
-		page->mapcount--;
+		if (--page->mapcount == 0)
+			node_stat_add(mm->spaces->pages, pfn, NR_ANON_PAGES, -1);
 		anon_page_put(mm, pfn);
 	} else {
 		file_page_put(mm->spaces->cache, pfn, true, false);
@@ -367,6 +369,7 @@ static enum tmm_fault copy_on_write(struct tmm_mm *mm, struct vma *vma, uint64_t
 		return TMM_FAULT_OOM;
 	vma_make_family(vma);
 	anon_page_init(mm, vma, va, copy);
+	node_stat_add(pages, copy, NR_ANON_PAGES, 1);
 	make_writable(mm, vma, va, copy);
 	if (!zero)
 		drop_copied(mm, vma, va, tmm_pte_pfn(old));

@@ -19,6 +19,7 @@ struct zap {
 
 static void free_batch(struct zap *zap)
 {
+	node_stat_add_pages(zap->mm->spaces->pages, zap->free, zap->nr_free, NR_ANON_PAGES, -1);
 	tmm_pages_free_bulk(zap->mm->spaces->pages, zap->nr_free, zap->free);
 	zap->nr_free = 0;
 }
@@ -26,8 +27,11 @@ static void free_batch(struct zap *zap)
 static void zap_anon(struct zap *zap, struct page *page, tmm_pfn pfn)
 {
 	page->mapcount--;
-	if (--page->refcount > 0)
-		return; /* pinned: freed by who puts the pin back */
+	if (--page->refcount > 0) {
+		if (page->mapcount == 0) /* pinned: freed by who puts the pin back */
+			node_stat_add(zap->mm->spaces->pages, pfn, NR_ANON_PAGES, -1);
+		return;
+	}
 	page_set_kind(page, PAGE_NONE);
 	page_set_owner(page, NULL);
 	page->flags = 0;

@@ -5,12 +5,14 @@
  *           = sum over the types of pagetypeinfo
  *   cma of zoneinfo = CmaTotal, nr_free_cma = CmaFree
  *   Rss of all areas in smaps = VmRSS in status, Size = VmSize
+ *   meminfo = sum of the nodes' meminfo = sum over zoneinfo's per-node stats
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <tuxmm/cma.h>
+#include <tuxmm/policy.h>
 #include <tuxmm/view.h>
 
 #include "base/base.h"
@@ -286,6 +288,149 @@ static void use_memory(struct tmm_mm *mm)
 	CHECK(tmm_mm_fault(mm, addr, TMM_ACCESS_WRITE) == TMM_FAULT_OK);
 	CHECK(tmm_mm_map_stack(mm, UINT64_C(0x7ffffffef000), 3 * 4096, false) == TMM_OK);
 	CHECK(tmm_mm_fault(mm, UINT64_C(0x7ffffffeefff), TMM_ACCESS_WRITE) == TMM_FAULT_OK);
+}
+
+/* Three nodes of 64 MiB; CPU 0 on node 1, CPU 1 on node 0, and node 2 has none. */
+static struct tmm_machine *boot_nodes(void)
+{
+	static struct tmm_firmware_range map[3];
+	struct tmm_shape shape = {.firmware_map = map,
+	                          .nr_ranges = 3,
+	                          .nr_cpus = 2,
+	                          .nr_nodes = 3,
+	                          .cpu_node = {1}};
+	struct tmm_machine *machine = test_ram(align_up(tmm_machine_bytes(), TMM_PAGE_SIZE));
+	const char *why;
+
+	for (uint32_t n = 0; n < 3; n++)
+		map[n] = (struct tmm_firmware_range){
+			{n * RAM_BYTES}, RAM_BYTES, TMM_FW_USABLE, n};
+	CHECK(tmm_machine_init(machine, &shape, test_ram(3 * RAM_BYTES), &why) == TMM_OK);
+	return machine;
+}
+
+/* The number in the row of a node's meminfo. */
+static uint64_t node_row(struct tmm_machine *machine, unsigned node, const char *name)
+{
+	char label[64];
+
+	begin();
+	tmm_view_node_meminfo(machine, node, &sink);
+	snprintf(label, sizeof(label), "Node %u %s", node, name);
+	return sum_of(label);
+}
+
+static void check_nodes_agree(struct tmm_machine *machine)
+{
+	static const char *const row[][3] = {
+		/* a node's, the machine's, zoneinfo's */
+		{"MemTotal:", "MemTotal:", "        managed"},
+		{"MemFree:", "MemFree:", "      nr_free_pages"},
+		{"AnonPages:", "AnonPages:", "      nr_anon_pages"},
+		{"FilePages:", "Cached:", "      nr_file_pages"},
+		{"Shmem:", "Shmem:", "      nr_shmem"},
+		{"Mapped:", "Mapped:", "      nr_mapped"},
+		{"PageTables:", "PageTables:", "      nr_page_table_pages"},
+		{"SReclaimable:", "SReclaimable:", "      nr_slab_reclaimable"},
+		{"SUnreclaim:", "SUnreclaim:", "      nr_slab_unreclaimable"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		uint64_t sum = 0;
+
+		for (unsigned n = 0; n < 3; n++)
+			sum += node_row(machine, n, row[i][0]);
+		begin();
+		tmm_view_meminfo(machine, &sink);
+		CHECK(sum_of(row[i][1]) == sum);
+		begin();
+		tmm_view_zoneinfo(machine, &sink);
+		CHECK(4 * sum_of(row[i][2]) == sum);
+	}
+}
+
+/*
+ *   node     0        1        2
+ *   CPU      1        0        none     the task runs on CPU 0, then what it has there
+ *   frames   |------| |tttt--| |------|  is node 1's
+ */
+TEST(what_nodes_count_adds_up_to_what_the_machine_counts)
+{
+	struct tmm_machine *machine = boot_nodes();
+	struct tmm_pages *pages = tmm_machine_pages(machine);
+	uint64_t before[3];
+	struct tmm_mm *mm;
+	tmm_pfn pfn;
+
+	for (unsigned n = 0; n < 3; n++)
+		before[n] = node_row(machine, n, "PageTables:");
+	check_nodes_agree(machine);
+	mm = space_of(machine);
+	use_memory(mm);
+	CHECK(node_row(machine, 1, "AnonPages:") > 0);
+	CHECK(node_row(machine, 1, "PageTables:") > before[1]);
+	CHECK(node_row(machine, 1, "Shmem:") > 0);
+	for (unsigned n = 0; n < 3; n += 2) {
+		CHECK(node_row(machine, n, "AnonPages:") == 0);
+		CHECK(node_row(machine, n, "PageTables:") == before[n]);
+	}
+	check_nodes_agree(machine);
+	tmm_check(machine);
+	begin();
+	tmm_view_zoneinfo(machine, &sink);
+	CHECK(sum_of("  per-node stats") == 0); /* the rows are there */
+	/* Given back by a CPU of another node than took them: the sums are none the worse. */
+	CHECK(tmm_cpu_enter(machine, 1) == TMM_OK);
+	tmm_mm_put(mm);
+	for (unsigned n = 0; n < 3; n++)
+		CHECK(node_row(machine, n, "AnonPages:") == 0 &&
+		      node_row(machine, n, "PageTables:") == before[n]);
+	check_nodes_agree(machine);
+	CHECK(tmm_pages_alloc_node(pages, 2, TMM_GFP_KERNEL, 0, &pfn) == TMM_OK);
+	begin();
+	tmm_view_node_numastat(machine, 2, &sink);
+	CHECK(sum_of("numa_hit ") == 1 && sum_of("other_node ") == 1);
+	CHECK(sum_of("numa_miss ") == 0 && sum_of("local_node ") == 0);
+	begin();
+	tmm_view_node_vmstat(machine, 2, &sink);
+	CHECK(sum_of("numa_hit ") == 1 && sum_of("nr_anon_pages ") == 0);
+	tmm_pages_free(pages, pfn, 0);
+	tmm_check(machine);
+	tmm_machine_fini(machine);
+}
+
+static bool prints(const char *expected)
+{
+	bool same = strcmp(text, expected) == 0;
+
+	if (!same)
+		test_note("printed: %s", text);
+	begin();
+	return same;
+}
+
+TEST(nodes_are_listed_with_cpus_and_distances)
+{
+	struct tmm_machine *machine = boot_nodes();
+
+	begin();
+	tmm_view_node_list(machine, TMM_NODES_ONLINE, &sink);
+	CHECK(prints("0-2\n"));
+	tmm_view_node_list(machine, TMM_NODES_HAS_CPU, &sink);
+	CHECK(prints("0-1\n"));
+	tmm_view_node_list(machine, TMM_NODES_HAS_MEMORY, &sink);
+	CHECK(prints("0-2\n"));
+	tmm_view_node_list(machine, TMM_NODES_HAS_NORMAL_MEMORY, &sink);
+	CHECK(prints("0-2\n"));
+	tmm_view_node_cpulist(machine, 1, &sink);
+	CHECK(prints("0\n"));
+	tmm_view_node_cpulist(machine, 2, &sink);
+	CHECK(prints("\n"));
+	tmm_view_node_cpumap(machine, 0, &sink);
+	CHECK(prints("2\n"));
+	tmm_view_node_distance(machine, 1, &sink);
+	CHECK(prints("20 10 20\n"));
+	tmm_machine_fini(machine);
 }
 
 TEST(status_smaps_and_meminfo_count_the_same_pages)

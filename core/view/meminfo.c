@@ -37,9 +37,9 @@ static uint64_t takeable(uint64_t pages, uint64_t low)
 static uint64_t available_pages(const struct snapshot *snapshot, uint64_t free_pages)
 {
 	uint64_t reserve = snapshot->zones.reserve, low = snapshot->zones.low;
-	uint64_t files = snapshot->cache_pages - snapshot->cache_shmem_pages;
+	uint64_t files = snapshot->uses.file_pages - snapshot->uses.shmem_pages;
 	uint64_t available = free_pages + takeable(files, low) +
-	                     takeable(snapshot->slab_reclaimable_pages, low);
+	                     takeable(snapshot->uses.slab_reclaimable_pages, low);
 
 	return available > reserve ? available - reserve : 0;
 }
@@ -52,13 +52,13 @@ static void print_head(struct printer *printer, const struct snapshot *snapshot)
 	page_row(printer, "MemFree", free_pages);
 	page_row(printer, "MemAvailable", available_pages(snapshot, free_pages));
 	row(printer, "Buffers", 0);
-	page_row(printer, "Cached", snapshot->cache_pages);
+	page_row(printer, "Cached", snapshot->uses.file_pages);
 }
 
 static void print_slab(struct printer *printer, const struct snapshot *snapshot)
 {
-	uint64_t reclaimable = snapshot->slab_reclaimable_pages;
-	uint64_t unreclaimable = snapshot->slab_unreclaimable_pages;
+	uint64_t reclaimable = snapshot->uses.slab_reclaimable_pages;
+	uint64_t unreclaimable = snapshot->uses.slab_unreclaimable_pages;
 
 	page_row(printer, "KReclaimable", reclaimable);
 	page_row(printer, "Slab", reclaimable + unreclaimable);
@@ -97,14 +97,14 @@ void print_meminfo(struct printer *printer, const struct snapshot *snapshot)
 
 	print_head(printer, snapshot);
 	zero_rows(printer, lru_and_swap, ARRAY_SIZE(lru_and_swap));
-	page_row(printer, "Dirty", snapshot->cache_dirty_pages);
+	page_row(printer, "Dirty", snapshot->uses.dirty_pages);
 	row(printer, "Writeback", 0);
-	page_row(printer, "AnonPages", space->anon_pages);
-	page_row(printer, "Mapped", space->mapped_pages);
-	page_row(printer, "Shmem", snapshot->cache_shmem_pages);
+	page_row(printer, "AnonPages", snapshot->uses.anon_pages);
+	page_row(printer, "Mapped", snapshot->uses.mapped_pages);
+	page_row(printer, "Shmem", snapshot->uses.shmem_pages);
 	print_slab(printer, snapshot);
 	row(printer, "KernelStack", 0);
-	page_row(printer, "PageTables", space->table_pages);
+	page_row(printer, "PageTables", snapshot->uses.table_pages);
 	zero_rows(printer, io, ARRAY_SIZE(io));
 	page_row(printer, "CommitLimit", space->commit_limit_pages);
 	page_row(printer, "Committed_AS", space->committed_pages);

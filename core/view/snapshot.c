@@ -3,6 +3,8 @@
  */
 #include "view/snapshot.h"
 
+#include "page/page_system.h"
+
 #define LARGE_PAGE (UINT64_C(1) << 21)
 #define HUGE_PAGE  (UINT64_C(1) << 30)
 
@@ -49,6 +51,16 @@ static uint64_t kept_back(const struct tmm_zone_info *zone)
 	return min_u64(most + zone->watermark_high, zone->managed_pages);
 }
 
+static void numa_counts_add(struct tmm_numa_counts *sum, const struct tmm_numa_counts *counts)
+{
+	sum->hit += counts->hit;
+	sum->miss += counts->miss;
+	sum->foreign += counts->foreign;
+	sum->interleave_hit += counts->interleave_hit;
+	sum->local += counts->local;
+	sum->other += counts->other;
+}
+
 void zone_sums_add(struct zone_sums *sums, const struct tmm_zone_info *zone)
 {
 	sums->managed += zone->managed_pages;
@@ -58,6 +70,21 @@ void zone_sums_add(struct zone_sums *sums, const struct tmm_zone_info *zone)
 	sums->free_cma += zone->free_cma_pages;
 	sums->reserve += kept_back(zone);
 	sums->low += zone->watermark_low;
+	numa_counts_add(&sums->numa, &zone->numa);
+}
+
+void node_uses_add(struct tmm_node_info *uses, const struct tmm_node_info *node)
+{
+	uses->slab_reclaimable_pages += node->slab_reclaimable_pages;
+	uses->slab_unreclaimable_pages += node->slab_unreclaimable_pages;
+	uses->anon_pages += node->anon_pages;
+	uses->file_pages += node->file_pages;
+	uses->mapped_pages += node->mapped_pages;
+	uses->dirty_pages += node->dirty_pages;
+	uses->shmem_pages += node->shmem_pages;
+	uses->table_pages += node->table_pages;
+	uses->dirtied_pages += node->dirtied_pages;
+	uses->written_pages += node->written_pages;
 }
 
 bool zone_shot_next(struct tmm_machine *machine, unsigned *cursor, struct zone_shot *out)
@@ -75,8 +102,8 @@ bool zone_shot_next(struct tmm_machine *machine, unsigned *cursor, struct zone_s
 			out->nr_carried = node;
 		++*cursor;
 		out->populated = tmm_zone_info(pages, node, out->id, &out->info);
-		/* What a node's pages are used for is counted for the machine alone. */
-		out->carries_node = nr_nodes == 1 && out->populated && out->nr_carried == node;
+		out->carries_node = out->populated && out->nr_carried == node &&
+		                    tmm_node_info(pages, node, &out->node);
 		out->nr_carried += out->carries_node;
 		return true;
 	}
@@ -96,11 +123,15 @@ static void cma_requests(struct tmm_pages *pages, struct snapshot *out)
 	}
 }
 
+/* relaxed: a moment's value, which hot-plug changes */
+static uint64_t memmap_pages(const struct tmm_pages *pages)
+{
+	return __atomic_load_n(&pages->map.array_pages, __ATOMIC_RELAXED);
+}
+
 void snapshot_take(struct tmm_machine *machine, struct snapshot *out)
 {
 	struct tmm_pages *pages = tmm_machine_pages(machine);
-	struct tmm_slab_system *slabs = tmm_machine_slabs(machine);
-	struct tmm_cache_system *cache = tmm_machine_cache(machine);
 	const struct tmm_memblock *mb = tmm_machine_memblock(machine);
 	struct zone_shot zone = {.nr_carried = 0};
 	unsigned cursor = 0;
@@ -112,15 +143,13 @@ void snapshot_take(struct tmm_machine *machine, struct snapshot *out)
 		zone_sums_add(&out->zones, &zone.info);
 	tmm_pages_events(pages, &out->events);
 	tmm_space_totals(tmm_machine_spaces(machine), &out->space);
-	out->slab_reclaimable_pages = tmm_slab_pages(slabs, true);
-	out->slab_unreclaimable_pages = tmm_slab_pages(slabs, false);
+	for (unsigned n = 0; tmm_node_info(pages, n, &zone.node); n++)
+		node_uses_add(&out->uses, &zone.node);
 	tmm_migrate_events(pages, &out->migrate);
 	cma_requests(pages, out);
-	out->cache_pages = tmm_cache_pages(cache);
-	out->cache_dirty_pages = tmm_cache_dirty_pages(cache);
-	out->cache_shmem_pages = tmm_cache_shmem_pages(cache);
-	out->cache_read_pages = tmm_cache_pages_read(cache);
-	out->cache_written_pages = tmm_cache_pages_written(cache);
+	out->read_pages = tmm_cache_pages_read(tmm_machine_cache(machine));
+	out->memmap_boot_pages = min_u64(pages->map.boot_pages, memmap_pages(pages));
+	out->memmap_pages = memmap_pages(pages) - out->memmap_boot_pages;
 	for (uint32_t i = 0; i < mb->memory.nr; i++)
 		direct_map_add(&out->direct_map, mb->memory.region[i].start,
 		               mb->memory.region[i].end);

@@ -11,12 +11,14 @@
 #include <tuxmm/cma.h>
 #include <tuxmm/machine.h>
 #include <tuxmm/migrate.h>
+#include <tuxmm/node.h>
 
 #include "base/print.h"
 
 /* One zone, when its turn comes. */
 struct zone_shot {
 	struct tmm_zone_info info;
+	struct tmm_node_info node; /* if carries_node */
 	enum tmm_zone_id id;
 	bool populated;
 	bool carries_node;   /* the first zone of its node with memory */
@@ -28,6 +30,7 @@ struct zone_sums {
 	uint64_t managed, free, free_blocks; /* pages; free_blocks: in runs of 2 MiB and more */
 	uint64_t cma, free_cma;              /* of contiguous areas; free of these */
 	uint64_t reserve, low;               /* kept back; low watermarks */
+	struct tmm_numa_counts numa;
 };
 
 /* RAM in the direct map, by the size of the largest page that could map it. */
@@ -42,9 +45,9 @@ struct snapshot {
 	struct tmm_page_events events;
 	struct tmm_space_totals space;
 	struct direct_map direct_map;
-	uint64_t slab_reclaimable_pages, slab_unreclaimable_pages;
-	uint64_t cache_pages, cache_dirty_pages, cache_shmem_pages;
-	uint64_t cache_read_pages, cache_written_pages;
+	struct tmm_node_info uses;                /* of all nodes together */
+	uint64_t read_pages;                      /* from files, since boot */
+	uint64_t memmap_boot_pages, memmap_pages; /* frames of descriptors: of boot's, others */
 	struct tmm_migrate_events migrate;
 	uint64_t cma_allocs, cma_failed; /* requests since boot */
 };
@@ -57,6 +60,9 @@ bool zone_shot_next(struct tmm_machine *machine, unsigned *cursor, struct zone_s
 
 /* Add a zone to the sums. */
 void zone_sums_add(struct zone_sums *sums, const struct tmm_zone_info *zone);
+
+/* Add what a node's pages are used for to the uses. */
+void node_uses_add(struct tmm_node_info *uses, const struct tmm_node_info *node);
 
 void print_meminfo(struct printer *printer, const struct snapshot *snapshot);
 void print_buddyinfo_zone(struct printer *printer, const struct tmm_zone_info *zone);
@@ -71,7 +77,18 @@ void print_zone_tail(struct printer *printer, const struct zone_shot *zone);
 
 /* Counters of vmstat that are per zone or per node, as zoneinfo repeats them. */
 void print_zone_stats(struct printer *printer, const struct tmm_zone_info *zone);
-void print_node_stats(struct printer *printer, const struct snapshot *snapshot);
+void print_node_stats(struct printer *printer, const struct tmm_node_info *node);
+
+/* The files of one node: node.c. */
+void print_node_meminfo(struct printer *printer, unsigned node,
+                        const struct tmm_node_info *info);
+void print_numastat(struct printer *printer, const struct tmm_numa_counts *counts);
+void print_node_vmstat(struct printer *printer, const struct zone_sums *zones,
+                       const struct tmm_node_info *info);
+
+/* Bits as "0-3,8", and as hexadecimal digits. */
+void print_list(struct printer *printer, const uint64_t *words, unsigned nr_bits);
+void print_bit_map(struct printer *printer, const uint64_t *words, unsigned nr_bits);
 
 /* pagetypeinfo, node by node: a head and the node's zones, twice. */
 void print_pagetypeinfo_head(struct printer *printer, unsigned nr_orders);

@@ -3,8 +3,8 @@
  *
  * Each table holds rows in Linux's order: a name, and where its value is in the
  * struct that the table is read from.  Rows of things that the machine does not
- * have point to `none`, which is always 0.  Rows that only a Linux with NUMA has
- * are left out.
+ * have point to `none`, which is always 0.  Rows of kinds of zones that the machine
+ * does not know are left out, as Linux is built without them.
  */
 #include "view/snapshot.h"
 
@@ -15,14 +15,15 @@ struct zone_values {
 
 struct node_values {
 	uint64_t none;
-	uint64_t slab_reclaimable, slab_unreclaimable;
-	uint64_t anon, mapped, file, shmem, dirty, written, tables;
+	struct tmm_node_info info;
 };
 
 struct event_values {
 	uint64_t none;
+	uint64_t memmap, memmap_boot;
 	uint64_t read_kib, written_kib;
-	uint64_t allocated[TMM_NR_ZONES], stalls[TMM_NR_ZONES], freed;
+	uint64_t allocated[TMM_NR_ZONES], stalls[TMM_NR_ZONES], none_of[TMM_NR_ZONES];
+	uint64_t freed;
 	uint64_t faults, major_faults, oom_kills;
 	struct tmm_migrate_events migrate;
 	uint64_t cma_allocs, cma_failed;
@@ -31,13 +32,23 @@ struct event_values {
 struct stat_row {
 	const char *name;
 	size_t offset; /* into the struct of values */
+	uint8_t kind;  /* 1 + enum tmm_zone_id that the row is of; 0: none */
 };
 
 /* clang-format off */
-#define ZONE(name, field)  {name, offsetof(struct zone_values, field)}
-#define NODE(name, field)  {name, offsetof(struct node_values, field)}
-#define EVENT(name, field) {name, offsetof(struct event_values, field)}
-#define NONE(name)         {name, 0}
+#define ZONE(name, field)  {name, offsetof(struct zone_values, field), 0}
+#define NUMA(name, field)  {name, offsetof(struct tmm_numa_counts, field), 0}
+#define NODE(name, field)  {name, offsetof(struct node_values, info) + offsetof(struct tmm_node_info, field), 0}
+#define EVENT(name, field) {name, offsetof(struct event_values, field), 0}
+#define NONE(name)         {name, 0, 0}
+/* A row for each kind of zone. */
+#define KIND(name, field, id)  {name, offsetof(struct event_values, field[id]), 1 + (id)}
+#define BY_KIND(name, field)                           \
+	KIND(name "_dma", field, TMM_ZONE_DMA),        \
+	KIND(name "_dma32", field, TMM_ZONE_DMA32),    \
+	KIND(name "_normal", field, TMM_ZONE_NORMAL),  \
+	KIND(name "_high", field, TMM_ZONE_HIGHMEM),   \
+	KIND(name "_movable", field, TMM_ZONE_MOVABLE)
 /* clang-format on */
 
 static const struct stat_row zone_rows[] = {
@@ -54,14 +65,20 @@ static const struct stat_row zone_rows[] = {
 	ZONE("nr_free_cma", free_cma),
 };
 
+static const struct stat_row numa_rows[] = {
+	NUMA("numa_hit", hit),         NUMA("numa_miss", miss),
+	NUMA("numa_foreign", foreign), NUMA("numa_interleave", interleave_hit),
+	NUMA("numa_local", local),     NUMA("numa_other", other),
+};
+
 static const struct stat_row node_rows[] = {
 	NONE("nr_inactive_anon"),
 	NONE("nr_active_anon"),
 	NONE("nr_inactive_file"),
 	NONE("nr_active_file"),
 	NONE("nr_unevictable"),
-	NODE("nr_slab_reclaimable", slab_reclaimable),
-	NODE("nr_slab_unreclaimable", slab_unreclaimable),
+	NODE("nr_slab_reclaimable", slab_reclaimable_pages),
+	NODE("nr_slab_unreclaimable", slab_unreclaimable_pages),
 	NONE("nr_isolated_anon"),
 	NONE("nr_isolated_file"),
 	NONE("workingset_nodes"),
@@ -72,12 +89,12 @@ static const struct stat_row node_rows[] = {
 	NONE("workingset_restore_anon"),
 	NONE("workingset_restore_file"),
 	NONE("workingset_nodereclaim"),
-	NODE("nr_anon_pages", anon),
-	NODE("nr_mapped", mapped),
-	NODE("nr_file_pages", file),
-	NODE("nr_dirty", dirty),
+	NODE("nr_anon_pages", anon_pages),
+	NODE("nr_mapped", mapped_pages),
+	NODE("nr_file_pages", file_pages),
+	NODE("nr_dirty", dirty_pages),
 	NONE("nr_writeback"),
-	NODE("nr_shmem", shmem),
+	NODE("nr_shmem", shmem_pages),
 	NONE("nr_shmem_hugepages"),
 	NONE("nr_shmem_pmdmapped"),
 	NONE("nr_file_hugepages"),
@@ -85,17 +102,20 @@ static const struct stat_row node_rows[] = {
 	NONE("nr_anon_transparent_hugepages"),
 	NONE("nr_vmscan_write"),
 	NONE("nr_vmscan_immediate_reclaim"),
-	NONE("nr_dirtied"),
-	NODE("nr_written", written),
+	NODE("nr_dirtied", dirtied_pages),
+	NODE("nr_written", written_pages),
 	NONE("nr_throttled_written"),
 	NONE("nr_kernel_misc_reclaimable"),
 	NONE("nr_foll_pin_acquired"),
 	NONE("nr_foll_pin_released"),
 	NONE("nr_kernel_stack"),
-	NODE("nr_page_table_pages", tables),
+	NODE("nr_page_table_pages", table_pages),
 	NONE("nr_sec_page_table_pages"),
 	NONE("nr_iommu_pages"),
 	NONE("nr_swapcached"),
+	NONE("pgpromote_success"),
+	NONE("pgpromote_candidate"),
+	NONE("pgpromote_candidate_nrl"),
 	NONE("pgdemote_kswapd"),
 	NONE("pgdemote_direct"),
 	NONE("pgdemote_khugepaged"),
@@ -108,22 +128,15 @@ static const struct stat_row node_rows[] = {
 static const struct stat_row event_rows[] = {
 	NONE("nr_dirty_threshold"),
 	NONE("nr_dirty_background_threshold"),
+	EVENT("nr_memmap_pages", memmap),
+	EVENT("nr_memmap_boot_pages", memmap_boot),
 	EVENT("pgpgin", read_kib),
 	EVENT("pgpgout", written_kib),
 	NONE("pswpin"),
 	NONE("pswpout"),
-	EVENT("pgalloc_dma", allocated[TMM_ZONE_DMA]),
-	EVENT("pgalloc_dma32", allocated[TMM_ZONE_DMA32]),
-	EVENT("pgalloc_normal", allocated[TMM_ZONE_NORMAL]),
-	EVENT("pgalloc_movable", allocated[TMM_ZONE_MOVABLE]),
-	EVENT("allocstall_dma", stalls[TMM_ZONE_DMA]),
-	EVENT("allocstall_dma32", stalls[TMM_ZONE_DMA32]),
-	EVENT("allocstall_normal", stalls[TMM_ZONE_NORMAL]),
-	EVENT("allocstall_movable", stalls[TMM_ZONE_MOVABLE]),
-	NONE("pgskip_dma"),
-	NONE("pgskip_dma32"),
-	NONE("pgskip_normal"),
-	NONE("pgskip_movable"),
+	BY_KIND("pgalloc", allocated),
+	BY_KIND("allocstall", stalls),
+	BY_KIND("pgskip", none_of),
 	EVENT("pgfree", freed),
 	NONE("pgactivate"),
 	NONE("pgdeactivate"),
@@ -146,6 +159,8 @@ static const struct stat_row event_rows[] = {
 	NONE("pgscan_file"),
 	NONE("pgsteal_anon"),
 	NONE("pgsteal_file"),
+	NONE("zone_reclaim_success"),
+	NONE("zone_reclaim_failed"),
 	NONE("pginodesteal"),
 	NONE("slabs_scanned"),
 	NONE("kswapd_inodesteal"),
@@ -156,6 +171,11 @@ static const struct stat_row event_rows[] = {
 	NONE("drop_pagecache"),
 	NONE("drop_slab"),
 	EVENT("oom_kill", oom_kills),
+	NONE("numa_pte_updates"),
+	NONE("numa_huge_pte_updates"),
+	NONE("numa_hint_faults"),
+	NONE("numa_hint_faults_local"),
+	NONE("numa_pages_migrated"),
 	EVENT("pgmigrate_success", migrate.moved_pages),
 	EVENT("pgmigrate_fail", migrate.failed_pages),
 	NONE("thp_migration_success"),
@@ -222,58 +242,61 @@ static const struct stat_row event_rows[] = {
 	NONE("nr_unstable"),
 };
 
+static void print_row(struct printer *printer, bool nested, const struct stat_row *row,
+                      const void *values)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *)values + row->offset, sizeof(value));
+	if (nested)
+		print(printer, "      %-12s %lu\n", row->name, value);
+	else
+		print(printer, "%s %lu\n", row->name, value);
+}
+
 static void print_rows(struct printer *printer, bool nested, const struct stat_row *rows,
                        size_t nr, const void *values)
 {
-	for (size_t i = 0; i < nr; i++) {
-		uint64_t value;
-
-		memcpy(&value, (const char *)values + rows[i].offset, sizeof(value));
-		if (nested)
-			print(printer, "      %-12s %lu\n", rows[i].name, value);
-		else
-			print(printer, "%s %lu\n", rows[i].name, value);
-	}
+	for (size_t i = 0; i < nr; i++)
+		print_row(printer, nested, &rows[i], values);
 }
 
-static void zone_values(const struct zone_sums *sums, struct zone_values *out)
+static void print_zone_rows(struct printer *printer, bool nested, const struct zone_sums *sums)
 {
-	*out = (struct zone_values){.free = sums->free,
-	                            .free_blocks = sums->free_blocks,
-	                            .free_cma = sums->free_cma};
+	const struct zone_values values = {.free = sums->free,
+	                                   .free_blocks = sums->free_blocks,
+	                                   .free_cma = sums->free_cma};
+
+	print_rows(printer, nested, zone_rows, ARRAY_SIZE(zone_rows), &values);
+	print_rows(printer, nested, numa_rows, ARRAY_SIZE(numa_rows), &sums->numa);
+}
+
+static void print_node_rows(struct printer *printer, bool nested,
+                            const struct tmm_node_info *node)
+{
+	const struct node_values values = {.info = *node};
+
+	print_rows(printer, nested, node_rows, ARRAY_SIZE(node_rows), &values);
 }
 
 void print_zone_stats(struct printer *printer, const struct tmm_zone_info *zone)
 {
 	struct zone_sums sums = {.managed = 0};
-	struct zone_values values;
 
 	zone_sums_add(&sums, zone);
-	zone_values(&sums, &values);
-	print_rows(printer, true, zone_rows, ARRAY_SIZE(zone_rows), &values);
+	print_zone_rows(printer, true, &sums);
 }
 
-static void node_values(const struct snapshot *snapshot, struct node_values *out)
+void print_node_stats(struct printer *printer, const struct tmm_node_info *node)
 {
-	*out = (struct node_values){
-		.slab_reclaimable = snapshot->slab_reclaimable_pages,
-		.slab_unreclaimable = snapshot->slab_unreclaimable_pages,
-		.anon = snapshot->space.anon_pages,
-		.mapped = snapshot->space.mapped_pages,
-		.file = snapshot->cache_pages,
-		.shmem = snapshot->cache_shmem_pages,
-		.dirty = snapshot->cache_dirty_pages,
-		.written = snapshot->cache_written_pages,
-		.tables = snapshot->space.table_pages,
-	};
+	print_node_rows(printer, true, node);
 }
 
-void print_node_stats(struct printer *printer, const struct snapshot *snapshot)
+void print_node_vmstat(struct printer *printer, const struct zone_sums *zones,
+                       const struct tmm_node_info *info)
 {
-	struct node_values values;
-
-	node_values(snapshot, &values);
-	print_rows(printer, true, node_rows, ARRAY_SIZE(node_rows), &values);
+	print_zone_rows(printer, false, zones);
+	print_node_rows(printer, false, info);
 }
 
 static void event_values(const struct snapshot *snapshot, struct event_values *out)
@@ -281,8 +304,10 @@ static void event_values(const struct snapshot *snapshot, struct event_values *o
 	const struct tmm_space_totals *space = &snapshot->space;
 
 	*out = (struct event_values){
-		.read_kib = pages_to_kib(snapshot->cache_read_pages),
-		.written_kib = pages_to_kib(snapshot->cache_written_pages),
+		.memmap = snapshot->memmap_pages,
+		.memmap_boot = snapshot->memmap_boot_pages,
+		.read_kib = pages_to_kib(snapshot->read_pages),
+		.written_kib = pages_to_kib(snapshot->uses.written_pages),
 		.freed = snapshot->events.freed_pages,
 		.faults = space->minor_faults + space->major_faults,
 		.major_faults = space->major_faults,
@@ -299,14 +324,11 @@ static void event_values(const struct snapshot *snapshot, struct event_values *o
 
 void print_vmstat(struct printer *printer, const struct snapshot *snapshot)
 {
-	struct zone_values zones;
-	struct node_values node;
-	struct event_values events;
+	struct event_values values;
 
-	zone_values(&snapshot->zones, &zones);
-	node_values(snapshot, &node);
-	event_values(snapshot, &events);
-	print_rows(printer, false, zone_rows, ARRAY_SIZE(zone_rows), &zones);
-	print_rows(printer, false, node_rows, ARRAY_SIZE(node_rows), &node);
-	print_rows(printer, false, event_rows, ARRAY_SIZE(event_rows), &events);
+	print_node_vmstat(printer, &snapshot->zones, &snapshot->uses);
+	event_values(snapshot, &values);
+	for (size_t i = 0; i < ARRAY_SIZE(event_rows); i++)
+		if (!event_rows[i].kind || snapshot->zone_exists[event_rows[i].kind - 1])
+			print_row(printer, false, &event_rows[i], &values);
 }

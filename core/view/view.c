@@ -1,6 +1,7 @@
 /*
  * view.c - the files, each from one snapshot into one sink
  */
+#include <tuxmm/policy.h>
 #include <tuxmm/view.h>
 
 #include "view/snapshot.h"
@@ -91,6 +92,137 @@ void tmm_view_zoneinfo(struct tmm_machine *machine, const struct tmm_sink *sink)
 			print_zone_stack(&printer, cpu, &stack);
 		print_zone_tail(&printer, &zone);
 	}
+	print_end(&printer);
+}
+
+static void node_of(struct tmm_machine *machine, unsigned node, struct tmm_node_info *out)
+{
+	bool node_is_there = tmm_node_info(tmm_machine_pages(machine), node, out);
+
+	TMM_ASSERT(node_is_there);
+}
+
+void tmm_view_node_meminfo(struct tmm_machine *machine, unsigned node,
+                           const struct tmm_sink *sink)
+{
+	struct tmm_node_info info;
+	struct printer printer;
+
+	node_of(machine, node, &info);
+	print_begin(&printer, sink);
+	print_node_meminfo(&printer, node, &info);
+	print_end(&printer);
+}
+
+void tmm_view_node_numastat(struct tmm_machine *machine, unsigned node,
+                            const struct tmm_sink *sink)
+{
+	struct tmm_node_info info;
+	struct printer printer;
+
+	node_of(machine, node, &info);
+	print_begin(&printer, sink);
+	print_numastat(&printer, &info.numa);
+	print_end(&printer);
+}
+
+void tmm_view_node_vmstat(struct tmm_machine *machine, unsigned node,
+                          const struct tmm_sink *sink)
+{
+	struct zone_sums zones = {.managed = 0};
+	struct tmm_zone_info zone;
+	struct tmm_node_info info;
+	struct printer printer;
+
+	node_of(machine, node, &info);
+	for (unsigned z = 0; z < TMM_NR_ZONES; z++)
+		if (tmm_zone_info(tmm_machine_pages(machine), node, (enum tmm_zone_id)z, &zone))
+			zone_sums_add(&zones, &zone);
+	print_begin(&printer, sink);
+	print_node_vmstat(&printer, &zones, &info);
+	print_end(&printer);
+}
+
+static void print_cpus(struct tmm_machine *machine, unsigned node, const struct tmm_sink *sink,
+                       void (*print_bits)(struct printer *printer, const uint64_t *words,
+                                          unsigned nr_bits))
+{
+	struct tmm_node_info info;
+	struct printer printer;
+
+	node_of(machine, node, &info);
+	print_begin(&printer, sink);
+	print_bits(&printer, info.cpus, tmm_pages_nr_cpus(tmm_machine_pages(machine)));
+	print_end(&printer);
+}
+
+void tmm_view_node_cpulist(struct tmm_machine *machine, unsigned node,
+                           const struct tmm_sink *sink)
+{
+	print_cpus(machine, node, sink, print_list);
+}
+
+void tmm_view_node_cpumap(struct tmm_machine *machine, unsigned node,
+                          const struct tmm_sink *sink)
+{
+	print_cpus(machine, node, sink, print_bit_map);
+}
+
+void tmm_view_node_distance(struct tmm_machine *machine, unsigned node,
+                            const struct tmm_sink *sink)
+{
+	const struct tmm_pages *pages = tmm_machine_pages(machine);
+	struct printer printer;
+
+	print_begin(&printer, sink);
+	for (unsigned to = 0; to < tmm_pages_nr_nodes(pages); to++)
+		print(&printer, "%s%u", to ? " " : "", tmm_node_distance(pages, node, to));
+	print(&printer, "\n");
+	print_end(&printer);
+}
+
+static bool is_of(const struct tmm_node_info *node, enum tmm_node_list list,
+                  uint64_t normal_pages)
+{
+	switch (list) {
+	case TMM_NODES_HAS_MEMORY:
+		return node->managed_pages != 0;
+	case TMM_NODES_HAS_NORMAL_MEMORY:
+		return normal_pages != 0;
+	case TMM_NODES_HAS_CPU:
+		return (node->cpus[0] | node->cpus[1] | node->cpus[2] | node->cpus[3]) != 0;
+	case TMM_NODES_ONLINE:
+		break;
+	}
+	return true;
+}
+
+/* Frames with an address that are not for movable pages alone. */
+static uint64_t normal_pages(struct tmm_pages *pages, unsigned node)
+{
+	uint64_t sum = 0;
+
+	for (unsigned z = 0; z <= TMM_ZONE_NORMAL; z++) {
+		struct tmm_zone_info zone;
+
+		if (tmm_zone_info(pages, node, (enum tmm_zone_id)z, &zone))
+			sum += zone.managed_pages;
+	}
+	return sum;
+}
+
+void tmm_view_node_list(struct tmm_machine *machine, enum tmm_node_list list,
+                        const struct tmm_sink *sink)
+{
+	struct tmm_pages *pages = tmm_machine_pages(machine);
+	struct tmm_node_info info;
+	struct printer printer;
+	uint64_t nodes = 0;
+
+	for (unsigned n = 0; tmm_node_info(pages, n, &info); n++)
+		nodes |= (uint64_t)is_of(&info, list, normal_pages(pages, n)) << n;
+	print_begin(&printer, sink);
+	print_list(&printer, &nodes, tmm_pages_nr_nodes(pages));
 	print_end(&printer);
 }
 

@@ -65,9 +65,32 @@ static unsigned long long value(const char *name)
 	test_fail(__FILE__, __LINE__, "the row is there");
 }
 
+static const struct tmm_node_info node_uses = {
+	.present_pages = 32670,
+	.managed_pages = 31840,
+	.free_pages = 23585,
+	.slab_reclaimable_pages = 100,
+	.slab_unreclaimable_pages = 40,
+	.anon_pages = 1000,
+	.mapped_pages = 200,
+	.table_pages = 12,
+	.file_pages = 600,
+	.dirty_pages = 3,
+	.shmem_pages = 50,
+	.dirtied_pages = 9,
+	.written_pages = 4,
+	.numa = {.hit = 30,
+                 .miss = 4,
+                 .foreign = 5,
+                 .interleave_hit = 2,
+                 .local = 33,
+                 .other = 1},
+};
+
 static const struct zone_shot dma = {.id = TMM_ZONE_DMA,
                                      .populated = true,
                                      .carries_node = true,
+                                     .node = node_uses,
                                      .info = {.name = "DMA",
                                               .nr_orders = 11,
                                               .start = {1},
@@ -80,7 +103,8 @@ static const struct zone_shot dma = {.id = TMM_ZONE_DMA,
                                               .watermark_low = 82,
                                               .watermark_high = 98,
                                               .lowmem_reserve = {0, 109, 109, 109, 109},
-                                              .free_area = {1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3}}};
+                                              .free_area = {1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3},
+                                              .numa = {.hit = 6, .other = 6}}};
 
 static const struct zone_shot dma32 = {
 	.id = TMM_ZONE_DMA32,
@@ -106,21 +130,15 @@ static struct snapshot a_machine(void)
 		.nr_nodes = 1,
 		.zone_exists = {true, true, true, false, true},
 		.events = {.allocated_pages = {10, 20, 0}, .freed_pages = 7},
-		.space = {.anon_pages = 1000,
-	                  .mapped_pages = 200,
-	                  .table_pages = 12,
-	                  .committed_pages = 1500,
+		.space = {.committed_pages = 1500,
 	                  .commit_limit_pages = 15920,
 	                  .minor_faults = 300,
 	                  .major_faults = 5},
 		.direct_map = {.small_bytes = 2 << 20, .large_bytes = 126 << 20},
-		.slab_reclaimable_pages = 100,
-		.slab_unreclaimable_pages = 40,
-		.cache_pages = 600,
-		.cache_dirty_pages = 3,
-		.cache_shmem_pages = 50,
-		.cache_read_pages = 500,
-		.cache_written_pages = 4,
+		.uses = node_uses,
+		.read_pages = 500,
+		.memmap_boot_pages = 255,
+		.memmap_pages = 1,
 	};
 
 	zone_sums_add(&snapshot.zones, &dma.info);
@@ -200,9 +218,7 @@ TEST(available_memory_is_what_is_free_or_can_be_had_above_the_reserves)
 	/* reserves: 109 + 98 and 0 + 150; low: 207; files 550 - 207, slab 100 - 50 */
 	CHECK(value("MemAvailable:") == 4 * (23585 - 357 + 343 + 50));
 	snapshot.zones.free = 0;
-	snapshot.cache_pages = 0;
-	snapshot.cache_shmem_pages = 0;
-	snapshot.slab_reclaimable_pages = 0;
+	snapshot.uses = (struct tmm_node_info){0};
 	begin();
 	print_meminfo(&printer, &snapshot);
 	print_end(&printer);
@@ -261,7 +277,7 @@ TEST(zoneinfo_carries_the_node_in_its_first_zone)
 	              "      nr_anon_transparent_hugepages 0\n"
 	              "      nr_vmscan_write 0\n"
 	              "      nr_vmscan_immediate_reclaim 0\n"
-	              "      nr_dirtied   0\n"
+	              "      nr_dirtied   9\n"
 	              "      nr_written   4\n"
 	              "      nr_throttled_written 0\n"
 	              "      nr_kernel_misc_reclaimable 0\n"
@@ -272,6 +288,9 @@ TEST(zoneinfo_carries_the_node_in_its_first_zone)
 	              "      nr_sec_page_table_pages 0\n"
 	              "      nr_iommu_pages 0\n"
 	              "      nr_swapcached 0\n"
+	              "      pgpromote_success 0\n"
+	              "      pgpromote_candidate 0\n"
+	              "      pgpromote_candidate_nrl 0\n"
 	              "      pgdemote_kswapd 0\n"
 	              "      pgdemote_direct 0\n"
 	              "      pgdemote_khugepaged 0\n"
@@ -301,6 +320,12 @@ TEST(zoneinfo_carries_the_node_in_its_first_zone)
 	              "      nr_mlock     0\n"
 	              "      nr_zspages   0\n"
 	              "      nr_free_cma  0\n"
+	              "      numa_hit     6\n"
+	              "      numa_miss    0\n"
+	              "      numa_foreign 0\n"
+	              "      numa_interleave 0\n"
+	              "      numa_local   0\n"
+	              "      numa_other   6\n"
 	              "  pagesets\n"
 	              "    cpu: 0\n"
 	              "              count:    63\n"
@@ -311,6 +336,99 @@ TEST(zoneinfo_carries_the_node_in_its_first_zone)
 	              "  vm stats threshold: 0\n"
 	              "  node_unreclaimable:  0\n"
 	              "  start_pfn:           1\n"));
+}
+
+TEST(a_nodes_meminfo_is_as_linux_prints_it)
+{
+	begin();
+	print_node_meminfo(&printer, 12, &node_uses);
+	CHECK(printed("Node 12 MemTotal:         127360 kB\n"
+	              "Node 12 MemFree:           94340 kB\n"
+	              "Node 12 MemUsed:           33020 kB\n"
+	              "Node 12 SwapCached:            0 kB\n"
+	              "Node 12 Active:                0 kB\n"
+	              "Node 12 Inactive:              0 kB\n"
+	              "Node 12 Active(anon):          0 kB\n"
+	              "Node 12 Inactive(anon):        0 kB\n"
+	              "Node 12 Active(file):          0 kB\n"
+	              "Node 12 Inactive(file):        0 kB\n"
+	              "Node 12 Unevictable:           0 kB\n"
+	              "Node 12 Mlocked:               0 kB\n"
+	              "Node 12 Dirty:                12 kB\n"
+	              "Node 12 Writeback:             0 kB\n"
+	              "Node 12 FilePages:          2400 kB\n"
+	              "Node 12 Mapped:              800 kB\n"
+	              "Node 12 AnonPages:          4000 kB\n"
+	              "Node 12 Shmem:               200 kB\n"
+	              "Node 12 KernelStack:           0 kB\n"
+	              "Node 12 PageTables:           48 kB\n"
+	              "Node 12 SecPageTables:         0 kB\n"
+	              "Node 12 NFS_Unstable:          0 kB\n"
+	              "Node 12 Bounce:                0 kB\n"
+	              "Node 12 WritebackTmp:          0 kB\n"
+	              "Node 12 KReclaimable:        400 kB\n"
+	              "Node 12 Slab:                560 kB\n"
+	              "Node 12 SReclaimable:        400 kB\n"
+	              "Node 12 SUnreclaim:          160 kB\n"
+	              "Node 12 AnonHugePages:         0 kB\n"
+	              "Node 12 ShmemHugePages:        0 kB\n"
+	              "Node 12 ShmemPmdMapped:        0 kB\n"
+	              "Node 12 FileHugePages:         0 kB\n"
+	              "Node 12 FilePmdMapped:         0 kB\n"
+	              "Node 12 HugePages_Total:     0\n"
+	              "Node 12 HugePages_Free:      0\n"
+	              "Node 12 HugePages_Surp:      0\n"));
+}
+
+TEST(numastat_is_as_linux_prints_it)
+{
+	begin();
+	print_numastat(&printer, &node_uses.numa);
+	CHECK(printed("numa_hit 30\nnuma_miss 4\nnuma_foreign 5\ninterleave_hit 2\n"
+	              "local_node 33\nother_node 1\n"));
+}
+
+TEST(sets_of_cpus_are_listed_and_mapped)
+{
+	static const struct {
+		unsigned nr_bits;
+		uint64_t bits[2];
+		const char *list, *map;
+	} set[] = {
+		{1, {0, 0}, "\n", "0\n"},
+		{2, {3, 0}, "0-1\n", "3\n"},
+		{16, {0xf0, 0}, "4-7\n", "00f0\n"},
+		{33, {UINT64_C(0x100000005), 0}, "0,2,32\n", "1,00000005\n"},
+		{72, {UINT64_C(1) << 63, 0x81}, "63-64,71\n", "81,80000000,00000000\n"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(set); i++) {
+		begin();
+		print_list(&printer, set[i].bits, set[i].nr_bits);
+		CHECK(printed(set[i].list));
+		begin();
+		print_bit_map(&printer, set[i].bits, set[i].nr_bits);
+		CHECK(printed(set[i].map));
+	}
+}
+
+/* A machine with high memory has no DMA32, others have no high memory. */
+TEST(vmstat_names_the_kinds_of_zones_that_there_are)
+{
+	struct snapshot snapshot = a_machine();
+
+	begin();
+	print_vmstat(&printer, &snapshot);
+	print_end(&printer);
+	CHECK(strstr(text.at, "pgalloc_dma32 20\n") && !strstr(text.at, "_high "));
+	CHECK(value("nr_memmap_boot_pages") == 255 && value("nr_memmap_pages") == 1);
+	CHECK(value("numa_hit") == 6 && value("nr_dirtied") == 9);
+	snapshot.zone_exists[TMM_ZONE_DMA32] = false;
+	snapshot.zone_exists[TMM_ZONE_HIGHMEM] = true;
+	begin();
+	print_vmstat(&printer, &snapshot);
+	print_end(&printer);
+	CHECK(strstr(text.at, "pgalloc_high 0\n") && !strstr(text.at, "_dma32 "));
 }
 
 TEST(zones_without_memory_are_listed_in_short_form)

@@ -1,9 +1,8 @@
 /*
  * zones.c - /proc/zoneinfo
  *
- * The first zone with memory carries the node's counters, which are those of
- * the machine: where there are several nodes they are left out.  A zone
- * without memory is listed in short form, as Linux does it.  Kinds of zones that
+ * A node's first zone with memory carries the node's counters.  A zone without
+ * memory is listed in short form, as Linux does it.  Kinds of zones that
  * the machine does not know are not listed.  Counters are exact, hence the
  * threshold 0.
  */
@@ -47,7 +46,7 @@ void print_zone_head(struct printer *printer, const struct snapshot *snapshot,
 	print(printer, "Node %u, zone %8s\n", shot->info.node, shot->info.name);
 	if (shot->carries_node) {
 		print(printer, "  per-node stats\n");
-		print_node_stats(printer, snapshot);
+		print_node_stats(printer, &shot->node);
 	}
 	print_counts(printer, snapshot, shot);
 	if (!shot->populated)

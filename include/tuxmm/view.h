@@ -3,13 +3,13 @@
  *
  * Each function writes one file into a sink.  Numbers of one call are one
  * snapshot.  Rows of things that a machine does not have, such as swap, are 0, as
- * on a Linux without; rows that only a Linux with NUMA has are left out.
+ * on a Linux without.
  *
  * Units    as in the files: kB are KiB, counts of vmstat and zoneinfo are pages.
  *          Pages on the CPUs' stacks are not free there, but in "pagesets"
  * Locks    each storey's own, one after the other; may be called at any time
  * Linux    /proc/meminfo, buddyinfo, pagetypeinfo, zoneinfo, slabinfo, iomem, vmstat,
- *          PID/maps, PID/smaps, PID/status (formats of 6.18)
+ *          PID/maps, PID/smaps, PID/status; /sys/devices/system/node (formats of 6.18)
  */
 #ifndef TUXMM_VIEW_H
 #define TUXMM_VIEW_H
@@ -28,6 +28,30 @@ void tmm_view_vmstat(struct tmm_machine *machine, const struct tmm_sink *sink);
 
 /* iomem as those see it who may not know addresses: all are zeroes. */
 void tmm_view_iomem_hidden(struct tmm_machine *machine, const struct tmm_sink *sink);
+
+/* Files of a node, which there is (asserted): nodeN/meminfo and so on. */
+void tmm_view_node_meminfo(struct tmm_machine *machine, unsigned node,
+                           const struct tmm_sink *sink);
+void tmm_view_node_numastat(struct tmm_machine *machine, unsigned node,
+                            const struct tmm_sink *sink);
+void tmm_view_node_vmstat(struct tmm_machine *machine, unsigned node,
+                          const struct tmm_sink *sink);
+void tmm_view_node_cpulist(struct tmm_machine *machine, unsigned node,
+                           const struct tmm_sink *sink);
+void tmm_view_node_cpumap(struct tmm_machine *machine, unsigned node,
+                          const struct tmm_sink *sink);
+void tmm_view_node_distance(struct tmm_machine *machine, unsigned node,
+                            const struct tmm_sink *sink);
+
+/* The numbers of nodes: all (Linux: online, possible), or those that have something. */
+enum tmm_node_list {
+	TMM_NODES_ONLINE,
+	TMM_NODES_HAS_CPU,
+	TMM_NODES_HAS_MEMORY,
+	TMM_NODES_HAS_NORMAL_MEMORY /* with an address, and not MOVABLE */
+};
+void tmm_view_node_list(struct tmm_machine *machine, enum tmm_node_list list,
+                        const struct tmm_sink *sink);
 
 /* Areas of an address space, in rising order; smaps walks their pages too. */
 void tmm_view_maps(struct tmm_mm *mm, const struct tmm_sink *sink);
