@@ -6,6 +6,9 @@
  *                  of two that keeps nodes apart, so that few entries do
  *   SPARSE         base[section of the frame] + frame
  *
+ * A node's array, or that of a section of it, lies in its own memory where that has
+ * room.
+ *
  * The way back: a descriptor in a node's array is found by comparing with at most
  * TMM_MAX_NODES arrays.  A section's array is aligned to its own length, so that
  * section_of[place of the descriptor / length] names the section.  A number kept
@@ -17,6 +20,22 @@
 
 #define PAGES_OF_ARRAY(frames) ((frames) * sizeof(struct page))
 
+static tmm_err take_array(struct tmm_memblock *memblock, void *ram,
+                          const struct tmm_memblock_request *request, void **out)
+{
+	void *clear = memblock->ram;
+	tmm_paddr start;
+	tmm_err err;
+
+	/* It reads as zeroes already; clearing would make the host back all of it. */
+	memblock->ram = NULL;
+	err = tmm_memblock_alloc(memblock, request, &start);
+	memblock->ram = clear;
+	if (err == TMM_OK)
+		*out = (char *)ram + start.v;
+	return err;
+}
+
 tmm_err boot_array(struct tmm_memblock *memblock, void *ram, uint64_t size_bytes,
                    uint64_t align_bytes, void **out)
 {
@@ -24,16 +43,26 @@ tmm_err boot_array(struct tmm_memblock *memblock, void *ram, uint64_t size_bytes
 		.size_bytes = align_up(size_bytes, TMM_PAGE_SIZE),
 		.align_bytes = max_u64(align_bytes, TMM_PAGE_SIZE),
 		.node = TMM_NODE_ANY};
-	void *clear = memblock->ram;
-	tmm_paddr start;
+
+	return take_array(memblock, ram, &request, out);
+}
+
+tmm_err boot_array_on(struct tmm_memblock *memblock, void *ram, uint32_t node, uint64_t end,
+                      uint64_t size_bytes, uint64_t align_bytes, void **out)
+{
+	const struct tmm_memblock_request request = {
+		.size_bytes = align_up(size_bytes, TMM_PAGE_SIZE),
+		.align_bytes = max_u64(align_bytes, TMM_PAGE_SIZE),
+		.node = node,
+		.exact_node = true};
+	uint64_t limit = memblock->limit;
 	tmm_err err;
 
-	/* It reads as zeroes already; clearing would make the host back all of it. */
-	memblock->ram = NULL;
-	err = tmm_memblock_alloc(memblock, &request, &start);
-	memblock->ram = clear;
-	if (err == TMM_OK)
-		*out = (char *)ram + start.v;
+	memblock->limit = end ? end : limit;
+	err = take_array(memblock, ram, &request, out);
+	memblock->limit = limit;
+	if (err == TMM_E_NOMEM && !memblock->denied)
+		err = boot_array(memblock, ram, size_bytes, align_bytes, out);
 	return err;
 }
 
@@ -52,12 +81,14 @@ static void count_array(struct memory_map *map, int sign, uint64_t nr_frames)
 	                 __ATOMIC_RELAXED);
 }
 
-static tmm_err take_pages(const struct map_request *request, uint64_t nr_frames,
+/* The descriptors of so many frames of a node. */
+static tmm_err take_pages(const struct map_request *request, uint32_t node, uint64_t nr_frames,
                           uint64_t align_bytes, struct page **out)
 {
+	uint64_t end = request->end_on ? request->end_on[node] : 0;
 	void *array;
-	tmm_err err = boot_array(request->memblock, request->ram, PAGES_OF_ARRAY(nr_frames),
-	                         align_bytes, &array);
+	tmm_err err = boot_array_on(request->memblock, request->ram, node, end,
+	                            PAGES_OF_ARRAY(nr_frames), align_bytes, &array);
 
 	if (err == TMM_OK)
 		*out = array;
@@ -75,6 +106,20 @@ static tmm_err take_bases(struct memory_map *map, const struct map_request *requ
 	if (err == TMM_OK)
 		map->base = array;
 	return err;
+}
+
+/* One array for all nodes is on whichever has room. */
+static tmm_err init_flat(struct memory_map *map, const struct map_request *request)
+{
+	void *array;
+	tmm_err err = boot_array(request->memblock, request->ram,
+	                         PAGES_OF_ARRAY(map->nr_frames), 0, &array);
+
+	if (err != TMM_OK)
+		return err;
+	map->flat = array;
+	count_array(map, 1, map->nr_frames);
+	return TMM_OK;
 }
 
 /* ---- DISCONTIGUOUS ---- */
@@ -124,7 +169,7 @@ static tmm_err init_nodes(struct memory_map *map, const struct map_request *requ
 
 		if (node->start == node->end)
 			continue;
-		err = take_pages(request, node->end - node->start, 0, &node->page);
+		err = take_pages(request, n, node->end - node->start, 0, &node->page);
 		if (err != TMM_OK)
 			return err;
 		count_array(map, 1, node->end - node->start);
@@ -175,7 +220,7 @@ uint64_t map_section_frame(const struct memory_map *map, uint64_t section)
 }
 
 static tmm_err init_section(struct memory_map *map, const struct map_request *request,
-                            uint64_t section)
+                            uint64_t section, uint32_t node)
 {
 	uint64_t array_bytes = UINT64_C(1) << map->array_shift;
 	struct page *array;
@@ -183,7 +228,7 @@ static tmm_err init_section(struct memory_map *map, const struct map_request *re
 
 	if (map->base[section])
 		return TMM_OK;
-	err = take_pages(request, UINT64_C(1) << map->shift, array_bytes, &array);
+	err = take_pages(request, node, UINT64_C(1) << map->shift, array_bytes, &array);
 	if (err != TMM_OK)
 		return err;
 	map_set_section(map, section, array);
@@ -216,7 +261,7 @@ static tmm_err init_sections(struct memory_map *map, const struct map_request *r
 
 		for (uint64_t section = region->start / section_bytes;
 		     section <= (region->end - 1) / section_bytes && err == TMM_OK; section++)
-			err = init_section(map, request, section);
+			err = init_section(map, request, section, region->node);
 	}
 	return err;
 }
@@ -233,8 +278,7 @@ tmm_err map_init(struct memory_map *map, const struct map_request *request)
 	                           .ram = (uintptr_t)request->ram};
 	switch (request->model) {
 	case TMM_MEMORY_FLAT:
-		err = take_pages(request, map->nr_frames, 0, &map->flat);
-		count_array(map, 1, map->nr_frames);
+		err = init_flat(map, request);
 		break;
 	case TMM_MEMORY_DISCONTIGUOUS:
 		err = init_nodes(map, request);

@@ -47,6 +47,9 @@ struct map_request {
 	uint64_t first, nr_frames; /* the span; whole blocks, all RAM is inside */
 	enum tmm_memory_model model;
 	uint64_t section_bytes; /* 0: TMM_SECTION_BYTES */
+
+	/* Where a node's own memory for arrays ends, by node; NULL: at memblock's limit. */
+	const uint64_t *end_on;
 };
 
 /*
@@ -59,6 +62,14 @@ TMM_MUST_CHECK tmm_err map_init(struct memory_map *map, const struct map_request
 /* Zeroed memory of memblock's, which stays reserved. */
 TMM_MUST_CHECK tmm_err boot_array(struct tmm_memblock *memblock, void *ram, uint64_t size_bytes,
                                   uint64_t align_bytes, void **out);
+
+/*
+ * The same from the memory of a node below `end`, 0: memblock's limit, or from any
+ * node's where that one has no room.
+ */
+TMM_MUST_CHECK tmm_err boot_array_on(struct tmm_memblock *memblock, void *ram, uint32_t node,
+                                     uint64_t end, uint64_t size_bytes, uint64_t align_bytes,
+                                     void **out);
 
 /* The largest blocks of frames, as a power of two, that never belong to two nodes. */
 unsigned node_chunk_shift(const struct tmm_memblock *memblock);

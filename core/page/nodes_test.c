@@ -22,18 +22,23 @@ static tmm_pfn got[200000];
 static const uint8_t distance[TMM_MAX_NODES][TMM_MAX_NODES] = {
 	{10, 15, 30}, {15, 10, 20}, {30, 20, 10}};
 
-static struct tmm_pages *boot(struct pages_config config)
+static struct tmm_pages *boot_nodes(struct pages_config config, uint64_t per_node)
 {
-	rig_begin(&rig, NR_NODES * PER_NODE, 2);
+	rig_begin(&rig, NR_NODES * per_node, 2);
 	rig.cpus.cpu[1].node = 1;
 	for (uint32_t n = 0; n < NR_NODES; n++)
-		CHECK(tmm_memblock_add(&rig.memblock, (tmm_paddr){n * PER_NODE}, PER_NODE, n) ==
+		CHECK(tmm_memblock_add(&rig.memblock, (tmm_paddr){n * per_node}, per_node, n) ==
 		      TMM_OK);
 	config.nr_nodes = NR_NODES;
 	config.distance = distance;
 	if (!config.min_free_kbytes)
 		config.min_free_kbytes = NO_RESERVE;
 	return rig_boot_as(&rig, config);
+}
+
+static struct tmm_pages *boot(struct pages_config config)
+{
+	return boot_nodes(config, PER_NODE);
 }
 
 static unsigned node_of_frame(struct tmm_pages *pages, tmm_pfn pfn)
@@ -224,25 +229,94 @@ TEST(high_memory_has_no_address_and_is_asked_for)
 	pages_fini(pages);
 }
 
-/* 128 MiB in one run from a machine of 192 MiB: order 15. */
+/*
+ *   node     0      1      2     2 GiB each: room for a run of 1 GiB beside the arrays
+ *   order 18     |1 GiB|
+ */
 TEST(runs_longer_than_4_mib_come_from_adjacent_blocks)
 {
-	for (unsigned order = 11; order <= 14; order++) {
-		struct tmm_pages *pages = boot((struct pages_config){.max_order = 14});
-		struct tmm_zone_info before, after;
-		tmm_pfn pfn;
+	const uint64_t per_node = 2048 * MIB;
 
-		CHECK(tmm_pages_max_order(pages) == 14);
+	for (unsigned most = 12; most <= TMM_MAX_ORDER; most += 3) {
+		const struct pages_config config = {.max_order = most};
+		struct tmm_pages *pages = boot_nodes(config, per_node);
+		struct tmm_zone_info before, after;
+		tmm_pfn pfn, none;
+
+		CHECK(tmm_pages_max_order(pages) == most);
 		CHECK(tmm_zone_info(pages, 1, TMM_ZONE_DMA32, &before));
-		CHECK(before.free_area[14] == 1 && before.nr_orders == 15);
-		CHECK(tmm_pages_alloc_node(pages, 1, TMM_GFP_KERNEL, order, &pfn) == TMM_OK);
-		CHECK(pfn.v % (UINT64_C(1) << order) == 0 && node_of_frame(pages, pfn) == 1);
-		CHECK(tmm_pages_alloc(pages, TMM_GFP_KERNEL, 15, &pfn) == TMM_E_INVAL);
-		tmm_pages_check(pages);
-		tmm_pages_free(pages, pfn, order);
-		CHECK(tmm_zone_info(pages, 1, TMM_ZONE_DMA32, &after));
-		CHECK(memcmp(before.free_area, after.free_area, sizeof(after.free_area)) == 0);
+		CHECK(before.free_area[most] > 0 && before.nr_orders == most + 1);
+		for (unsigned order = 11; order <= most; order++) {
+			CHECK(tmm_pages_alloc_node(pages, 1, TMM_GFP_KERNEL, order, &pfn) ==
+			      TMM_OK);
+			CHECK(pfn.v % (UINT64_C(1) << order) == 0);
+			CHECK(tmm_pfn_node(pages, pfn) == 1);
+			CHECK(tmm_zone_info(pages, 1, TMM_ZONE_DMA32, &after));
+			CHECK(after.free_pages + (UINT64_C(1) << order) == before.free_pages);
+			tmm_pages_check(pages);
+			tmm_pages_free(pages, pfn, order);
+			CHECK(tmm_zone_info(pages, 1, TMM_ZONE_DMA32, &after));
+			CHECK(memcmp(before.free_area, after.free_area,
+			             sizeof(after.free_area)) == 0);
+		}
+		CHECK(tmm_pages_alloc(pages, TMM_GFP_KERNEL, most + 1, &none) == TMM_E_INVAL);
 		pages_fini(pages);
+	}
+}
+
+/* Every run of the longest order is lent once, and none of another node. */
+TEST(the_longest_runs_of_a_node_are_used_up_exactly)
+{
+	for (unsigned order = 15; order <= TMM_MAX_ORDER; order++) {
+		const tmm_gfp gfp = TMM_GFP_THISNODE | TMM_GFP_MEMALLOC | TMM_GFP_NOWARN;
+		const struct pages_config config = {.max_order = order};
+		struct tmm_pages *pages = boot_nodes(config, 2048 * MIB);
+		struct tmm_zone_info zone;
+		uint64_t nr = 0;
+
+		CHECK(tmm_zone_info(pages, 2, TMM_ZONE_NORMAL, &zone));
+		while (tmm_pages_alloc_node(pages, 2, gfp, order, &got[nr]) == TMM_OK)
+			CHECK(tmm_pfn_node(pages, got[nr++]) == 2);
+		CHECK(nr > 0 && nr == zone.free_area[order]);
+		tmm_pages_check(pages);
+		while (nr > 0)
+			tmm_pages_free(pages, got[--nr], order);
+		CHECK(tmm_zone_info(pages, 2, TMM_ZONE_NORMAL, &zone) &&
+		      zone.free_area[order] > 0);
+		pages_fini(pages);
+	}
+}
+
+/*
+ * Each node holds what describes it, whichever way memory is described; where a node
+ * is all MOVABLE its arrays are on another one.
+ */
+TEST(what_describes_a_node_is_on_it)
+{
+	for (unsigned model = TMM_MEMORY_DISCONTIGUOUS; model <= TMM_MEMORY_SPARSE; model++) {
+		for (unsigned movable = 0; movable <= 1; movable++) {
+			const struct pages_config config = {
+				.memory_model = (enum tmm_memory_model)model,
+				.section_bytes = 32 * MIB,
+				.kernelcore_bytes = movable ? NR_NODES * 32 * MIB : 0};
+			struct tmm_pages *pages = boot(config);
+
+			for (uint64_t pfn = 0; pfn < NR_NODES * PER_NODE / TMM_PAGE_SIZE;
+			     pfn += 512) {
+				const char *page = (const char *)page_of(pages, (tmm_pfn){pfn});
+				uint64_t at = (uint64_t)(page - (const char *)pages->ram);
+
+				CHECK(at / PER_NODE == pfn * TMM_PAGE_SIZE / PER_NODE);
+				CHECK(!movable || at % PER_NODE < 32 * MIB);
+			}
+			for (unsigned cpu = 0; cpu < 2; cpu++)
+				CHECK((uint64_t)((const char *)pages->cpu[cpu] -
+				                 (const char *)pages->ram) /
+				              PER_NODE ==
+				      cpu);
+			tmm_pages_check(pages);
+			pages_fini(pages);
+		}
 	}
 }
 

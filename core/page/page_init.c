@@ -4,8 +4,8 @@
  * The allocator's arrays come from memblock, which hands over the rest:
  *
  *   bits, info   per 2 MiB block: 64 + 12 bytes
- *   block sets   per zone, 50 bits a block
- *   cpu          per CPU
+ *   block sets   per zone, 50 bits a block, on its node
+ *   cpu          per CPU, on its node
  *   descriptors  32 bytes a frame: model.c
  *
  * Blocks are entered when they are needed: deferred.c.  A block without RAM has no
@@ -18,15 +18,25 @@
 #include "page/stack.h"
 #include "page/zonelist.h"
 
-/* As high as it can be, but not in memory that has no address or is to be MOVABLE. */
-static uint64_t arrays_end(const struct tmm_pages *pages)
-{
-	uint64_t end = min_u64(pages->lowmem_end, MAX_PFN);
+/* Where memory for arrays ends: on each node, and on whichever. */
+struct array_ends {
+	uint64_t on[TMM_MAX_NODES];
+	uint64_t any;
+};
 
-	for (unsigned n = 0; n < pages->nr_nodes; n++)
-		if (pages->node[n].movable_start)
-			end = min_u64(end, pages->node[n].movable_start);
-	return end << TMM_PAGE_SHIFT;
+/* As high as it can be, but not in memory that has no address or is to be MOVABLE. */
+static struct array_ends array_ends(const struct tmm_pages *pages, uint64_t limit)
+{
+	uint64_t end = min_u64(limit, min_u64(pages->lowmem_end, MAX_PFN) << TMM_PAGE_SHIFT);
+	struct array_ends ends = {.any = end};
+
+	for (unsigned n = 0; n < pages->nr_nodes; n++) {
+		uint64_t movable_start = pages->node[n].movable_start << TMM_PAGE_SHIFT;
+
+		ends.on[n] = movable_start ? min_u64(end, movable_start) : end;
+		ends.any = min_u64(ends.any, ends.on[n]);
+	}
+	return ends;
 }
 
 /* With fewer blocks than types, parting them by type does harm. */
@@ -34,23 +44,38 @@ static uint64_t arrays_end(const struct tmm_pages *pages)
 
 #define SETS_PER_ZONE           (NR_FILED_TYPES * NR_LONGEST)
 
-static tmm_err take_sets(struct tmm_pages *pages, struct tmm_memblock *memblock)
+static tmm_err take_sets_of(struct tmm_pages *pages, struct tmm_memblock *memblock,
+                            unsigned node, uint64_t end, struct zone *zone)
 {
 	uint64_t words = block_set_words(nr_blocks(pages));
+	struct block_set *set = &zone->by_longest[0][0];
 	void *array;
 	uint64_t *next;
-	tmm_err err = boot_array(memblock, pages->ram,
-	                         words * pages->nr_zones * SETS_PER_ZONE * sizeof(*next), 0,
-	                         &array);
+	tmm_err err = boot_array_on(memblock, pages->ram, node, end,
+	                            words * SETS_PER_ZONE * sizeof(*next), 0, &array);
 
 	if (err != TMM_OK)
 		return err;
 	next = array;
-	for (unsigned z = 0; z < pages->nr_zones; z++) {
-		struct block_set *set = &pages->zone[z].by_longest[0][0];
+	for (unsigned i = 0; i < SETS_PER_ZONE; i++, next += words)
+		block_set_init(&set[i], next, nr_blocks(pages));
+	return TMM_OK;
+}
 
-		for (unsigned i = 0; i < SETS_PER_ZONE; i++, next += words)
-			block_set_init(&set[i], next, nr_blocks(pages));
+static tmm_err take_sets(struct tmm_pages *pages, struct tmm_memblock *memblock,
+                         const struct array_ends *ends)
+{
+	for (unsigned n = 0; n < pages->nr_nodes; n++) {
+		for (unsigned kind = 0; kind < TMM_NR_ZONES; kind++) {
+			uint8_t index = pages->node[n].zone_index[kind];
+			tmm_err err = TMM_OK;
+
+			if (index != ZONE_NONE)
+				err = take_sets_of(pages, memblock, n, ends->on[n],
+				                   &pages->zone[index]);
+			if (err != TMM_OK)
+				return err;
+		}
 	}
 	return TMM_OK;
 }
@@ -61,25 +86,31 @@ static uint64_t cpu_bytes(uint32_t nr_zones)
 	                TMM_PAGE_SIZE);
 }
 
-static tmm_err take_cpus(struct tmm_pages *pages, struct tmm_memblock *memblock)
+static tmm_err take_cpus(struct tmm_pages *pages, struct tmm_memblock *memblock,
+                         const struct array_ends *ends)
 {
 	uint64_t bytes = cpu_bytes(pages->nr_zones);
-	void *array, *pointers;
-	tmm_err err = boot_array(memblock, pages->ram, pages->cpus->nr * bytes, 0, &array);
+	void *array;
+	tmm_err err = boot_array(memblock, pages->ram, pages->cpus->nr * sizeof(*pages->cpu), 0,
+	                         &array);
 
-	if (err == TMM_OK)
-		err = boot_array(memblock, pages->ram, pages->cpus->nr * sizeof(*pages->cpu), 0,
-		                 &pointers);
 	if (err != TMM_OK)
 		return err;
-	pages->cpu = pointers;
-	for (uint32_t c = 0; c < pages->cpus->nr; c++)
-		pages->cpu[c] = (void *)((char *)array + c * bytes);
+	pages->cpu = array;
+	for (uint32_t c = 0; c < pages->cpus->nr; c++) {
+		uint32_t node = pages->cpus->cpu[c].node;
+
+		err = boot_array_on(memblock, pages->ram, node, ends->on[node], bytes, 0,
+		                    &array);
+		if (err != TMM_OK)
+			return err;
+		pages->cpu[c] = array;
+	}
 	return TMM_OK;
 }
 
 static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *memblock,
-                           const struct pages_config *config)
+                           const struct pages_config *config, const struct array_ends *ends)
 {
 	uint64_t blocks = nr_blocks(pages);
 	const struct map_request map = {.memblock = memblock,
@@ -87,7 +118,8 @@ static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *membloc
 	                                .first = pages->first_pfn,
 	                                .nr_frames = pages->nr_frames,
 	                                .model = config->memory_model,
-	                                .section_bytes = config->section_bytes};
+	                                .section_bytes = config->section_bytes,
+	                                .end_on = ends->on};
 	void *array[4];
 	const uint64_t size[4] = {
 		blocks * sizeof(*pages->bits),
@@ -116,8 +148,8 @@ static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *membloc
 	}
 	err = map_init(&pages->map, &map);
 	if (!err)
-		err = take_cpus(pages, memblock);
-	return err ? err : take_sets(pages, memblock);
+		err = take_cpus(pages, memblock, ends);
+	return err ? err : take_sets(pages, memblock, ends);
 }
 
 /* Zones that such a machine has, unless nodes share the lowest addresses. */
@@ -233,6 +265,7 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
                    const struct pages_config *config)
 {
 	uint64_t lowmem_bytes = config->lowmem_bytes, limit = memblock->limit;
+	struct array_ends ends;
 	tmm_err err;
 
 	*pages = (struct tmm_pages){
@@ -255,10 +288,11 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
 	err = carve_nodes(pages, config->kernelcore_bytes, config->movablecore_bytes);
 	if (err)
 		return err;
-	memblock->limit = min_u64(limit, arrays_end(pages));
+	ends = array_ends(pages, limit);
+	memblock->limit = ends.any;
 	err = cma_reserve(pages, memblock, config);
 	if (err == TMM_OK)
-		err = take_arrays(pages, memblock, config);
+		err = take_arrays(pages, memblock, config, &ends);
 	memblock->limit = limit;
 	if (err)
 		return err;

@@ -65,32 +65,26 @@ static unsigned long long value(const char *name)
 	test_fail(__FILE__, __LINE__, "the row is there");
 }
 
-static const struct tmm_node_info node_uses = {
-	.present_pages = 32670,
-	.managed_pages = 31840,
-	.free_pages = 23585,
-	.slab_reclaimable_pages = 100,
-	.slab_unreclaimable_pages = 40,
-	.anon_pages = 1000,
-	.mapped_pages = 200,
-	.table_pages = 12,
-	.file_pages = 600,
-	.dirty_pages = 3,
-	.shmem_pages = 50,
-	.dirtied_pages = 9,
-	.written_pages = 4,
-	.numa = {.hit = 30,
-                 .miss = 4,
-                 .foreign = 5,
-                 .interleave_hit = 2,
-                 .local = 33,
-                 .other = 1},
-};
+#define USES                                                                                   \
+	{                                                                                      \
+		.present_pages = 32670, .managed_pages = 31840, .free_pages = 23585,           \
+		.slab_reclaimable_pages = 100, .slab_unreclaimable_pages = 40,                 \
+		.anon_pages = 1000, .mapped_pages = 200, .table_pages = 12, .file_pages = 600, \
+		.dirty_pages = 3, .shmem_pages = 50, .dirtied_pages = 9, .written_pages = 4,   \
+		.numa = {.hit = 30,                                                            \
+		         .miss = 4,                                                            \
+		         .foreign = 5,                                                         \
+		         .interleave_hit = 2,                                                  \
+		         .local = 33,                                                          \
+		         .other = 1},                                                          \
+	}
+
+static const struct tmm_node_info node_uses = USES;
 
 static const struct zone_shot dma = {.id = TMM_ZONE_DMA,
                                      .populated = true,
                                      .carries_node = true,
-                                     .node = node_uses,
+                                     .node = USES,
                                      .info = {.name = "DMA",
                                               .nr_orders = 11,
                                               .start = {1},
