@@ -15,11 +15,18 @@
 #include <tuxmm/machine.h>
 
 #define MACHINE_MAX_RANGES   128u
-#define MACHINE_MAX_SECTIONS (1 + MACHINE_MAX_RANGES + TMM_MAX_NODES + TMM_MAX_CMA_AREAS)
-#define MACHINE_MAX_KEYS     20u
+#define MACHINE_MAX_SECTIONS (2 + MACHINE_MAX_RANGES + TMM_MAX_NODES + TMM_MAX_CMA_AREAS)
+#define MACHINE_MAX_KEYS     21u
 #define MACHINE_NAME         50u /* longest name of a section, with its kind and a final 0 */
 
-enum section_kind { SECTION_MACHINE, SECTION_MEMORY, SECTION_NODE, SECTION_CMA, NR_SECTIONS };
+enum section_kind {
+	SECTION_MACHINE,
+	SECTION_MEMORY,
+	SECTION_NODE,
+	SECTION_CMA,
+	SECTION_DEBUG,
+	NR_SECTIONS
+};
 
 /* Keys of each kind, in the order of its table in machine_file.c. */
 enum machine_key {
@@ -29,6 +36,7 @@ enum machine_key {
 	MACHINE_MEM,
 	MACHINE_MODEL,
 	MACHINE_SECTION_SIZE,
+	MACHINE_HOTPLUG_END,
 	MACHINE_MAX_ORDER,
 	MACHINE_TABLES,
 	MACHINE_LOWMEM,
@@ -47,6 +55,8 @@ enum machine_key {
 enum memory_key { MEMORY_START, MEMORY_SIZE, MEMORY_TYPE, MEMORY_NODE };
 enum node_key { NODE_CPUS, NODE_DISTANCE };
 enum cma_key { CMA_SIZE, CMA_BASE, CMA_LIMIT, CMA_ALIGNMENT, CMA_ORDER_PER_BIT, CMA_NODE };
+
+enum debug_key { DEBUG_PAGE_OWNER, DEBUG_POISON };
 
 /* A section as it was written; lists of a node are in the struct machine_file. */
 struct section {

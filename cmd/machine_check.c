@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include <tuxmm/page_debug.h>
+
 #define KIB           UINT64_C(1024)
 #define MIB           (KIB * 1024)
 #define GIB           (MIB * 1024)
@@ -356,6 +358,49 @@ static bool check_sections(struct machine_file *file)
 	return true;
 }
 
+/* RAM that may be added later needs sections, and addresses above what is there. */
+static bool take_hotplug(struct machine_file *file)
+{
+	const struct section *main = machine_main(file);
+	const unsigned line = main->key_line[MACHINE_HOTPLUG_END];
+	const uint64_t end = main->value[MACHINE_HOTPLUG_END];
+	const uint64_t most = geometries[file->shape.geometry].bytes;
+	const uint64_t section = file->shape.section_bytes ? file->shape.section_bytes
+	                                                   : SECTION;
+	char text[SIZE_TEXT], want[SIZE_TEXT];
+
+	if (!line)
+		return true;
+	if (file->shape.memory_model != TMM_MEMORY_SPARSE)
+		return machine_fault(file, line,
+		                     "[machine] hotplug-end: expected it only with "
+		                     "memory-model = sparse");
+	if (end <= file->arena_bytes || end % section)
+		return machine_fault(file, line,
+		                     "[machine] hotplug-end = %s: expected a multiple of %s, a "
+		                     "section, above the end of RAM",
+		                     exact_size(end, text), exact_size(section, want));
+	if (end > most)
+		return machine_fault(file, line,
+		                     "[machine] hotplug-end = %s: expected at most %s, the "
+		                     "physical addresses of page-tables = %s",
+		                     exact_size(end, text), exact_size(most, want),
+		                     geometries[file->shape.geometry].name);
+	file->shape.hotplug_end = end;
+	file->arena_bytes = end;
+	return true;
+}
+
+static void take_debug(struct machine_file *file)
+{
+	const struct section *debug = machine_next(file, SECTION_DEBUG, NULL);
+
+	if (debug && debug->value[DEBUG_PAGE_OWNER])
+		file->shape.debug |= TMM_DEBUG_PAGE_OWNER;
+	if (debug && debug->value[DEBUG_POISON])
+		file->shape.debug |= TMM_DEBUG_PAGE_POISON;
+}
+
 static bool take_lowmem(struct machine_file *file)
 {
 	const struct section *main = machine_main(file);
@@ -448,8 +493,9 @@ static bool take_management(struct machine_file *file)
 			"[machine] stack-batch: more than stack-high = %u: expected "
 			"at most that",
 			shape->stack_high_pages);
-	return check_sections(file) && take_lowmem(file) && check_parts(file) &&
-	       check_around(file, MACHINE_FAULT_AROUND, "fault-around") &&
+	take_debug(file);
+	return check_sections(file) && take_hotplug(file) && take_lowmem(file) &&
+	       check_parts(file) && check_around(file, MACHINE_FAULT_AROUND, "fault-around") &&
 	       check_around(file, MACHINE_ANON_AROUND, "anonymous-around");
 }
 

@@ -30,6 +30,7 @@ static const char *const models[] = {"flat", "discontiguous", "sparse", NULL};
 static const char *const tables[] = {"x86-64", "x86-64-la57", "x86-32", "x86-pae", NULL};
 static const char *const types[] = {"usable", "reserved", "acpi", "nvs", "unusable", NULL};
 static const char *const overcommits[] = {"heuristic", "always", "never", NULL};
+static const char *const switches[] = {"off", "on", NULL};
 
 #define MOST_SIZE UINT64_MAX
 
@@ -40,6 +41,7 @@ static const struct key machine_keys[] = {
 	[MACHINE_MEM] = {"mem", SIZE, 1, MOST_SIZE, NULL},
 	[MACHINE_MODEL] = {"memory-model", WORD, TMM_MEMORY_FLAT, 0, models},
 	[MACHINE_SECTION_SIZE] = {"section-size", SIZE, 1, MOST_SIZE, NULL},
+	[MACHINE_HOTPLUG_END] = {"hotplug-end", SIZE, 1, MOST_SIZE, NULL},
 	[MACHINE_MAX_ORDER] = {"max-order", NUMBER, 9, 18, NULL},
 	[MACHINE_TABLES] = {"page-tables", WORD, TMM_GEOMETRY_X86_64, 0, tables},
 	[MACHINE_LOWMEM] = {"lowmem", SIZE, 1, MOST_SIZE, NULL},
@@ -65,6 +67,10 @@ static const struct key node_keys[] = {
 	[NODE_CPUS] = {"cpus", CPU_LIST, 0, 0, NULL},
 	[NODE_DISTANCE] = {"distance", DISTANCES, 10, 254, NULL},
 };
+static const struct key debug_keys[] = {
+	[DEBUG_PAGE_OWNER] = {"page-owner", WORD, 0, 0, switches},
+	[DEBUG_POISON] = {"poison", WORD, 0, 0, switches},
+};
 static const struct key cma_keys[] = {
 	[CMA_SIZE] = {"size", SIZE, 1, MOST_SIZE, NULL},
 	[CMA_BASE] = {"base", SIZE, 1, MOST_SIZE, NULL},
@@ -86,6 +92,7 @@ static const struct {
 	[SECTION_MEMORY] = {"memory", "NAME", memory_keys, COUNT(memory_keys),
                             MACHINE_MAX_RANGES},
 	[SECTION_NODE] = {"node", "NUMBER", node_keys, COUNT(node_keys), TMM_MAX_NODES},
+	[SECTION_DEBUG] = {"debug", NULL, debug_keys, COUNT(debug_keys), 1},
 	[SECTION_CMA] = {"cma", "NAME", cma_keys, COUNT(cma_keys), TMM_MAX_CMA_AREAS},
 };
 
@@ -271,7 +278,7 @@ static bool section_name_is_valid(enum section_kind kind, const char *name)
 {
 	uint64_t number;
 
-	if (kind == SECTION_MACHINE)
+	if (!kinds[kind].named_by)
 		return !*name;
 	if (kind == SECTION_NODE)
 		return read_number(name, &number) && number < TMM_MAX_NODES &&
@@ -294,9 +301,9 @@ static bool name_section(struct parse *parse, const char *text, struct section *
 		         *name ? " " : "", name);
 		if (section_name_is_valid(section->kind, name))
 			return true;
-		if (kind == SECTION_MACHINE)
+		if (!kinds[kind].named_by)
 			return machine_fault(parse->file, parse->header_line,
-			                     "[%s]: expected [machine]", text);
+			                     "[%s]: expected [%s]", text, kinds[kind].name);
 		return machine_fault(
 			parse->file, parse->header_line, "[%s]: expected [%s %s]%s", text,
 			kinds[kind].name, kinds[kind].named_by,
@@ -305,7 +312,7 @@ static bool name_section(struct parse *parse, const char *text, struct section *
 	}
 	return machine_fault(parse->file, parse->header_line,
 	                     "[%s]: no such section: expected [machine], [memory NAME], "
-	                     "[node NUMBER] or [cma NAME]",
+	                     "[node NUMBER], [cma NAME] or [debug]",
 	                     text);
 }
 

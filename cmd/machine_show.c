@@ -10,6 +10,10 @@
 #include <string.h>
 
 #include <tuxmm/cma.h>
+#include <tuxmm/migrate.h>
+#include <tuxmm/node.h>
+#include <tuxmm/page_debug.h>
+#include <tuxmm/policy.h>
 #include <tuxmm/view.h>
 
 #define RANGE      "[mem 0x%016" PRIx64 "-0x%016" PRIx64 "]"
@@ -58,6 +62,45 @@ static void show_firmware(const struct show *show)
 	for (uint32_t i = 0; shape->mem_limit_bytes && i < show->memory->nr; i++)
 		fprintf(show->out, "user: " RANGE " usable\n",
 		        ENDS(show->memory->region[i].start, show->memory->region[i].end));
+}
+
+/* Where memory may be added while the machine runs. */
+static void show_hotplug(const struct show *show)
+{
+	const uint64_t end = show->file->shape.hotplug_end;
+	const uint64_t start = tmm_memblock_end(tmm_machine_memblock(show->machine));
+
+	if (end > start)
+		fprintf(show->out,
+		        "ACPI: SRAT: Node 0 PXM 0 [mem 0x%08" PRIx64 "-0x%08" PRIx64
+		        "] hotplug\n",
+		        ENDS(start, end));
+}
+
+/* What of the file Linux would be told in words. */
+static void show_command_line(const struct show *show)
+{
+	const struct tmm_shape *shape = &show->file->shape;
+	const struct {
+		const char *name;
+		uint64_t bytes;
+	} sizes[] = {{"mem", shape->mem_limit_bytes},
+	             {"kernelcore", shape->kernelcore_bytes},
+	             {"movablecore", shape->movablecore_bytes}};
+	char line[256] = "", text[SIZE_TEXT];
+	size_t used = 0;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		if (sizes[i].bytes)
+			used += (size_t)snprintf(line + used, sizeof(line) - used, " %s=%s",
+			                         sizes[i].name,
+			                         exact_size(sizes[i].bytes, text));
+	if (shape->debug & TMM_DEBUG_PAGE_OWNER)
+		used += (size_t)snprintf(line + used, sizeof(line) - used, " page_owner=on");
+	if (shape->debug & TMM_DEBUG_PAGE_POISON)
+		snprintf(line + used, sizeof(line) - used, " page_poison=1");
+	if (line[0])
+		fprintf(show->out, "Kernel command line:%s\n", line);
 }
 
 static void show_cma(const struct show *show)
@@ -210,6 +253,26 @@ static void show_distances(const struct show *show)
 	}
 }
 
+static void show_zonelists(const struct show *show, uint64_t managed)
+{
+	static const char *const zone_names[] = {"DMA", "DMA32", "Normal", "HighMem"};
+
+	for (unsigned n = 0; n < tmm_pages_nr_nodes(show->pages); n++) {
+		uint8_t order[TMM_MAX_NODES];
+		unsigned nr = tmm_node_fallback(show->pages, n, order);
+
+		fprintf(show->out, "Fallback order for Node %u: ", n);
+		for (unsigned i = 0; i < nr; i++)
+			fprintf(show->out, "%u ", order[i]);
+		fprintf(show->out, "\n");
+	}
+	fprintf(show->out,
+	        "Built %u zonelists, mobility grouping %s.  Total pages: %" PRIu64 "\n",
+	        tmm_pages_nr_nodes(show->pages),
+	        tmm_pages_grouped_by_mobility(show->pages) ? "on" : "off", managed);
+	fprintf(show->out, "Policy zone: %s\n", zone_names[tmm_policy_zone(show->pages)]);
+}
+
 static void show_memory(const struct show *show)
 {
 	const uint64_t kib = TMM_PAGE_SIZE / 1024;
@@ -223,8 +286,7 @@ static void show_memory(const struct show *show)
 		if (strcmp(info.name, "HighMem") == 0)
 			high += info.managed_pages;
 	}
-	fprintf(show->out, "Built %u zonelists.  Total pages: %" PRIu64 "\n",
-	        tmm_pages_nr_nodes(show->pages), managed);
+	show_zonelists(show, managed);
 	fprintf(show->out,
 	        "Memory: %" PRIu64 "K/%" PRIu64 "K available (%" PRIu64
 	        "K kernel image, %" PRIu64 "K reserved",
@@ -299,7 +361,9 @@ void show_machine(FILE *out, const struct machine_file *file, struct tmm_machine
 		.memory = &memblock->memory,
 	};
 
+	show_command_line(&show);
 	show_firmware(&show);
+	show_hotplug(&show);
 	show_cma(&show);
 	show_zones(&show);
 	show_movable(&show);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tuxmm/page_debug.h>
+
 #include "test.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -47,7 +49,9 @@ TEST(what_is_written_is_the_shape)
 	            "[node 1]\ncpus = 3, 4-5\ndistance = 17, 10\n"
 	            "[node 0]\ncpus = 0-2\ndistance = 10 17\n"
 	            "[cma gpu]\nsize = 8M\nbase = 32M\nlimit = 64M\nalignment = 8M\n"
-	            "order-per-bit = 2\nnode = 0\n"));
+	            "order-per-bit = 2\nnode = 0\n"
+	            "[debug]\npage-owner = on\n"));
+	CHECK(file.shape.debug == TMM_DEBUG_PAGE_OWNER && file.shape.hotplug_end == 0);
 	CHECK(file.shape.nr_cpus == 6 && file.shape.memory_model == TMM_MEMORY_SPARSE);
 	CHECK(file.shape.section_bytes == 64 * MIB && file.shape.max_order == 12);
 	CHECK(file.shape.mem_limit_bytes == 96 * MIB);
@@ -70,6 +74,16 @@ TEST(what_is_written_is_the_shape)
 	CHECK(file.shape.cma[0].size_bytes == 8 * MIB && file.shape.cma[0].base == 32 * MIB);
 	CHECK(file.shape.cma[0].limit == 64 * MIB && file.shape.cma[0].align_bytes == 8 * MIB);
 	CHECK(file.shape.cma[0].order_per_bit == 2 && file.shape.cma[0].node == 0);
+}
+
+TEST(memory_may_be_added_up_to_hotplug_end)
+{
+	CHECK(reads("[machine]\nram = 64M\nmemory-model = sparse\nhotplug-end = 1G\n"
+	            "[debug]\npoison = on\npage-owner = off\n"));
+	CHECK(file.shape.hotplug_end == 1024 * MIB && file.arena_bytes == 1024 * MIB);
+	CHECK(file.ram_bytes == 64 * MIB && file.shape.debug == TMM_DEBUG_PAGE_POISON);
+	CHECK(reads("[machine]\nram = 64M\n[debug]\npoison = on\npage-owner = on\n"));
+	CHECK(file.shape.debug == (TMM_DEBUG_PAGE_OWNER | TMM_DEBUG_PAGE_POISON));
 }
 
 TEST(ram_of_the_command_line_replaces_memory)
@@ -137,6 +151,21 @@ static const struct bad {
          R "memory-model = sparse\nsection-size = 2M\n"},
 	{4, "a run of max-order = 16 has 256M: expected sections to hold it",
          R "memory-model = sparse\nmax-order = 16\n"},
+	{3, "hotplug-end: expected it only with memory-model = sparse", R "hotplug-end = 1G\n"},
+	{4, "hotplug-end = 64M: expected a multiple of 128M, a section, above the end of RAM",
+         R "memory-model = sparse\nhotplug-end = 64M\n"},
+	{5, "hotplug-end = 72M: expected a multiple of 16M, a section,",
+         R "memory-model = sparse\nsection-size = 16M\nhotplug-end = 72M\n"},
+	{4, "hotplug-end = 16T: expected at most 8T, the physical addresses of page-tables = ",
+         R "memory-model = sparse\nhotplug-end = 16T\n"},
+	{4, "hotplug-end = 1: expected a multiple",
+         R "memory-model = sparse\nhotplug-end = 1\n"},
+	{3, "[debug x]: expected [debug]", R "[debug x]\npoison = on\n"},
+	{4, "[debug] poison = yes: expected off or on", R "[debug]\npoison = yes\n"},
+	{4, "[debug] owner: no such key: expected one of page-owner poison",
+         R "[debug]\nowner = on\n"},
+	{5, "[debug]: is there already, line 3: expected each section once",
+         R "[debug]\npoison = on\n[debug]\npage-owner = on\n"},
 	{3, "lowmem: page-tables = x86-64 has addresses for all memory", R "lowmem = 32M\n"},
 	{4, "lowmem = 33M: expected a multiple of 4M from 32M to 3G",
          R "page-tables = x86-32\nlowmem = 33M\n"},

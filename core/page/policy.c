@@ -37,8 +37,7 @@ static uint32_t node_from(uint32_t nodes, uint32_t from)
 	return (uint32_t)__builtin_ctz(rest ? rest : nodes);
 }
 
-/* The highest kind of zone that is there, MOVABLE apart. */
-static enum tmm_zone_id policy_zone(const struct tmm_pages *pages)
+enum tmm_zone_id tmm_policy_zone(const struct tmm_pages *pages)
 {
 	enum tmm_zone_id highest = TMM_ZONE_DMA;
 
@@ -78,7 +77,7 @@ tmm_err tmm_pages_alloc_policy(struct tmm_pages *pages, struct tmm_policy *polic
 		request.choice.node = node_from(policy->nodes, 0);
 		break;
 	case TMM_POLICY_BIND:
-		if (request.choice.highest >= policy_zone(pages))
+		if (request.choice.highest >= tmm_policy_zone(pages))
 			request.choice.nodes = policy->nodes;
 		break;
 	case TMM_POLICY_INTERLEAVE:

@@ -151,6 +151,11 @@ unsigned tmm_pages_max_order(const struct tmm_pages *pages)
 	return pages->max_order;
 }
 
+bool tmm_pages_grouped_by_mobility(const struct tmm_pages *pages)
+{
+	return pages->type_mask != 0;
+}
+
 static const char *const name_of_zone[TMM_NR_ZONES] = {"DMA", "DMA32", "Normal", "HighMem",
                                                        "Movable"};
 

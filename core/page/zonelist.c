@@ -3,16 +3,17 @@
  *
  * A node's zonelist has every zone of the machine: its own node's first, then
  * those of the nearest node, and so on; inside a node from the highest zone
- * downwards.  Of equally near nodes those come first that have no CPU, then those
- * with higher numbers than the node itself, as in Linux.  A request skips zones
+ * downwards.  As in Linux a node counts one further away for having a CPU, and
+ * one for a lower number than the node itself; of those as near after that, the one
+ * that fewer nodes turned to first, so that all do not turn to the same.  A request skips zones
  * above the highest that its flags allow and nodes that its policy leaves out.
  *
  * The stack that a CPU looks at first is a table lookup away: first_choice[], by
  * the flags that matter.
  */
-#include "page/zonelist.h"
+#include <tuxmm/node.h>
 
-#define NR_SCALE 4u /* room for what decides between equal distances */
+#include "page/zonelist.h"
 
 static bool node_has_cpu(const struct tmm_pages *pages, unsigned node)
 {
@@ -22,9 +23,14 @@ static bool node_has_cpu(const struct tmm_pages *pages, unsigned node)
 	return false;
 }
 
+/* How many nodes have turned to each one first, of those at its distance. */
+struct node_load {
+	unsigned nr[TMM_MAX_NODES];
+};
+
 /* The nearest node with memory that is not in `done` yet; false: there is none. */
 static bool nearest_node(const struct tmm_pages *pages, unsigned from, uint32_t done,
-                         unsigned *out)
+                         const struct node_load *load, unsigned *out)
 {
 	unsigned least = UINT32_MAX;
 
@@ -37,8 +43,9 @@ static bool nearest_node(const struct tmm_pages *pages, unsigned from, uint32_t 
 			*out = n;
 			return true;
 		}
-		value = pages->node[from].distance[n] * NR_SCALE + (n < from) +
-		        2u * node_has_cpu(pages, n);
+		value = pages->node[from].distance[n] + (n < from ? 1u : 0u) +
+		        (node_has_cpu(pages, n) ? 1u : 0u);
+		value = value * (TMM_MAX_NODES + 1) + load->nr[n];
 		if (value < least) {
 			least = value;
 			*out = n;
@@ -47,13 +54,16 @@ static bool nearest_node(const struct tmm_pages *pages, unsigned from, uint32_t 
 	return least != UINT32_MAX;
 }
 
-static void make_zonelist(struct tmm_pages *pages, unsigned from)
+static void make_zonelist(struct tmm_pages *pages, unsigned from, struct node_load *load)
 {
 	struct page_node *node = &pages->node[from];
+	unsigned next, before = from;
 	uint32_t done = 0;
-	unsigned next;
 
-	while (nearest_node(pages, from, done, &next)) {
+	while (nearest_node(pages, from, done, load, &next)) {
+		if (node->distance[next] != node->distance[before])
+			load->nr[next]++;
+		before = next;
 		done |= 1u << next;
 		for (unsigned kind = TMM_NR_ZONES; kind-- > 0;) {
 			uint8_t index = pages->node[next].zone_index[kind];
@@ -117,6 +127,8 @@ static void set_first_choices(struct tmm_pages *pages, struct page_cpu *cpu)
 
 void zonelists_init(struct tmm_pages *pages, const uint8_t (*distance)[TMM_MAX_NODES])
 {
+	struct node_load load = {{0}};
+
 	for (unsigned n = 0; n < pages->nr_nodes; n++) {
 		for (unsigned to = 0; to < pages->nr_nodes; to++) {
 			uint8_t given = distance ? distance[n][to] : 0;
@@ -124,10 +136,26 @@ void zonelists_init(struct tmm_pages *pages, const uint8_t (*distance)[TMM_MAX_N
 
 			pages->node[n].distance[to] = given ? given : common;
 		}
-		make_zonelist(pages, n);
+		make_zonelist(pages, n, &load);
 	}
 	for (uint32_t c = 0; c < pages->cpus->nr; c++) {
 		pages->cpu[c]->node = pages->cpus->cpu[c].node;
 		set_first_choices(pages, pages->cpu[c]);
 	}
+}
+
+unsigned tmm_node_fallback(const struct tmm_pages *pages, unsigned node,
+                           uint8_t order[TMM_MAX_NODES])
+{
+	const struct page_node *from = &pages->node[node];
+	unsigned nr = 0;
+
+	TMM_ASSERT(node < pages->nr_nodes);
+	for (unsigned i = 0; i < from->nr_zonelist; i++) {
+		uint8_t next = pages->zone[from->zonelist[i]].node;
+
+		if (nr == 0 || order[nr - 1] != next)
+			order[nr++] = next;
+	}
+	return nr;
 }

@@ -118,4 +118,7 @@ struct tmm_migrate_events {
 };
 void tmm_migrate_events(struct tmm_pages *pages, struct tmm_migrate_events *out);
 
+/* Are blocks parted by type?  On machines with fewer blocks than types they are not. */
+bool tmm_pages_grouped_by_mobility(const struct tmm_pages *pages);
+
 #endif

@@ -6,7 +6,8 @@
  *
  * Units    pages
  * Locks    none; any context
- * Linux    enum node_stat_item, /sys/devices/system/node/nodeN/meminfo and numastat
+ * Linux    enum node_stat_item, /sys/devices/system/node/nodeN/meminfo and numastat,
+ *          build_zonelists()
  */
 #ifndef TUXMM_NODE_H
 #define TUXMM_NODE_H
@@ -31,6 +32,13 @@ struct tmm_node_info {
 
 /* False when there is no such node; a node may be there without memory or CPUs. */
 bool tmm_node_info(struct tmm_pages *pages, unsigned node, struct tmm_node_info *out);
+
+/*
+ * Nodes with memory in the order in which requests of a node, which there is
+ * (asserted), go to them; returns how many.
+ */
+unsigned tmm_node_fallback(const struct tmm_pages *pages, unsigned node,
+                           uint8_t order[TMM_MAX_NODES]);
 
 /* CPUs that the machine has; their numbers are below that. */
 unsigned tmm_pages_nr_cpus(const struct tmm_pages *pages);

@@ -50,6 +50,9 @@ TMM_MUST_CHECK tmm_err tmm_pages_alloc_policy(struct tmm_pages *pages,
 TMM_MUST_CHECK tmm_err tmm_pages_alloc_node(struct tmm_pages *pages, unsigned node, tmm_gfp gfp,
                                             unsigned order, tmm_pfn *out_pfn);
 
+/* That highest zone: of the kinds that have memory, MOVABLE apart. */
+enum tmm_zone_id tmm_policy_zone(const struct tmm_pages *pages);
+
 /* The node that a frame of RAM is on. */
 unsigned tmm_pfn_node(const struct tmm_pages *pages, tmm_pfn pfn);
 
