@@ -55,7 +55,7 @@ uint64_t test_seed(void)
 void *test_ram(uint64_t bytes)
 {
 	void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	                   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (start == MAP_FAILED || nr_rams == MAX_RAMS)
 		test_fail(__FILE__, __LINE__, "the host gives memory for test_ram");

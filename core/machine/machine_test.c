@@ -485,7 +485,7 @@ TEST(every_failure_during_boot_is_survived)
 			const char *why = NULL;
 			tmm_err err;
 
-			CHECK(madvise(ram, 64 * MIB, MADV_DONTNEED) == 0);
+			CHECK(madvise(ram, 64 * MIB, MADV_REMOVE) == 0);
 			tmm_inject_nth(n, forever);
 			err = tmm_machine_init(&one, &shape, ram, &why);
 			failed = tmm_inject_stop();
@@ -517,7 +517,7 @@ TEST(every_failure_of_a_task_is_survived)
 			const char *why;
 			bool ran;
 
-			CHECK(madvise(ram, 16 * MIB, MADV_DONTNEED) == 0);
+			CHECK(madvise(ram, 16 * MIB, MADV_REMOVE) == 0);
 			CHECK(tmm_machine_init(&one, &shape, ram, &why) == TMM_OK);
 			tmm_inject_nth(n, forever);
 			ran = run_task(&one);

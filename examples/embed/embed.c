@@ -68,6 +68,41 @@ bool tmm_port_may_sleep(void)
 	return true;
 }
 
+/* No windows: what needs one, as vmalloc, fails. */
+void *tmm_port_window_create(uint64_t bytes)
+{
+	(void)bytes;
+	return NULL;
+}
+
+void tmm_port_window_destroy(void *start, uint64_t bytes)
+{
+	(void)start;
+	(void)bytes;
+}
+
+bool tmm_port_window_show(void *at, void *from, uint64_t bytes, bool may_write)
+{
+	(void)at;
+	(void)from;
+	(void)bytes;
+	(void)may_write;
+	return false;
+}
+
+void tmm_port_window_hide(void *at, uint64_t bytes)
+{
+	(void)at;
+	(void)bytes;
+}
+
+bool tmm_port_ram_direct(void *from, uint64_t bytes, bool is_direct)
+{
+	(void)from;
+	(void)bytes;
+	return is_direct;
+}
+
 void tmm_port_log(unsigned level, const char *line)
 {
 	fprintf(stderr, "<%u> %s\n", level, line);

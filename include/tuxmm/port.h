@@ -69,6 +69,34 @@ void tmm_port_relax(void);
 bool tmm_port_may_sleep(void);
 
 /*
+ * Windows: addresses of the port's at which parts of RAM can be shown beside the
+ * direct map, for memory that is adjacent by address alone (core/map).  All
+ * ranges are whole pages.
+ *
+ *   create   reserve addresses where nothing can be touched.  NULL where the port
+ *            has none, or not so many: requests that need a window then fail
+ *   destroy  give all of them back, with whatever is shown there
+ *   show     RAM from `ram` on, which is an address of the direct map, appears at
+ *            `at` too, for reading and, if may_write, writing.  False when that cannot
+ *            be had; nothing is shown then.  The part of the window is hidden
+ *   hide     nothing is shown there any more, and touching it faults
+ *
+ * `ram` may be of a part that tmm_port_ram_direct() took out of the direct map.
+ */
+void *tmm_port_window_create(uint64_t bytes);
+void tmm_port_window_destroy(void *start, uint64_t bytes);
+bool tmm_port_window_show(void *at, void *ram, uint64_t bytes, bool may_write);
+void tmm_port_window_hide(void *at, uint64_t bytes);
+
+/*
+ * From now on touching this part of the direct map faults (false), or it can be read
+ * and written again (true).  Called at boot for memory that has no address there,
+ * and when the machine ends.  Returning false says that the port cannot: the part
+ * can be touched all the time.
+ */
+bool tmm_port_ram_direct(void *ram, uint64_t bytes, bool is_direct);
+
+/*
  * A rule of the core's was broken, by its caller or by itself: print and stop.
  * `what` is one line without a newline.
  */
