@@ -8,7 +8,7 @@
  * tmm_mmu_check() asserts the invariants:
  *   I1  each table's frame has kind PAGE_TABLE and this unit as owner
  *   I2  its count is the number of its entries that are not 0
- *   I3  no table but the root is empty
+ *   I3  no table but the root is empty, unless the unit keeps them
  *   I4  nr_tables counts the tables that can be reached
  */
 #include "map/mmu_impl.h"
@@ -23,13 +23,12 @@ static uint32_t *count_of(const struct tmm_mmu *mmu, tmm_pfn table)
 	return &page_of(mmu->pages, table)->index;
 }
 
-static tmm_err table_alloc(struct tmm_mmu *mmu, tmm_pfn *out_table)
+static tmm_err table_alloc(struct tmm_mmu *mmu, tmm_gfp gfp, tmm_pfn *out_table)
 {
 	/* A 32-bit CR3 points below 4 GiB, and so do all 4-byte entries. */
 	tmm_gfp zone = mmu->format->linear_bits == 32 ? TMM_GFP_DMA32 : 0;
 	tmm_pfn table;
-	tmm_err err = tmm_pages_alloc(mmu->pages, TMM_GFP_KERNEL | TMM_GFP_ZERO | zone, 0,
-	                              &table);
+	tmm_err err = tmm_pages_alloc(mmu->pages, gfp | TMM_GFP_ZERO | zone, 0, &table);
 
 	if (err != TMM_OK)
 		return err;
@@ -46,8 +45,8 @@ static void table_free(struct tmm_mmu *mmu, tmm_pfn table)
 	mmu->nr_tables--;
 }
 
-tmm_err tmm_mmu_init(struct tmm_mmu *mmu, enum tmm_geometry geometry, struct tmm_pages *pages,
-                     unsigned controls, unsigned physical_bits)
+tmm_err mmu_init(struct tmm_mmu *mmu, enum tmm_geometry geometry, struct tmm_pages *pages,
+                 unsigned controls, unsigned physical_bits, tmm_gfp gfp)
 {
 	const struct tmm_mmu_format *format = tmm_mmu_format(geometry);
 
@@ -63,7 +62,13 @@ tmm_err tmm_mmu_init(struct tmm_mmu *mmu, enum tmm_geometry geometry, struct tmm
 		.controls = controls,
 		.physical_bits = (uint8_t)physical_bits,
 	};
-	return table_alloc(mmu, &mmu->root);
+	return table_alloc(mmu, gfp, &mmu->root);
+}
+
+tmm_err tmm_mmu_init(struct tmm_mmu *mmu, enum tmm_geometry geometry, struct tmm_pages *pages,
+                     unsigned controls, unsigned physical_bits)
+{
+	return mmu_init(mmu, geometry, pages, controls, physical_bits, TMM_GFP_KERNEL);
 }
 
 /* The table below a present entry; false: a leaf, or no table of ours. */
@@ -116,6 +121,8 @@ static void entry_set(struct tmm_mmu *mmu, const struct path *path, unsigned lev
 
 static void free_empty_tables(struct tmm_mmu *mmu, const struct path *path, uint64_t va)
 {
+	if (mmu->keeps_tables)
+		return;
 	for (unsigned level = path->lowest; level < mmu->format->nr_levels; level++) {
 		if (*count_of(mmu, path->table[level]) != 0)
 			return;
@@ -135,14 +142,15 @@ static unsigned level_of_size(const struct tmm_mmu *mmu, uint64_t page_bytes)
 	return 0;
 }
 
-static tmm_err make_tables(struct tmm_mmu *mmu, uint64_t va, unsigned level, struct path *path)
+static tmm_err make_tables(struct tmm_mmu *mmu, uint64_t va, unsigned level, tmm_gfp gfp,
+                           struct path *path)
 {
 	while (path->lowest > level) {
 		uint64_t rights = mmu->format->level[path->lowest].is_bare
 		                          ? 0
 		                          : TMM_PTE_WRITE | TMM_PTE_USER;
 		tmm_pfn table;
-		tmm_err err = table_alloc(mmu, &table);
+		tmm_err err = table_alloc(mmu, gfp, &table);
 
 		if (err != TMM_OK) {
 			free_empty_tables(mmu, path, va);
@@ -155,8 +163,8 @@ static tmm_err make_tables(struct tmm_mmu *mmu, uint64_t va, unsigned level, str
 	return TMM_OK;
 }
 
-tmm_err tmm_mmu_map(struct tmm_mmu *mmu, tmm_vaddr va, tmm_paddr pa, uint64_t page_bytes,
-                    uint64_t bits)
+tmm_err mmu_map(struct tmm_mmu *mmu, tmm_vaddr va, tmm_paddr pa, uint64_t page_bytes,
+                uint64_t bits, tmm_gfp gfp)
 {
 	uint64_t nx = mmu->controls & TMM_MMU_NXE ? TMM_PTE_NX : 0;
 	unsigned level = level_of_size(mmu, page_bytes);
@@ -170,12 +178,18 @@ tmm_err tmm_mmu_map(struct tmm_mmu *mmu, tmm_vaddr va, tmm_paddr pa, uint64_t pa
 	path_find(mmu, va.v, level, &path);
 	if (mmu_entry(mmu, path.table[path.lowest], mmu_index(mmu, va.v, path.lowest)) != 0)
 		return TMM_E_EXIST;
-	err = make_tables(mmu, va.v, level, &path);
+	err = make_tables(mmu, va.v, level, gfp, &path);
 	if (err != TMM_OK)
 		return err;
 	entry_set(mmu, &path, level, va.v,
 	          pa.v | bits | TMM_PTE_PRESENT | (level > 1 ? TMM_PTE_PS : 0));
 	return TMM_OK;
+}
+
+tmm_err tmm_mmu_map(struct tmm_mmu *mmu, tmm_vaddr va, tmm_paddr pa, uint64_t page_bytes,
+                    uint64_t bits)
+{
+	return mmu_map(mmu, va, pa, page_bytes, bits, TMM_GFP_KERNEL);
 }
 
 tmm_err tmm_mmu_unmap(struct tmm_mmu *mmu, tmm_vaddr va, uint64_t *out_leaf)
@@ -193,6 +207,28 @@ tmm_err tmm_mmu_unmap(struct tmm_mmu *mmu, tmm_vaddr va, uint64_t *out_leaf)
 	entry_set(mmu, &path, path.lowest, va.v, 0);
 	free_empty_tables(mmu, &path, va.v);
 	return TMM_OK;
+}
+
+uint64_t mmu_clear(struct tmm_mmu *mmu, uint64_t va, uint64_t *out_page_bytes)
+{
+	struct path path;
+	uint64_t entry;
+
+	path_find(mmu, va, 1, &path);
+	*out_page_bytes = mmu_page_bytes(mmu, path.lowest);
+	entry = mmu_entry(mmu, path.table[path.lowest], mmu_index(mmu, va, path.lowest));
+	if (entry != 0)
+		entry_set(mmu, &path, path.lowest, va, 0);
+	return entry;
+}
+
+uint64_t mmu_leaf(const struct tmm_mmu *mmu, uint64_t va, uint64_t *out_page_bytes)
+{
+	struct path path;
+
+	path_find(mmu, va, 1, &path);
+	*out_page_bytes = mmu_page_bytes(mmu, path.lowest);
+	return mmu_entry(mmu, path.table[path.lowest], mmu_index(mmu, va, path.lowest));
 }
 
 /* A walk over all tables, each after those below it. */
@@ -234,6 +270,27 @@ static bool tables_next(const struct tmm_mmu *mmu, struct table_walk *walk, tmm_
 	return false;
 }
 
+void mmu_trim(struct tmm_mmu *mmu, uint64_t start, uint64_t last)
+{
+	uint64_t va = start;
+
+	mmu->keeps_tables = false;
+	for (;;) {
+		struct path path;
+		uint64_t span;
+
+		path_find(mmu, va, 1, &path);
+		/* A table of leaves is done with; elsewhere the next entry may have one. */
+		span = mmu_page_bytes(mmu, path.lowest == 1 ? 2 : path.lowest);
+		free_empty_tables(mmu, &path, va);
+		va |= span - 1;
+		if (va >= last)
+			break;
+		va++;
+	}
+	mmu->keeps_tables = true;
+}
+
 void tmm_mmu_fini(struct tmm_mmu *mmu)
 {
 	struct table_walk walk;
@@ -263,7 +320,7 @@ void tmm_mmu_check(const struct tmm_mmu *mmu)
 		for (unsigned i = 0; i < 1u << mmu->format->level[level].bits; i++)
 			used += mmu_entry(mmu, table, i) != 0;
 		TMM_ASSERT(page->index == used);
-		TMM_ASSERT(used > 0 || level == mmu->format->nr_levels);
+		TMM_ASSERT(used > 0 || level == mmu->format->nr_levels || mmu->keeps_tables);
 		reached++;
 	}
 	TMM_ASSERT(reached == mmu->nr_tables);

@@ -66,6 +66,26 @@ static inline void mmu_entry_write(const struct tmm_mmu *mmu, tmm_pfn table, uns
 		((uint64_t *)entries)[index] = entry;
 }
 
+/* tmm_mmu_init() whose root is requested with `gfp`. */
+TMM_MUST_CHECK tmm_err mmu_init(struct tmm_mmu *mmu, enum tmm_geometry geometry,
+                                struct tmm_pages *pages, unsigned controls,
+                                unsigned physical_bits, tmm_gfp gfp);
+
+/* tmm_mmu_map() whose tables are requested with `gfp`. */
+TMM_MUST_CHECK tmm_err mmu_map(struct tmm_mmu *mmu, tmm_vaddr va, tmm_paddr pa,
+                               uint64_t page_bytes, uint64_t bits, tmm_gfp gfp);
+
+/*
+ * The entry that ends the walk for va, a leaf or 0, and what it spans; mmu_clear()
+ * zeroes it.  Tables stay: only for a unit that keeps them.
+ */
+uint64_t mmu_leaf(const struct tmm_mmu *mmu, uint64_t va, uint64_t *out_page_bytes);
+uint64_t mmu_clear(struct tmm_mmu *mmu, uint64_t va, uint64_t *out_page_bytes);
+
+/* Free the tables of a unit that keeps them which have an address of [start, last] and are
+ * empty. */
+void mmu_trim(struct tmm_mmu *mmu, uint64_t start, uint64_t last);
+
 /* Do the bits above the width of a linear address say nothing new? */
 bool mmu_is_canonical(const struct tmm_mmu_format *format, uint64_t va);
 

@@ -72,6 +72,7 @@ struct tmm_mmu {
 	uint64_t nr_tables;    /* the root among them */
 	uint32_t controls;     /* TMM_MMU_*, may be changed at any time */
 	uint8_t physical_bits; /* MAXPHYADDR: bits of frames above it are reserved */
+	bool keeps_tables;     /* empty tables stay until the end (the kernel's own map) */
 };
 
 /*
