@@ -10,6 +10,7 @@
  *       count, and one page of zeroes serves them all
  *   I5  a slab frame's cache is of this machine, a large run's system too
  *   I6  what each node counts by use is what its frames are
+ *   I7  frames of vmalloc areas are as many as the kernel map counts
  */
 #include "machine/machine.h"
 
@@ -65,7 +66,8 @@ static void count_page(void *arg, tmm_pfn pfn, const struct page *page)
 		TMM_ASSERT(head->kind == PAGE_LARGE &&
 		           head->owner == &census->machine->slabs); /* I5 */
 	use = use_of(page, reclaimable);
-	if (use < NR_NODE_STATS)
+	/* The kernel's own tables count as nothing, as Linux's do. */
+	if (use < NR_NODE_STATS && page->owner != &census->machine->kernel_map.mmu)
 		census->of_node[pfn_node(&census->machine->pages, pfn)][use]++;
 }
 
@@ -92,6 +94,7 @@ void tmm_check(struct tmm_machine *machine)
 	tmm_pages_check(pages);
 	tmm_slab_check(&machine->slabs);
 	tmm_iomem_check(&machine->iomem);
+	tmm_kernel_map_check(&machine->kernel_map);
 	tmm_cache_check(&machine->cache);
 	tmm_space_check(&machine->spaces);
 	tmm_space_totals(&machine->spaces, &spaces);
@@ -108,7 +111,9 @@ void tmm_check(struct tmm_machine *machine)
 	TMM_ASSERT(census.nr[PAGE_FILE] - census.nr_cut ==
 	           tmm_cache_pages(&machine->cache));                             /* I3 */
 	TMM_ASSERT(census.nr[PAGE_ANON] - census.nr_pinned == spaces.anon_pages); /* I4 */
-	TMM_ASSERT(census.nr[PAGE_TABLE] == spaces.table_pages);                  /* I4 */
+	TMM_ASSERT(census.nr[PAGE_TABLE] ==
+	           spaces.table_pages + kernel_map_tables(&machine->kernel_map)); /* I4 */
 	TMM_ASSERT(census.nr[PAGE_ZERO] == 1);                                    /* I4 */
+	TMM_ASSERT(census.nr[PAGE_VMALLOC] == machine->kernel_map.used_pages);    /* I7 */
 	check_nodes(&census);
 }

@@ -2,7 +2,8 @@
  * machine.c - boot, and its reverse
  *
  *   firmware map -> memblock -> kernel's image and frame 0 reserved
- *                -> zones and page allocator -> slab -> page cache -> address spaces
+ *                -> zones and page allocator -> slab -> kernel map -> page cache -> address
+ * spaces
  *
  * Everything that can be wrong with a shape is found before the first storey
  * starts.  A storey that fails to start leaves nothing behind, those before it
@@ -10,6 +11,7 @@
  */
 #include "machine/machine.h"
 
+#include <tuxmm/page_debug.h>
 #include <tuxmm/shrinker.h>
 
 #include "base/print.h"
@@ -45,20 +47,33 @@ size_t tmm_machine_bytes(void)
 
 /* ---- what is asked for ---- */
 
-/* Bytes from the lowest usable address to the highest. */
-static uint64_t usable_span(const struct tmm_shape *shape)
+/* Usable memory as the firmware tells, from the lowest address to the highest. */
+static struct tmm_region usable(const struct tmm_shape *shape)
 {
-	uint64_t start = UINT64_MAX, end = 0;
+	struct tmm_region all = {.start = UINT64_MAX, .end = 0};
 
 	for (size_t i = 0; i < shape->nr_ranges; i++) {
 		const struct tmm_firmware_range *range = &shape->firmware_map[i];
 
 		if (range->type != TMM_FW_USABLE || !range->size_bytes)
 			continue;
-		start = min_u64(start, range->start.v);
-		end = max_u64(end, range->start.v + range->size_bytes);
+		all.start = min_u64(all.start, range->start.v);
+		all.end = max_u64(all.end, range->start.v + range->size_bytes);
 	}
-	return start < end ? end - start : 0;
+	return all;
+}
+
+static uint64_t usable_span(const struct tmm_shape *shape)
+{
+	struct tmm_region all = usable(shape);
+
+	return all.start < all.end ? all.end - all.start : 0;
+}
+
+/* Whole pages: the kernel map shows nothing beyond. */
+static uint64_t usable_end(const struct tmm_shape *shape)
+{
+	return align_down(max_u64(usable(shape).end, shape->hotplug_end), TMM_PAGE_SIZE);
 }
 
 static struct pages_config config_of(const struct tmm_shape *shape)
@@ -70,7 +85,7 @@ static struct pages_config config_of(const struct tmm_shape *shape)
 		.memory_model = shape->memory_model,
 		.section_bytes = shape->section_bytes,
 		.hotplug_end = shape->hotplug_end,
-		.debug = shape->debug,
+		.debug = shape->debug & ~TMM_DEBUG_UNMAP,
 		.lowmem_bytes = shape->lowmem_bytes,
 		.kernelcore_bytes = shape->kernelcore_bytes,
 		.movablecore_bytes = shape->movablecore_bytes,
@@ -231,12 +246,22 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 		.seed = shape->slab_seed,
 		.direct_map = direct_map(shape->geometry),
 	};
+	const struct kernel_map_config kernel = {
+		.pages = &machine->pages,
+		.slabs = &machine->slabs,
+		.geometry = shape->geometry,
+		.ram_bytes = usable_end(shape),
+		.flushes_at_once = (shape->debug & TMM_DEBUG_UNMAP) != 0,
+	};
 	tmm_err err;
 
 	slab_init(&machine->slabs, &machine->pages, &slabs);
+	err = kernel_map_init(&machine->kernel_map, &kernel);
+	if (err)
+		goto no_kernel_map;
 	err = boot_iomem(machine, shape);
 	if (err)
-		goto no_cache;
+		goto no_iomem;
 	err = cache_system_init(&machine->cache, &machine->pages, &machine->slabs);
 	if (err)
 		goto no_cache;
@@ -250,6 +275,10 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 no_spaces:
 	cache_system_fini(&machine->cache);
 no_cache:
+	iomem_fini(&machine->iomem);
+no_iomem:
+	kernel_map_fini(&machine->kernel_map);
+no_kernel_map:
 	slab_fini(&machine->slabs);
 	pages_fini(&machine->pages);
 	return err;
@@ -316,6 +345,7 @@ void tmm_machine_fini(struct tmm_machine *machine)
 	space_system_fini(&machine->spaces);
 	cache_system_fini(&machine->cache);
 	iomem_fini(&machine->iomem);
+	kernel_map_fini(&machine->kernel_map);
 	slab_fini(&machine->slabs);
 	pages_fini(&machine->pages);
 	tmm_memblock_init(&machine->memblock, NULL);
@@ -345,6 +375,11 @@ struct tmm_slab_system *tmm_machine_slabs(struct tmm_machine *machine)
 struct tmm_iomem *tmm_machine_iomem(struct tmm_machine *machine)
 {
 	return &machine->iomem;
+}
+
+struct tmm_kernel_map *tmm_machine_kernel_map(struct tmm_machine *machine)
+{
+	return &machine->kernel_map;
 }
 
 struct tmm_cache_system *tmm_machine_cache(struct tmm_machine *machine)

@@ -9,6 +9,7 @@
 #include "base/cpu.h"
 #include "cache/cache_system.h"
 #include "device/iomem.h"
+#include "map/kernel_map_impl.h"
 #include "page/page_system.h"
 #include "slab/slab_system.h"
 #include "space/space_system.h"
@@ -21,6 +22,7 @@ struct tmm_machine {
 	struct tmm_pages pages;
 	struct tmm_slab_system slabs;
 	struct tmm_iomem iomem;
+	struct tmm_kernel_map kernel_map;
 	struct tmm_cache_system cache;
 	struct tmm_space_system spaces;
 	char why[160]; /* what tmm_machine_init() had to say */

@@ -99,17 +99,37 @@ static const char *section_fault(const struct tmm_shape *shape)
 	return NULL;
 }
 
+static const char *lowmem_fault(const struct tmm_shape *shape)
+{
+	bool is_32_bit = shape->geometry <= TMM_GEOMETRY_X86_PAE &&
+	                 tmm_mmu_format(shape->geometry)->linear_bits == 32;
+	uint64_t end = shape->hotplug_end;
+
+	for (size_t i = 0; i < shape->nr_ranges; i++)
+		if (shape->firmware_map[i].type == TMM_FW_USABLE)
+			end = max_u64(end, shape->firmware_map[i].start.v +
+			                           shape->firmware_map[i].size_bytes);
+	if (shape->lowmem_bytes)
+		end = min_u64(end, shape->lowmem_bytes);
+	if (shape->lowmem_bytes % max_u64(run_bytes(shape), 4 * MIB))
+		return "lowmem_bytes is no multiple of 4 MiB and of the longest run";
+	if (is_32_bit && end > LOWMEM_MOST_32)
+		return "the geometry has addresses for 2944 MiB of RAM, and lowmem_bytes is "
+		       "not given or more than that";
+	return NULL;
+}
+
 static const char *frame_fault(const struct tmm_shape *shape)
 {
-	if (shape->debug & ~(TMM_DEBUG_PAGE_OWNER | TMM_DEBUG_PAGE_POISON))
+	if (shape->debug & ~(TMM_DEBUG_PAGE_OWNER | TMM_DEBUG_PAGE_POISON | TMM_DEBUG_UNMAP))
 		return "debug has a bit that is no TMM_DEBUG_*";
 	if (shape->geometry > TMM_GEOMETRY_X86_PAE)
 		return "geometry is not one of the four there are";
 	if (shape->max_order &&
 	    (shape->max_order < LEAST_ORDER || shape->max_order > TMM_MAX_ORDER))
 		return "max_order is neither 0 nor between 9 and 18";
-	if (shape->lowmem_bytes % max_u64(run_bytes(shape), 4 * MIB))
-		return "lowmem_bytes is no multiple of 4 MiB and of the longest run";
+	if (lowmem_fault(shape))
+		return lowmem_fault(shape);
 	if (shape->stack_high_pages > STACK_MOST ||
 	    shape->stack_batch_pages >
 	            (shape->stack_high_pages ? shape->stack_high_pages : STACK_MOST))

@@ -14,6 +14,7 @@
 #define TUXMM_MACHINE_H
 
 #include <tuxmm/cpu.h>
+#include <tuxmm/kernel_map.h>
 #include <tuxmm/memblock.h>
 #include <tuxmm/mmu.h>
 #include <tuxmm/model.h>
@@ -88,7 +89,9 @@ uint64_t tmm_machine_least_bytes(const struct tmm_shape *shape);
 
 /*
  * Boot.  ram is the host address of physical address 0; all RAM of the firmware
- * map is readable and writable there and reads as zeroes.
+ * map is readable and writable there and reads as zeroes.  For vmalloc and high memory it
+ * must be something that the port can show a second time (tmm_port_window_show(); the
+ * hosted port: a shared mapping).
  *   TMM_E_INVAL  the shape contradicts itself; *why says where
  *   TMM_E_NOMEM  too little RAM; *why says the least that works, or that an
  *                allocation failed for which there was room (fault injection)
@@ -106,6 +109,7 @@ void tmm_machine_fini(struct tmm_machine *machine);
 struct tmm_pages *tmm_machine_pages(struct tmm_machine *machine);
 struct tmm_slab_system *tmm_machine_slabs(struct tmm_machine *machine);
 struct tmm_iomem *tmm_machine_iomem(struct tmm_machine *machine);
+struct tmm_kernel_map *tmm_machine_kernel_map(struct tmm_machine *machine);
 struct tmm_cache_system *tmm_machine_cache(struct tmm_machine *machine);
 struct tmm_space_system *tmm_machine_spaces(struct tmm_machine *machine);
 const struct tmm_memblock *tmm_machine_memblock(const struct tmm_machine *machine);

@@ -6,10 +6,10 @@
  * the frame and its zone; with TMM_DEBUG_PAGE_OWNER also the addresses of the calls
  * that borrowed the run and gave it back.
  *
- * Costs    either flag sends each request and each free past the CPU's fast path,
+ * Costs    either of the first two sends each request and each free past the CPU's fast path,
  *          and takes 32 bytes a frame; poison touches every byte of each frame
  *          freed, twice.  Nothing when neither is set
- * Linux    page_owner=on, page_poison=1, /sys/kernel/debug/page_owner
+ * Linux    page_owner=on, page_poison=1, debug_pagealloc=on, /sys/kernel/debug/page_owner
  */
 #ifndef TUXMM_PAGE_DEBUG_H
 #define TUXMM_PAGE_DEBUG_H
@@ -30,7 +30,13 @@
  */
 #define TMM_DEBUG_PAGE_POISON (1u << 1)
 
-#define TMM_PAGE_POISON       0xaau
+/*
+ * Kernel mappings that are taken away are flushed at once, not many together: touching
+ * one faults from then on.  Costs nothing else.
+ */
+#define TMM_DEBUG_UNMAP (1u << 2)
+
+#define TMM_PAGE_POISON 0xaau
 
 /* What is known of the run that a frame is in, or was in when it was last lent. */
 struct tmm_page_owner {
