@@ -218,19 +218,6 @@ static tmm_err boot_iomem(struct tmm_machine *machine, const struct tmm_shape *s
 	return iomem_init(&machine->iomem, &machine->slabs, &config);
 }
 
-/* Where Linux has RAM in the processor's address space. */
-static uint64_t direct_map(enum tmm_geometry geometry)
-{
-	switch (geometry) {
-	case TMM_GEOMETRY_X86_64:
-		return UINT64_C(0xffff888000000000);
-	case TMM_GEOMETRY_X86_64_LA57:
-		return UINT64_C(0xff11000000000000);
-	default:
-		return UINT64_C(0xc0000000);
-	}
-}
-
 static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape *shape)
 {
 	const struct space_config space = {
@@ -244,7 +231,7 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 		.debug = shape->slab_debug,
 		.options = shape->slab_options,
 		.seed = shape->slab_seed,
-		.direct_map = direct_map(shape->geometry),
+		.direct_map = kernel_direct_start(shape->geometry, &machine->pages),
 	};
 	const struct kernel_map_config kernel = {
 		.pages = &machine->pages,

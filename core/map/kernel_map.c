@@ -59,15 +59,19 @@ static uint64_t direct_bytes(const struct tmm_pages *pages)
 	       << TMM_PAGE_SHIFT;
 }
 
-/* Where 32-bit addresses of the kernel begin: Linux's VMSPLIT_3G, _2G or _1G. */
-static uint64_t offset_32(uint64_t direct)
+uint64_t kernel_direct_start(enum tmm_geometry geometry, const struct tmm_pages *pages)
 {
-	uint64_t offset = 3 * GIB;
+	uint64_t start = 3 * GIB;
 
-	while (offset + direct > 4 * GIB - KERNEL_RESERVE_32)
-		offset -= GIB;
-	TMM_ASSERT(offset >= GIB); /* shapes promise that: shape.c */
-	return offset;
+	if (geometry == TMM_GEOMETRY_X86_64)
+		return UINT64_C(0xffff888000000000);
+	if (geometry == TMM_GEOMETRY_X86_64_LA57)
+		return UINT64_C(0xff11000000000000);
+	/* Linux's VMSPLIT_3G, _2G or _1G. */
+	while (start + direct_bytes(pages) > 4 * GIB - KERNEL_RESERVE_32)
+		start -= GIB;
+	TMM_ASSERT(start >= GIB); /* shapes promise that: shape.c */
+	return start;
 }
 
 static void lay_out(struct tmm_kernel_map *map)
@@ -79,27 +83,22 @@ static void lay_out(struct tmm_kernel_map *map)
 	uint64_t table_bytes = UINT64_C(1) << tmm_mmu_format(map->geometry)->level[2].shift;
 	uint64_t pkmap = align_down(fix_end - fix_bytes - pkmap_bytes - TMM_PAGE_SIZE,
 	                            table_bytes);
-	uint64_t vmalloc;
+	uint64_t start = kernel_direct_start(map->geometry, map->pages);
+	uint64_t vmalloc_32 = start + direct + VMALLOC_GAP;
 
 	window_set(map, TMM_WINDOW_FIXMAP, fix_end - fix_bytes, fix_bytes);
 	if (has_highmem(map))
 		window_set(map, TMM_WINDOW_PKMAP, pkmap, pkmap_bytes);
-	if (map->geometry == TMM_GEOMETRY_X86_64) {
-		window_set(map, TMM_WINDOW_DIRECT, UINT64_C(0xffff888000000000), direct);
+	window_set(map, TMM_WINDOW_DIRECT, start, direct);
+	if (map->geometry == TMM_GEOMETRY_X86_64)
 		window_set(map, TMM_WINDOW_VMALLOC, UINT64_C(0xffffc90000000000),
 		           UINT64_C(1) << 45);
-	} else if (map->geometry == TMM_GEOMETRY_X86_64_LA57) {
-		window_set(map, TMM_WINDOW_DIRECT, UINT64_C(0xff11000000000000), direct);
+	else if (map->geometry == TMM_GEOMETRY_X86_64_LA57)
 		window_set(map, TMM_WINDOW_VMALLOC, UINT64_C(0xffa0000000000000),
 		           UINT64_C(12800) << 40);
-	} else {
-		uint64_t offset = offset_32(direct);
-
-		vmalloc = offset + direct + VMALLOC_GAP;
-		window_set(map, TMM_WINDOW_DIRECT, offset, direct);
-		window_set(map, TMM_WINDOW_VMALLOC, vmalloc,
-		           pkmap - 2 * TMM_PAGE_SIZE - vmalloc);
-	}
+	else
+		window_set(map, TMM_WINDOW_VMALLOC, vmalloc_32,
+		           pkmap - 2 * TMM_PAGE_SIZE - vmalloc_32);
 }
 
 /* Ask the port for pointers: for the whole window, else as much as it has. */

@@ -73,6 +73,9 @@ struct kernel_map_config {
 	bool flushes_at_once; /* TMM_DEBUG_UNMAP */
 };
 
+/* The address of frame 0: known before there is a kernel map. */
+uint64_t kernel_direct_start(enum tmm_geometry geometry, const struct tmm_pages *pages);
+
 /* TMM_E_NOMEM */
 TMM_MUST_CHECK tmm_err kernel_map_init(struct tmm_kernel_map *map,
                                        const struct kernel_map_config *config);

@@ -39,7 +39,7 @@ static inline void kernel_boot(struct kernel_rig rig)
 	                                        .cpus = &m.cpus,
 	                                        .lowmem_bytes = rig.lowmem_bytes}) == TMM_OK);
 	m.free_pages = tmm_pages_free_count(&m.pages);
-	slab_init(&m.slabs, &m.pages);
+	slab_init(&m.slabs, &m.pages, &(struct slab_config){0});
 	CHECK(kernel_map_init(&km, &config) == TMM_OK);
 }
 
