@@ -39,6 +39,7 @@ enum lock_rank {
 	RANK_CACHE_NODE, /* one slab cache's slabs */
 	RANK_MEMPOOL,    /* one pool's reserve; a leaf */
 	RANK_RESOURCE,   /* who has which physical addresses; a leaf */
+	RANK_STACKS,     /* whose turn it is to take other CPUs' stacks */
 	RANK_ZONE,       /* one zone's blocks */
 	RANK_RAM,        /* memblock's lists while the machine runs; a leaf */
 	RANK_CPUS        /* which CPUs are taken; a leaf */

@@ -41,9 +41,12 @@ struct block_info {
 	uint16_t managed_start;
 	uint16_t nr_managed;
 
-	uint8_t type;       /* (z, a) enum tmm_migrate_type: what is lent from here */
-	uint8_t stack_type; /* (z, a) whose stacks its frames go on when freed */
-};
+	uint8_t type;   /* (z, a) enum tmm_migrate_type: what is lent from here */
+	uint16_t stack; /* (z, a) 1 + number of the stack that its single frames go on when
+	                 * freed, and STACK_ODD; 0: none */
+} __attribute__((aligned(16)));
+
+#define STACK_ODD     0x8000u /* look at `home` first */
 
 #define LONGEST_WHOLE (BLOCK_ORDER + 1)
 
@@ -53,45 +56,16 @@ static ALWAYS_INLINE uint8_t block_home(const struct block_info *info)
 	return __atomic_load_n(&info->home, __ATOMIC_RELAXED);
 }
 
-static inline void block_set_home(struct block_info *info, unsigned home)
-{
-	__atomic_store_n(&info->home, (uint8_t)home, __ATOMIC_RELAXED);
-}
-
 /* Index of the block's zone; more than any where it has none. */
 static ALWAYS_INLINE unsigned home_zone(const struct block_info *info)
 {
 	return (block_home(info) & HOME_ZONE) - 1u;
 }
 
-/* Not entered, or mixed. */
-static ALWAYS_INLINE bool home_is_odd(const struct block_info *info)
-{
-	return (uint8_t)(block_home(info) - 1) >= HOME_ZONE;
-}
-
 /* relaxed: with the zone's lock it is the type, without it a moment's value */
 static inline unsigned block_type(const struct block_info *info)
 {
 	return __atomic_load_n(&info->type, __ATOMIC_RELAXED);
-}
-
-/* stack_type follows from it: zone_set_type() */
-static inline void block_set_type(struct block_info *info, unsigned type, unsigned stack_type)
-{
-	__atomic_store_n(&info->type, (uint8_t)type, __ATOMIC_RELAXED);
-	__atomic_store_n(&info->stack_type, (uint8_t)stack_type, __ATOMIC_RELAXED);
-}
-
-/* A block of which nothing is known, or that its section took along: no frame is free. */
-static inline void block_forget(struct block_info *info, unsigned home)
-{
-	info->nr_free = 0;
-	info->longest = 0;
-	info->managed_start = info->nr_managed = 0;
-	block_set_type(info, 0, 0);
-	block_set_home(info, home);
-	__atomic_store_n(&info->fresh, 0, __ATOMIC_RELAXED); /* nobody has a frame of it */
 }
 
 /*

@@ -95,8 +95,7 @@ static void enter(struct tmm_pages *pages, struct zone *zone, uint64_t start, ui
 
 		if (info->home & HOME_MIXED)
 			continue; /* entered with the piece before */
-		block_set_type(info, pages->first_type, pages->first_type);
-		block_set_home(info, zone->index + 1u);
+		block_set(info, zone->index + 1u, pages->first_type);
 	}
 	while (next_free(pages, &cursor, start, end, &first, &stop))
 		give_frames(pages, zone, first, stop);

@@ -344,23 +344,6 @@ static bool is_free(const struct plug *plug, uint64_t pfn)
 	return __atomic_load_n(word_of(plug->pages, pfn), __ATOMIC_RELAXED) >> (pfn % 64) & 1;
 }
 
-static bool is_on_a_stack(const struct plug *plug, uint64_t pfn)
-{
-	for (uint32_t c = 0; c < plug->pages->cpus->nr; c++) {
-		const struct cpu_zone *cz = &plug->pages->cpu[c]->zone[plug->zone->index];
-
-		for (unsigned s = 0; s < NR_STACKS; s++) {
-			uint64_t run = UINT64_C(1) << order_of_stack(s);
-
-			for (const uint32_t *entry = cz->stack[s].bottom;
-			     entry < cz->stack[s].top; entry++)
-				if (pfn - (*entry & ENTRY_PFN) < run)
-					return true;
-		}
-	}
-	return false;
-}
-
 static tmm_err move_out(struct plug *plug, uint64_t pfn)
 {
 	struct tmm_pages *pages = plug->pages;
@@ -393,9 +376,6 @@ static tmm_err blame(struct plug *plug, uint64_t pfn, tmm_err err)
 	if (err == TMM_E_NOMEM)
 		return refuse_frame(plug, TMM_E_NOMEM, pfn, kind_name(kind),
 		                    "there is room elsewhere for the pages of the section");
-	if (is_on_a_stack(plug, pfn))
-		return refuse_frame(plug, TMM_E_BUSY, pfn, "free, on a CPU's stack",
-		                    "other CPUs have emptied their stacks");
 	return refuse_frame(plug, TMM_E_BUSY, pfn, kind_name(kind),
 	                    err == TMM_E_OPNOTSUPP ? "every page of the section can be moved"
 	                                           : "nobody keeps a page of the section");
@@ -407,7 +387,7 @@ static tmm_err empty_section(struct plug *plug)
 	tmm_err why = TMM_OK;
 
 	for (unsigned round = 0; round < MOVE_ROUNDS; round++) {
-		tmm_pages_drain(plug->pages);
+		tmm_pages_drain_all(plug->pages);
 		why = TMM_OK;
 		for (uint64_t pfn = plug->start; pfn < plug->end; pfn++) {
 			tmm_err err;

@@ -36,13 +36,6 @@ static const uint8_t fallback[STACK_TYPE_NONE][NR_FALLBACKS] = {
 	[TMM_MIGRATE_RECLAIMABLE] = {TMM_MIGRATE_UNMOVABLE, TMM_MIGRATE_MOVABLE},
 };
 
-static unsigned stack_type_of(enum tmm_migrate_type type)
-{
-	if (type == TMM_MIGRATE_CMA)
-		return TMM_MIGRATE_MOVABLE;
-	return type < STACK_TYPE_NONE ? type : STACK_TYPE_NONE;
-}
-
 void zone_set_type(struct tmm_pages *pages, struct zone *zone, uint64_t block,
                    enum tmm_migrate_type type)
 {
@@ -54,7 +47,7 @@ void zone_set_type(struct tmm_pages *pages, struct zone *zone, uint64_t block,
 	/* relaxed: zone_usable() takes a moment's values; freed frames may go either way */
 	__atomic_store_n(before, *before - info->nr_free, __ATOMIC_RELAXED);
 	__atomic_store_n(after, *after + info->nr_free, __ATOMIC_RELAXED);
-	block_set_type(info, type, stack_type_of(type));
+	block_set_type(info, type);
 	zone_file_block(pages, zone, block, longest);
 }
 

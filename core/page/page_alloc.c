@@ -92,20 +92,24 @@ static ALWAYS_INLINE tmm_err alloc_run(struct tmm_pages *pages, tmm_gfp gfp, uns
 	tmm_irq irq = tmm_port_irq_save();
 	const struct tmm_cpu *self = tmm_port_cpu();
 	struct page_cpu *cpu;
-	struct cpu_zone *cz;
 	struct frame_stack *stack;
 	uint32_t entry;
 
 	if (unlikely(!on_cpu_of(pages, self)))
 		goto rest;
 	cpu = pages->cpu[self->id];
-	cz = &cpu->zone[cpu->first_choice[gfp % NR_FIRST_CHOICES]];
-	stack = &cz->stack[stack_id(class_of_order[order], stack_type_of_gfp(pages, gfp))];
-	if (unlikely(stack->top == stack->bottom))
+	if (unlikely(!stacks_open_unasked(cpu)))
 		goto rest;
-	entry = stack_pop(cz, stack);
+	stack = stack_at(cpu, cpu->first_stack[gfp % NR_FIRST_CHOICES] +
+	                              stack_id(class_of_order[order], 0));
+	if (unlikely(stack->top == stack->bottom))
+		goto close;
+	entry = stack_pop(cpu, stack);
+	stacks_close(cpu);
 	tmm_port_irq_restore(irq);
 	return lend(pages, gfp, entry, order, out_pfn);
+close:
+	stacks_close(cpu);
 rest:
 	tmm_port_irq_restore(irq);
 	return alloc_rest(pages, gfp, order, out_pfn, site);
@@ -182,35 +186,35 @@ static NOINLINE void free_rest(struct tmm_pages *pages, uint64_t pfn, unsigned o
 	tmm_irq irq = tmm_port_irq_save();
 	struct page_cpu *cpu = page_cpu_self(pages);
 	struct zone *zone;
-	struct cpu_zone *cz;
 	struct frame_stack *stack;
 	unsigned id;
+	bool open;
 
-	stacks_serve_if_asked(pages, cpu);
 	if (unlikely(pages->debug))
 		debug_take_back(pages, pfn, order, site);
 	check_lent(pages, pfn, order, site);
 	zone = zone_of(pages, pfn);
-	cz = &cpu->zone[zone->index];
-	if (*recent_of(cz, (uint32_t)pfn) == pfn)
+	open = stacks_open(pages, cpu);
+	if (open && *recent_of(cpu, (uint32_t)pfn) == pfn)
 		page_report(pages, pfn, order,
 		            "a frame is freed once; this one is on the CPU's stack", site);
-	/* relaxed: its type may change meanwhile, and a few frames end up with the old one */
+	/* Its type may change meanwhile, and a few frames end up with the old one. */
 	id = stack_id(class_of_order[order],
-	              __atomic_load_n(&pages->info[block_of(pages, pfn)].stack_type,
-	                              __ATOMIC_RELAXED));
-	stack = &cz->stack[id];
-	if (stack->bottom == stack->end) {
+	              stack_type_of(block_type(&pages->info[block_of(pages, pfn)])));
+	stack = &cpu->zone[zone->index].stack[id];
+	if (!open || stack->bottom == stack->end) {
 		lock_take(&zone->lock);
 		zone_give(pages, zone, pfn, order);
 		lock_drop(&zone->lock);
 		page_cpu_count(cpu, PGFREE, UINT64_C(1) << order);
 	} else {
 		if (stack->top == stack->end)
-			stack_make_room(pages, cz, id, zone);
-		stack_push(cz, stack, (uint32_t)pfn);
+			stack_make_room(pages, cpu, stack, id, zone);
+		stack_push(cpu, stack, (uint32_t)pfn);
 		count_up(&stack->freed, 1);
 	}
+	if (open)
+		stacks_close(cpu);
 	tmm_port_irq_restore(irq);
 }
 
@@ -227,31 +231,40 @@ static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsign
                                    const void *site)
 {
 	tmm_irq irq = tmm_port_irq_save();
-	const struct tmm_cpu *cpu = tmm_port_cpu();
-	struct cpu_zone *cz;
+	const struct tmm_cpu *self = tmm_port_cpu();
+	struct page_cpu *cpu;
 	struct frame_stack *stack;
 	const struct block_info *info;
+	unsigned number;
 
-	if (unlikely(!on_cpu_of(pages, cpu) || !pfn_in_span(pages, pfn)))
+	if (unlikely(!on_cpu_of(pages, self) || !pfn_in_span(pages, pfn)))
 		goto rest;
 	info = &pages->info[block_of(pages, pfn)];
-	if (unlikely(home_is_odd(info)) && !run_in_managed_part(info, pfn, order))
-		goto rest;
+	/* relaxed: as in free_rest() */
+	number = __atomic_load_n(&info->stack, __ATOMIC_RELAXED);
+	if (unlikely((int16_t)number <= 0)) {
+		if (!run_in_managed_part(info, pfn, order))
+			goto rest;
+		number &= STACK_ODD - 1;
+	}
 	/* relaxed: bits of a lent run are 0, and nobody changes them */
 	if (unlikely(pfn % (UINT64_C(1) << order) ||
 	             (__atomic_load_n(word_of(pages, pfn), __ATOMIC_RELAXED) &
 	              first_bits(pfn, order))))
 		goto rest;
-	cz = &pages->cpu[cpu->id]->zone[home_zone(info)];
-	/* relaxed: as in free_rest() */
-	stack = &cz->stack[stack_id(class_of_order[order],
-	                            __atomic_load_n(&info->stack_type, __ATOMIC_RELAXED))];
-	if (unlikely(*recent_of(cz, (uint32_t)pfn) == pfn || stack->top == stack->end))
+	cpu = pages->cpu[self->id];
+	if (unlikely(!stacks_open_unasked(cpu)))
 		goto rest;
-	stack_push(cz, stack, (uint32_t)pfn);
+	stack = stack_at(cpu, (size_t)number + stack_id(class_of_order[order], 0) - 1);
+	if (unlikely(*recent_of(cpu, (uint32_t)pfn) == pfn || stack->top == stack->end))
+		goto close;
+	stack_push(cpu, stack, (uint32_t)pfn);
 	count_up(&stack->freed, 1);
+	stacks_close(cpu);
 	tmm_port_irq_restore(irq);
 	return;
+close:
+	stacks_close(cpu);
 rest:
 	tmm_port_irq_restore(irq);
 	free_rest(pages, pfn, order, site);

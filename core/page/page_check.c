@@ -145,11 +145,14 @@ static bool on_a_stack(const struct cpu_zone *cz, uint32_t pfn)
 	return false;
 }
 
-static void check_recent(const struct cpu_zone *cz)
+static void check_recent(const struct tmm_pages *pages, const struct page_cpu *cpu)
 {
-	for (unsigned i = 0; i < RECENT_SLOTS; i++)
-		TMM_ASSERT(cz->recent[i] == RECENT_NONE ||
-		           on_a_stack(cz, cz->recent[i])); /* I8 */
+	for (unsigned i = 0; i < RECENT_SLOTS; i++) {
+		uint32_t pfn = cpu->recent[i];
+
+		TMM_ASSERT(pfn == RECENT_NONE ||
+		           on_a_stack(&cpu->zone[zone_of(pages, pfn)->index], pfn)); /* I8 */
+	}
 }
 
 static void check_stacks(struct tmm_pages *pages, bool set)
@@ -170,8 +173,7 @@ void tmm_pages_check(struct tmm_pages *pages)
 		lock_drop_irqrestore(&zone->lock, irq);
 	}
 	for (uint32_t c = 0; c < pages->cpus->nr; c++)
-		for (unsigned z = 0; z < pages->nr_zones; z++)
-			check_recent(&pages->cpu[c]->zone[z]);
+		check_recent(pages, pages->cpu[c]);
 	cma_check(pages);
 	if (pages->debug)
 		debug_check(pages);

@@ -8,6 +8,7 @@
 #include <tuxmm/machine.h>
 
 #include "page/rig_test.h"
+#include "page/zone.h"
 
 #define NR_THREADS    3
 #define NR_OPERATIONS 200000u
@@ -123,7 +124,8 @@ static void *work(void *arg)
 		tmm_pfn pfn;
 
 		if (r >> 32 & 1 && worker->nr_held < MAX_HELD) {
-			if (tmm_pages_alloc(&rig.pages, TMM_GFP_NOWAIT, order, &pfn) != TMM_OK)
+			if (tmm_pages_alloc(&rig.pages, TMM_GFP_NOWAIT | TMM_GFP_NOWARN, order,
+			                    &pfn) != TMM_OK)
 				continue;
 			set_owner(worker, pfn, order, 0, 1);
 			worker->held[worker->nr_held].pfn = pfn;
@@ -147,6 +149,16 @@ static void *work(void *arg)
 	return NULL;
 }
 
+static void finish_work(struct worker *worker)
+{
+	for (unsigned i = 0; i < NR_THREADS; i++) {
+		CHECK(worker[i].nr_clashes == 0);
+		if (shelf[i].order)
+			give(&worker[i], shelf[i].pfn, shelf[i].order - 1);
+		shelf[i].order = 0;
+	}
+}
+
 /* Three threads on 32 MiB that free each other's runs: no frame has two owners. */
 TEST(threads_never_share_a_frame)
 {
@@ -163,11 +175,7 @@ TEST(threads_never_share_a_frame)
 	}
 	for (unsigned i = 0; i < NR_THREADS; i++)
 		CHECK(pthread_join(thread[i], NULL) == 0);
-	for (unsigned i = 0; i < NR_THREADS; i++) {
-		CHECK(worker[i].nr_clashes == 0);
-		if (shelf[i].order)
-			give(&worker[i], shelf[i].pfn, shelf[i].order - 1);
-	}
+	finish_work(worker);
 	tmm_pages_drain(pages);
 	tmm_pages_check(pages);
 	pages_fini(pages);
@@ -341,6 +349,99 @@ TEST(pages_keep_their_content_while_others_move_them)
 	for (unsigned i = 0; i < NR_KEEPERS; i++)
 		CHECK(keepers[i].nr_wrong == 0);
 	tmm_pages_drain(pages);
+	tmm_pages_check(pages);
+	pages_fini(pages);
+}
+
+/* ---- stacks of threads that do nothing ---- */
+
+static void *fill_and_wait(void *arg)
+{
+	pthread_barrier_t *barrier = arg;
+	tmm_pfn pfn[64];
+
+	CHECK(tmm_pages_alloc_bulk(&rig.pages, TMM_GFP_KERNEL, 64, pfn) == 64);
+	tmm_pages_free_bulk(&rig.pages, 64, pfn);
+	pthread_barrier_wait(barrier); /* its stacks are full */
+	pthread_barrier_wait(barrier); /* others have looked */
+	return NULL;
+}
+
+/*
+ *   idle thread   stack |ffff|   on its CPU, in no call
+ *   drain_all     zone  |ffff|   all of them, and it asked nobody to wait
+ */
+TEST(stacks_of_idle_threads_are_taken)
+{
+	pthread_barrier_t barrier;
+	pthread_t thread[2];
+	struct tmm_pages *pages;
+	uint64_t in_zones = 0;
+
+	rig_begin(&rig, 32 * MIB, 3);
+	rig_add(&rig, 0, 32 * MIB);
+	pages = rig_boot(&rig, NO_RESERVE);
+	pthread_barrier_init(&barrier, NULL, 3);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK(pthread_create(&thread[i], NULL, fill_and_wait, &barrier) == 0);
+	pthread_barrier_wait(&barrier);
+	for (unsigned z = 0; z < pages->nr_zones; z++)
+		in_zones += zone_free(&pages->zone[z]);
+	CHECK(in_zones < pages->managed);
+	tmm_pages_drain_all(pages);
+	in_zones = 0;
+	for (unsigned z = 0; z < pages->nr_zones; z++)
+		in_zones += zone_free(&pages->zone[z]);
+	CHECK(in_zones == pages->managed);
+	pthread_barrier_wait(&barrier);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK(pthread_join(thread[i], NULL) == 0);
+	pthread_barrier_destroy(&barrier);
+	tmm_pages_check(pages);
+	pages_fini(pages);
+}
+
+static bool stop_draining;
+
+static void *drain_others(void *arg)
+{
+	uint64_t seed = *(uint64_t *)arg;
+
+	/* relaxed: at the latest a round later */
+	while (!__atomic_load_n(&stop_draining, __ATOMIC_RELAXED)) {
+		tmm_pages_drain_all(&rig.pages);
+		if (test_random(&seed) % 8 == 0)
+			CHECK(tmm_pages_set_stacks(&rig.pages, test_random(&seed) % 513, 0) ==
+			      TMM_OK);
+	}
+	return NULL;
+}
+
+/* As above, while two others take the stacks all the time: no frame has two owners. */
+TEST(stacks_are_taken_from_threads_at_work)
+{
+	static struct worker worker[NR_THREADS];
+	pthread_t thread[NR_THREADS], drainer[2];
+	uint64_t seed = test_seed();
+	struct tmm_pages *pages;
+
+	rig_begin(&rig, 32 * MIB, NR_THREADS + 2);
+	rig_add(&rig, 0, 32 * MIB);
+	pages = rig_boot(&rig, NO_RESERVE);
+	__atomic_store_n(&stop_draining, false, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK(pthread_create(&drainer[i], NULL, drain_others, &seed) == 0);
+	for (unsigned i = 0; i < NR_THREADS; i++) {
+		worker[i] = (struct worker){.id = i, .seed = seed + i};
+		CHECK(pthread_create(&thread[i], NULL, work, &worker[i]) == 0);
+	}
+	for (unsigned i = 0; i < NR_THREADS; i++)
+		CHECK(pthread_join(thread[i], NULL) == 0);
+	__atomic_store_n(&stop_draining, true, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK(pthread_join(drainer[i], NULL) == 0);
+	finish_work(worker);
+	tmm_pages_drain_all(pages);
 	tmm_pages_check(pages);
 	pages_fini(pages);
 }

@@ -283,6 +283,7 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
 	};
 	pages->ram_lock = &pages->ram_lock_here;
 	lock_init(pages->ram_lock, RANK_RAM);
+	lock_init(&pages->stop_lock, RANK_STACKS);
 	if (!set_span(pages, config->hotplug_end))
 		return TMM_E_INVAL;
 	err = carve_nodes(pages, config->kernelcore_bytes, config->movablecore_bytes);

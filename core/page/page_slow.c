@@ -4,7 +4,7 @@
  * Zones are tried in the order of the zonelist: above their low watermarks; then,
  * background reclaim having been woken, down to what the flags allow; then after
  * the CPU's stacks were emptied.  From there on memory is short, and only who may
- * sleep goes on, round after round: what other CPUs keep is asked for, long runs are
+ * sleep goes on, round after round: what other CPUs keep is taken, long runs are
  * compacted, memory is reclaimed, and as long as that leads somewhere it is done
  * again.  When it does not, something is killed to make room, unless the flags
  * rule it out.
@@ -111,7 +111,7 @@ static bool take_from_zone(struct tmm_pages *pages, struct page_cpu *cpu, struct
 	struct cpu_zone *cz = &cpu->zone[zone->index];
 	unsigned class = class_of_order[request->order];
 	struct frame_stack *stack = &cz->stack[stack_id(class, request->source.type)];
-	size_t limit = (size_t)(stack->end - stack->bottom);
+	size_t limit = stacks_are_open(cpu) ? (size_t)(stack->end - stack->bottom) : 0;
 	size_t most = batch_of(zone, request, floor, max_u64(limit, 1));
 
 	if (most == 0)
@@ -119,9 +119,9 @@ static bool take_from_zone(struct tmm_pages *pages, struct page_cpu *cpu, struct
 	if (limit == 0 || (request->source.from & FROM_HIGHATOMIC))
 		return take_direct(pages, cpu, zone, request, out);
 	if (stack->top == stack->bottom &&
-	    !stack_refill(pages, cz, zone, stack, class, request->source, most))
+	    !stack_refill(pages, cpu, zone, stack, class, request->source, most))
 		return false;
-	*out = stack_pop(cz, stack);
+	*out = stack_pop(cpu, stack);
 	return true;
 }
 
@@ -160,14 +160,15 @@ static bool try_mark(struct tmm_pages *pages, const struct request *request,
 {
 	tmm_irq irq = tmm_port_irq_save();
 	struct page_cpu *cpu = page_cpu_self(pages);
-	bool got;
+	bool open = stacks_open(pages, cpu);
+	bool got = try_zones(pages, cpu, request, mark, out);
 
-	stacks_serve_if_asked(pages, cpu);
-	got = try_zones(pages, cpu, request, mark, out);
-	if (!got && drain) {
+	if (!got && drain && open) {
 		stacks_drain(pages, cpu);
 		got = try_zones(pages, cpu, request, mark, out);
 	}
+	if (open)
+		stacks_close(cpu);
 	tmm_port_irq_restore(irq);
 	return got;
 }
@@ -335,7 +336,7 @@ static bool work_for_it(struct tmm_pages *pages, const struct request *request, 
 	unsigned nr_waits = 0;
 	bool more = true;
 
-	stacks_ask(pages, ASK_DRAIN);
+	tmm_pages_drain_all(pages);
 	/* Where memory is cut up rather than short, that is cheaper than reclaim. */
 	if ((request->order > COSTLY_ORDER || request->source.type != TMM_MIGRATE_MOVABLE) &&
 	    compact(pages, request) && try_mark(pages, request, MARK_MIN, true, out))

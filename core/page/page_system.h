@@ -53,16 +53,14 @@ struct frame_stack {
 	uint32_t batch;     /* (a) runs taken from the zone at a time */
 } __attribute__((aligned(64)));
 
-#define CPU_ZONE_BYTES 16384u
-#define RECENT_BYTES   (RECENT_SLOTS * (unsigned)sizeof(uint32_t))
+#define CPU_ZONE_BYTES 12288u
 #define STACKS_BYTES   (NR_CLASSES * NR_STACK_TYPES * (unsigned)sizeof(struct frame_stack))
 
 #define COUNTS_BYTES   (8u * (unsigned)sizeof(uint64_t))
 
 /* What is left are entries: room for all stacks' limits (stack.c). */
 #define NR_STACK_ENTRIES                                                                       \
-	((CPU_ZONE_BYTES - RECENT_BYTES - STACKS_BYTES - COUNTS_BYTES) /                       \
-	 (unsigned)sizeof(uint32_t))
+	((CPU_ZONE_BYTES - STACKS_BYTES - COUNTS_BYTES) / (unsigned)sizeof(uint32_t))
 
 /*
  * Requests by node.  Hits are not counted: they are what was lent, less the
@@ -76,34 +74,33 @@ enum numa_count {
 	NR_NUMA_COUNTS
 };
 
-/*
- * recent[] knows free frames of the stacks by number; frames RECENT_SLOTS apart
- * share a slot and the last one put there has it.  The size makes the hot path
- * index by a shift.
- */
 struct cpu_zone {
 	struct frame_stack stack[NR_CLASSES * NR_STACK_TYPES]; /* by stack_id() */
 	uint64_t count[COUNTS_BYTES / sizeof(uint64_t)];       /* (a) by enum numa_count */
-	uint32_t recent[RECENT_SLOTS]; /* first frame of a run on a stack, or RECENT_NONE */
 	uint32_t entry[NR_STACK_ENTRIES];
 };
 
-_Static_assert(sizeof(struct cpu_zone) == CPU_ZONE_BYTES, "a power of two");
+_Static_assert(sizeof(struct cpu_zone) == CPU_ZONE_BYTES, "nothing is left over");
+
+/* All stacks of a CPU have numbers, so that the hot path finds one by a single addition. */
+#define CPU_ZONE_STACKS (CPU_ZONE_BYTES / (unsigned)sizeof(struct frame_stack))
 
 /* Bits of a gfp that say where the first choice is. */
 #define NR_FIRST_CHOICES 64u
 
 /*
  * zone[] has one more than there are zones, never filled: the first choice of
- * requests for which there is no zone.
+ * requests for which there is no zone.  recent[] knows free frames of the stacks
+ * by number; frames RECENT_SLOTS apart share a slot and the last one put there has it.
  */
 struct page_cpu {
-	uint64_t event[NR_VM_EVENTS];           /* (a) stacks' share not included */
-	uint8_t first_choice[NR_FIRST_CHOICES]; /* (c) index of a zone, by the low bits of a gfp
-	                                         */
+	uint16_t first_stack[NR_FIRST_CHOICES]; /* (c) of single frames, by a gfp's low bits */
 	uint32_t node;                          /* (c) */
 	uint32_t asked;                         /* (a) set by others: ASK_*, in stack.h */
+	uint32_t inside;                        /* (a) 1: the CPU is at its stacks */
+	uint64_t event[NR_VM_EVENTS];           /* (a) stacks' share not included */
 	uint64_t node_stat[TMM_MAX_NODES][NR_NODE_STATS]; /* (a) ups less downs, here */
+	uint32_t recent[RECENT_SLOTS]; /* first frame of a run on a stack, or RECENT_NONE */
 	struct cpu_zone zone[];
 };
 
@@ -177,6 +174,7 @@ struct tmm_pages {
 	struct tmm_memblock *memblock;   /* (r) what is RAM, and what was handed over */
 	struct lock *ram_lock;           /* (c) &ram_lock_here, to lock in const pages */
 	struct lock ram_lock_here;       /* hot-plug changes what is marked (r) */
+	struct lock stop_lock;           /* whoever has it may take other CPUs' stacks */
 	uint64_t managed;                /* (c) frames of all zones */
 	uint64_t lowmem_end;             /* (c) frames from here on have no address */
 	uint32_t max_order;              /* (c) */
@@ -401,6 +399,25 @@ static inline void node_stat_move(const struct tmm_pages *pages, tmm_pfn from, t
 static ALWAYS_INLINE unsigned stack_id(unsigned stack_class, unsigned type)
 {
 	return stack_class * NR_STACK_TYPES + type;
+}
+
+/* The types that a request can have, and what comes back like them. */
+static inline unsigned stack_type_of(unsigned type)
+{
+	if (type == TMM_MIGRATE_CMA)
+		return TMM_MIGRATE_MOVABLE;
+	return type < STACK_TYPE_NONE ? type : STACK_TYPE_NONE;
+}
+
+/* Of a zone's stack by its id. */
+static inline unsigned stack_number(unsigned zone, unsigned id)
+{
+	return zone * CPU_ZONE_STACKS + id;
+}
+
+static ALWAYS_INLINE struct frame_stack *stack_at(struct page_cpu *cpu, size_t number)
+{
+	return (struct frame_stack *)(void *)cpu->zone + number;
 }
 
 static inline unsigned order_of_class(unsigned stack_class)

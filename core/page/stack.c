@@ -2,11 +2,21 @@
  * stack.c - frames between a CPU's stacks and the zones
  *
  * A CPU's stacks are its own: only it moves what is on them, without lock or
- * atomic operation.  Who wants another CPU's stacks emptied or resized leaves a
- * word in `asked`, which each CPU looks at whenever it must go to a zone anyhow: it
- * finds a stack empty or full, or a request is out of the ordinary.  A CPU that
- * asks for nothing meanwhile keeps its few frames; one that no thread is on has
- * none, for leaving a CPU empties its stacks.
+ * atomic operation.  It says so in `inside` while it is at them, and looks at
+ * `asked`, where others leave what they want of it.
+ *
+ * Whoever wants another CPU's stacks, which may be idle for long, asks it to stop,
+ * has all CPUs execute a memory barrier and waits until the CPU is not inside.  From
+ * then on, until the request to stop is taken back, the stacks are the asker's; their
+ * CPU, when it comes, finds them closed and goes to the zones meanwhile, so that it
+ * never waits.
+ *
+ *   CPU     inside = 1 | asked?  no: at the stacks ... inside = 0
+ *   asker   asked |= STOP | barrier on all CPUs | wait for inside == 0 ... asked &= ~STOP
+ *
+ * Either the CPU's look at `asked` comes after the barrier and sees STOP, or its
+ * inside = 1 comes before it and the asker waits.  This costs the hot path one store
+ * and one load more (0.2 ns), where a lock would cost two atomic operations (10 ns).
  */
 #include "page/stack.h"
 
@@ -37,10 +47,10 @@ static void give_frames(struct tmm_pages *pages, struct zone *zone, const uint32
 }
 
 /* The older `nr` entries go back to the zone. */
-static NOINLINE void stack_spill(struct tmm_pages *pages, struct cpu_zone *cz, unsigned id,
-                                 struct zone *zone, size_t nr)
+static NOINLINE void stack_spill(struct tmm_pages *pages, struct page_cpu *cpu,
+                                 struct frame_stack *stack, unsigned id, struct zone *zone,
+                                 size_t nr)
 {
-	struct frame_stack *stack = &cz->stack[id];
 	uint32_t *entry = stack->bottom;
 	size_t left = (size_t)(stack->top - entry) - nr;
 
@@ -52,7 +62,7 @@ static NOINLINE void stack_spill(struct tmm_pages *pages, struct cpu_zone *cz, u
 			zone_give(pages, zone, entry[i] & ENTRY_PFN, order_of_stack(id));
 	lock_drop(&zone->lock);
 	for (size_t i = 0; i < nr; i++) {
-		uint32_t *recent = recent_of(cz, entry[i]);
+		uint32_t *recent = recent_of(cpu, entry[i]);
 
 		/* Written either way: which way it goes is hard to predict. */
 		*recent = *recent == (entry[i] & ENTRY_PFN) ? RECENT_NONE : *recent;
@@ -62,12 +72,10 @@ static NOINLINE void stack_spill(struct tmm_pages *pages, struct cpu_zone *cz, u
 	set_top(stack, entry + left);
 }
 
-void stack_make_room(struct tmm_pages *pages, struct cpu_zone *cz, unsigned id,
-                     struct zone *zone)
+void stack_make_room(struct tmm_pages *pages, struct page_cpu *cpu, struct frame_stack *stack,
+                     unsigned id, struct zone *zone)
 {
-	const struct frame_stack *stack = &cz->stack[id];
-
-	stack_spill(pages, cz, id, zone, (size_t)(stack->end - stack->bottom + 1) / 2);
+	stack_spill(pages, cpu, stack, id, zone, (size_t)(stack->end - stack->bottom + 1) / 2);
 }
 
 void stacks_drain(struct tmm_pages *pages, struct page_cpu *cpu)
@@ -77,17 +85,17 @@ void stacks_drain(struct tmm_pages *pages, struct page_cpu *cpu)
 
 		for (unsigned s = 0; s < NR_STACKS; s++)
 			if (cz->stack[s].top != cz->stack[s].bottom)
-				stack_spill(pages, cz, s, &pages->zone[z],
+				stack_spill(pages, cpu, &cz->stack[s], s, &pages->zone[z],
 				            (size_t)(cz->stack[s].top - cz->stack[s].bottom));
 	}
 }
 
 /* A whole word, all of it fresh or nothing of it: loops that compilers make wide. */
-static void push_word(struct cpu_zone *cz, struct frame_stack *stack, uint32_t pfn,
+static void push_word(struct page_cpu *cpu, struct frame_stack *stack, uint32_t pfn,
                       uint32_t fresh)
 {
 	uint32_t *top = stack->top;
-	uint32_t *recent = recent_of(cz, pfn);
+	uint32_t *recent = recent_of(cpu, pfn);
 
 	for (uint32_t i = 0; i < 64; i++)
 		top[i] = (pfn + 63 - i) | fresh;
@@ -97,20 +105,20 @@ static void push_word(struct cpu_zone *cz, struct frame_stack *stack, uint32_t p
 }
 
 /* So that they come off rising, the last one goes on first. */
-static void push_taken(struct cpu_zone *cz, struct frame_stack *stack,
+static void push_taken(struct page_cpu *cpu, struct frame_stack *stack,
                        const struct taken *taken)
 {
 	uint64_t starts = taken->starts;
 
 	if (starts == UINT64_MAX && (taken->fresh == 0 || taken->fresh == starts)) {
-		push_word(cz, stack, (uint32_t)taken->pfn, taken->fresh ? ENTRY_FRESH : 0);
+		push_word(cpu, stack, (uint32_t)taken->pfn, taken->fresh ? ENTRY_FRESH : 0);
 		return;
 	}
 	while (starts) {
 		unsigned bit = log2_floor(starts);
 		uint32_t fresh = (uint32_t)(taken->fresh >> bit & 1) << 31;
 
-		stack_push(cz, stack, (uint32_t)(taken->pfn + bit) | fresh);
+		stack_push(cpu, stack, (uint32_t)(taken->pfn + bit) | fresh);
 		starts ^= UINT64_C(1) << bit;
 	}
 }
@@ -119,7 +127,7 @@ static void push_taken(struct cpu_zone *cz, struct frame_stack *stack,
  * Words are taken whole where they can be: what is left of one would have every
  * later refill begin in the middle of a word.
  */
-static bool refill_words(struct tmm_pages *pages, struct cpu_zone *cz, struct zone *zone,
+static bool refill_words(struct tmm_pages *pages, struct page_cpu *cpu, struct zone *zone,
                          struct frame_stack *stack, unsigned order, struct source source,
                          size_t most)
 {
@@ -140,12 +148,12 @@ static bool refill_words(struct tmm_pages *pages, struct cpu_zone *cz, struct zo
 	} while (nr < min_u64(most, stack->batch / 2) && nr_words < ARRAY_SIZE(taken));
 	lock_drop(&zone->lock);
 	while (nr_words > 0)
-		push_taken(cz, stack, &taken[--nr_words]);
+		push_taken(cpu, stack, &taken[--nr_words]);
 	count_up(&stack->from_zone, nr);
 	return nr > 0;
 }
 
-static bool refill_blocks(struct tmm_pages *pages, struct cpu_zone *cz, struct zone *zone,
+static bool refill_blocks(struct tmm_pages *pages, struct page_cpu *cpu, struct zone *zone,
                           struct frame_stack *stack, struct source source, size_t most)
 {
 	uint32_t entry[8];
@@ -158,16 +166,16 @@ static bool refill_blocks(struct tmm_pages *pages, struct cpu_zone *cz, struct z
 	lock_drop(&zone->lock);
 	count_up(&stack->from_zone, nr);
 	for (size_t i = nr; i-- > 0;)
-		stack_push(cz, stack, entry[i]);
+		stack_push(cpu, stack, entry[i]);
 	return nr > 0;
 }
 
-bool stack_refill(struct tmm_pages *pages, struct cpu_zone *cz, struct zone *zone,
+bool stack_refill(struct tmm_pages *pages, struct page_cpu *cpu, struct zone *zone,
                   struct frame_stack *stack, unsigned class, struct source source, size_t most)
 {
 	if (class == STACK_BLOCK)
-		return refill_blocks(pages, cz, zone, stack, source, most);
-	return refill_words(pages, cz, zone, stack, order_of_class(class), source, most);
+		return refill_blocks(pages, cpu, zone, stack, source, most);
+	return refill_words(pages, cpu, zone, stack, order_of_class(class), source, most);
 }
 
 /* ---- sizes ---- */
@@ -205,6 +213,7 @@ static void set_sizes(const struct tmm_pages *pages, struct cpu_zone *cz, uint64
 
 void stacks_init(struct tmm_pages *pages, struct page_cpu *cpu)
 {
+	memset(cpu->recent, 0xff, sizeof(cpu->recent)); /* RECENT_NONE */
 	for (unsigned z = 0; z < pages->nr_zones; z++) {
 		struct cpu_zone *cz = &cpu->zone[z];
 		uint32_t *bottom = cz->entry;
@@ -213,70 +222,165 @@ void stacks_init(struct tmm_pages *pages, struct page_cpu *cpu)
 			cz->stack[s].top = cz->stack[s].bottom = bottom;
 			bottom += room[s / NR_STACK_TYPES][s % NR_STACK_TYPES];
 		}
-		memset(cz->recent, 0xff, sizeof(cz->recent)); /* RECENT_NONE */
 		set_sizes(pages, cz, pages->zone[z].managed);
 	}
+}
+
+/* ---- what others ask for ---- */
+
+static void serve(struct tmm_pages *pages, struct page_cpu *cpu, uint32_t what)
+{
+	stacks_drain(pages, cpu);
+	if (!(what & ASK_RESIZE))
+		return;
+	for (unsigned z = 0; z < pages->nr_zones; z++) {
+		uint64_t managed;
+
+		lock_take(&pages->zone[z].lock);
+		managed = pages->zone[z].managed;
+		lock_drop(&pages->zone[z].lock);
+		set_sizes(pages, &cpu->zone[z], managed);
+	}
+}
+
+bool stacks_open(struct tmm_pages *pages, struct page_cpu *cpu)
+{
+	while (!stacks_open_unasked(cpu)) {
+		uint32_t what;
+
+		__atomic_store_n(&cpu->inside, 1, __ATOMIC_RELAXED);
+		__atomic_signal_fence(__ATOMIC_SEQ_CST); /* as in stacks_open_unasked() */
+		/* acquire: the settings are seen, and what was done to the stacks */
+		what = __atomic_load_n(&cpu->asked, __ATOMIC_ACQUIRE);
+		if (!(what & ASK_STOP)) {
+			/* relaxed: the settings were seen; who asks again sets the bit again */
+			__atomic_fetch_and(&cpu->asked, ~what, __ATOMIC_RELAXED);
+			serve(pages, cpu, what);
+		}
+		stacks_close(cpu);
+		if (what & ASK_STOP)
+			return false;
+	}
+	return true;
+}
+
+/* relaxed: what happened before our call is seen, and no more is promised */
+static bool has_any(const struct tmm_pages *pages, const struct page_cpu *cpu)
+{
+	for (unsigned z = 0; z < pages->nr_zones; z++)
+		for (unsigned s = 0; s < NR_STACKS; s++)
+			if (__atomic_load_n(&cpu->zone[z].stack[s].top, __ATOMIC_RELAXED) !=
+			    cpu->zone[z].stack[s].bottom)
+				return true;
+	return false;
+}
+
+/* Ask a CPU for something, which may be nothing, and no longer to stop. */
+static void ask(struct page_cpu *cpu, uint32_t what)
+{
+	/* release: the settings are seen, and what was done to its stacks */
+	__atomic_fetch_or(&cpu->asked, what, __ATOMIC_RELEASE);
+	__atomic_fetch_and(&cpu->asked, ~ASK_STOP, __ATOMIC_RELEASE);
+}
+
+/* It was asked to stop before the barrier. */
+static void serve_stopped(struct tmm_pages *pages, struct page_cpu *cpu, uint32_t what)
+{
+	tmm_irq irq;
+
+	/* acquire: what the CPU left on its stacks is seen */
+	while (__atomic_load_n(&cpu->inside, __ATOMIC_ACQUIRE))
+		tmm_port_relax();
+	irq = tmm_port_irq_save();
+	serve(pages, cpu, what);
+	tmm_port_irq_restore(irq);
+	ask(cpu, 0);
+}
+
+/* Those that `what` is of any use for; false: there are none. */
+static bool stop_others(struct tmm_pages *pages, const struct page_cpu *self, uint32_t what,
+                        uint64_t *stopped) TMM_REQUIRES(pages->stop_lock)
+{
+	bool any = false;
+
+	for (uint32_t c = 0; c < pages->cpus->nr; c++) {
+		struct page_cpu *cpu = pages->cpu[c];
+
+		if (cpu == self || !((what & ASK_RESIZE) || has_any(pages, cpu)))
+			continue;
+		/* relaxed: the barrier orders it */
+		__atomic_fetch_or(&cpu->asked, ASK_STOP, __ATOMIC_RELAXED);
+		stopped[c / 64] |= UINT64_C(1) << (c % 64);
+		any = true;
+	}
+	return any;
+}
+
+void stacks_ask(struct tmm_pages *pages, uint32_t what)
+{
+	uint64_t stopped[(TMM_MAX_CPUS + 63) / 64] = {0};
+	struct page_cpu *self = page_cpu_self(pages);
+	bool all_stopped, own_are_open;
+	tmm_irq irq;
+
+	lock_take(&pages->stop_lock);
+	irq = tmm_port_irq_save();
+	own_are_open = stacks_open(pages, self);
+	TMM_ASSERT(own_are_open && "who has the lock stops others");
+	serve(pages, self, what);
+	stacks_close(self);
+	tmm_port_irq_restore(irq);
+	if (stop_others(pages, self, what, stopped)) {
+		all_stopped = tmm_port_allow("stop_cpus") && tmm_port_barrier_all();
+		for (uint32_t c = 0; c < pages->cpus->nr; c++) {
+			if (!(stopped[c / 64] >> (c % 64) & 1))
+				continue;
+			if (all_stopped)
+				serve_stopped(pages, pages->cpu[c], what);
+			else
+				ask(pages->cpu[c], what);
+		}
+	}
+	lock_drop(&pages->stop_lock);
+}
+
+/* ---- from outside ---- */
+
+static void drain_own(struct tmm_pages *pages, struct page_cpu *cpu)
+{
+	tmm_irq irq = tmm_port_irq_save();
+
+	if (stacks_open(pages, cpu)) { /* else who has them empties them */
+		stacks_drain(pages, cpu);
+		stacks_close(cpu);
+	}
+	tmm_port_irq_restore(irq);
 }
 
 void stacks_leave(void *arg, uint32_t cpu)
 {
 	struct tmm_pages *pages = arg;
-	tmm_irq irq = tmm_port_irq_save();
 
-	stacks_drain(pages, pages->cpu[cpu]);
-	tmm_port_irq_restore(irq);
-}
-
-/* ---- what others ask for ---- */
-
-void stacks_ask(struct tmm_pages *pages, uint32_t what)
-{
-	for (uint32_t c = 0; c < pages->cpus->nr; c++)
-		/* release: the settings are seen by whoever sees the word */
-		__atomic_fetch_or(&pages->cpu[c]->asked, what, __ATOMIC_RELEASE);
-}
-
-void stacks_serve(struct tmm_pages *pages, struct page_cpu *cpu)
-{
-	uint32_t what = __atomic_exchange_n(&cpu->asked, 0, __ATOMIC_ACQUIRE);
-
-	stacks_drain(pages, cpu);
-	if (!(what & ASK_RESIZE))
-		return;
-	for (unsigned z = 0; z < pages->nr_zones; z++)
-		set_sizes(pages, &cpu->zone[z], pages->zone[z].managed);
+	drain_own(pages, pages->cpu[cpu]);
 }
 
 void tmm_pages_drain(struct tmm_pages *pages)
 {
-	tmm_irq irq = tmm_port_irq_save();
-
-	stacks_drain(pages, page_cpu_self(pages));
-	tmm_port_irq_restore(irq);
+	drain_own(pages, page_cpu_self(pages));
 }
 
 void tmm_pages_drain_all(struct tmm_pages *pages)
 {
-	tmm_irq irq;
-
 	stacks_ask(pages, ASK_DRAIN);
-	irq = tmm_port_irq_save();
-	stacks_serve(pages, page_cpu_self(pages));
-	tmm_port_irq_restore(irq);
 }
 
 tmm_err tmm_pages_set_stacks(struct tmm_pages *pages, uint64_t high_pages, uint64_t batch_pages)
 {
-	tmm_irq irq;
-
 	if (high_pages > STACK_MAX || batch_pages > (high_pages ? high_pages : STACK_MAX))
 		return TMM_E_INVAL;
 	/* relaxed: stacks_ask() orders them */
 	__atomic_store_n(&pages->stack_high_pages, high_pages, __ATOMIC_RELAXED);
 	__atomic_store_n(&pages->stack_batch_pages, batch_pages, __ATOMIC_RELAXED);
 	stacks_ask(pages, ASK_RESIZE);
-	irq = tmm_port_irq_save();
-	stacks_serve(pages, page_cpu_self(pages));
-	tmm_port_irq_restore(irq);
 	return TMM_OK;
 }

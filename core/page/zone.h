@@ -107,6 +107,42 @@ void zone_reserve_highatomic(struct tmm_pages *pages, struct zone *zone, uint64_
 bool zone_unreserve_highatomic(struct tmm_pages *pages, struct zone *zone)
 	TMM_REQUIRES(zone->lock);
 
+/* A home and a type that do not change for others in between: stack follows from both. */
+static inline void block_set(struct block_info *info, unsigned home, unsigned type)
+{
+	unsigned stack = 0;
+
+	if (home & HOME_ZONE)
+		stack = 1 + stack_number((home & HOME_ZONE) - 1,
+		                         stack_id(STACK_0, stack_type_of(type)));
+	if (home & ~HOME_ZONE)
+		stack |= STACK_ODD;
+	/* relaxed: each is a single value, read as block.h says */
+	__atomic_store_n(&info->type, (uint8_t)type, __ATOMIC_RELAXED);
+	__atomic_store_n(&info->home, (uint8_t)home, __ATOMIC_RELAXED);
+	__atomic_store_n(&info->stack, (uint16_t)stack, __ATOMIC_RELAXED);
+}
+
+static inline void block_set_home(struct block_info *info, unsigned home)
+{
+	block_set(info, home, info->type);
+}
+
+static inline void block_set_type(struct block_info *info, enum tmm_migrate_type type)
+{
+	block_set(info, info->home, type);
+}
+
+/* A block of which nothing is known, or that its section took along: no frame is free. */
+static inline void block_forget(struct block_info *info, unsigned home)
+{
+	info->nr_free = 0;
+	info->longest = 0;
+	info->managed_start = info->nr_managed = 0;
+	block_set(info, home, 0);
+	__atomic_store_n(&info->fresh, 0, __ATOMIC_RELAXED); /* nobody has a frame of it */
+}
+
 /* The zone of a frame that is RAM. */
 static inline struct zone *zone_of(const struct tmm_pages *pages, uint64_t pfn)
 {

@@ -8,7 +8,7 @@
  * that fewer nodes turned to first, so that all do not turn to the same.  A request skips zones
  * above the highest that its flags allow and nodes that its policy leaves out.
  *
- * The stack that a CPU looks at first is a table lookup away: first_choice[], by
+ * The stack that a CPU looks at first is a table lookup away: first_stack[], by
  * the flags that matter.
  */
 #include <tuxmm/node.h>
@@ -120,8 +120,10 @@ static void set_first_choices(struct tmm_pages *pages, struct page_cpu *cpu)
 		const struct zone *zone = zonelist_next(pages, &choice, &cursor);
 
 		/* When debugging nobody has one, so that requests leave the fast path. */
-		cpu->first_choice[bits] = (uint8_t)(zone && !pages->debug ? zone->index
-		                                                          : pages->nr_zones);
+		unsigned index = zone && !pages->debug ? zone->index : pages->nr_zones;
+
+		cpu->first_stack[bits] = (uint16_t)stack_number(
+			index, stack_id(STACK_0, stack_type_of_gfp(pages, bits)));
 	}
 }
 

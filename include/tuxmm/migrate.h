@@ -67,9 +67,8 @@ void tmm_page_clear_movable(struct tmm_pages *pages, tmm_pfn pfn);
 
 /*
  * Compact every zone for as long as there is anything to move; returns the pages
- * moved.  The calling CPU's stacks are emptied; frames on other CPUs' stay where they
- * are.  A request of order > 0 that may sleep does the same by itself, for as long
- * as it takes to make the run it wants.
+ * moved.  The stacks of all CPUs are emptied.  A request of order > 0 that may sleep does the
+ * same by itself, for as long as it takes to make the run it wants.
  */
 uint64_t tmm_pages_compact(struct tmm_pages *pages);
 

@@ -118,17 +118,18 @@ TMM_MUST_CHECK tmm_err tmm_pages_alloc_exact(struct tmm_pages *pages, tmm_gfp gf
 void tmm_pages_free_exact(struct tmm_pages *pages, tmm_pfn pfn, uint64_t size_bytes);
 
 /*
- * Empty every stack of the calling CPU into the zones; of all CPUs: others do it
- * when they next need the zones, for their stacks are theirs alone.  Memory that
- * runs short asks for it too, and a thread that leaves its CPU leaves nothing there.
+ * Empty every stack of the calling CPU into the zones; of all CPUs, idle ones too.
+ * That stops each of them for a moment (tmm_port_barrier_all; where the port cannot,
+ * others empty theirs when they next use them), so not with interrupts off.  Memory that
+ * runs short does it too, and a thread that leaves its CPU leaves nothing there.
  */
 void tmm_pages_drain(struct tmm_pages *pages);
 void tmm_pages_drain_all(struct tmm_pages *pages);
 
 /*
  * How many single frames of a zone and kind a CPU may keep, and how many it takes or
- * gives back at a time; runs in proportion.  0: by the size of the zones.  Stacks
- * of other CPUs change when those next need the zones.
+ * gives back at a time; runs in proportion.  0: by the size of the zones.  Stops
+ * other CPUs as tmm_pages_drain_all() does.
  *   TMM_E_INVAL  more than 512, or batch_pages > high_pages
  */
 TMM_MUST_CHECK tmm_err tmm_pages_set_stacks(struct tmm_pages *pages, uint64_t high_pages,

@@ -63,6 +63,14 @@ struct tmm_cpu;
 void tmm_port_relax(void);
 
 /*
+ * Between call and return every CPU of the machine executes a full memory barrier
+ * (Linux: membarrier; elsewhere an interrupt to all of them).  False where there is no
+ * such thing: memory that idle CPUs keep stays theirs then.  Seldom called, never with
+ * interrupts off or a lock that is taken with interrupts off.
+ */
+bool tmm_port_barrier_all(void);
+
+/*
  * May the caller sleep: interrupts are on and no lock of a spinning rank is held?
  * Answer true where there is no atomic context.
  */

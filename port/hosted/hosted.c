@@ -2,8 +2,11 @@
  * hosted.c - the port for a Linux process: CPUs are threads
  */
 #define _GNU_SOURCE
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <tuxmm/cpu.h>
 #include <tuxmm/port.h>
@@ -52,6 +55,22 @@ void tmm_port_lock_wait(struct tmm_spinlock *lock)
 void tmm_port_relax(void)
 {
 	sched_yield();
+}
+
+static bool has_membarrier;
+static pthread_once_t membarrier_once = PTHREAD_ONCE_INIT;
+
+static void register_membarrier(void)
+{
+	has_membarrier = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0,
+	                         0) == 0;
+}
+
+bool tmm_port_barrier_all(void)
+{
+	pthread_once(&membarrier_once, register_membarrier);
+	return has_membarrier &&
+	       syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
 bool tmm_port_may_sleep(void)

@@ -105,6 +105,12 @@ void tmm_port_relax(void)
 	RULE(somebody_else_could_change_what_is_waited_for);
 }
 
+/* There is one thread. */
+bool tmm_port_barrier_all(void)
+{
+	return true;
+}
+
 bool tmm_port_may_sleep(void)
 {
 	bool spinning = highest_held() >= TMM_FIRST_SPIN_RANK;
