@@ -184,7 +184,7 @@ static const char *limit_fault(const struct tmm_shape *shape)
 
 static const char *slab_fault(const struct tmm_shape *shape)
 {
-	if (shape->slab_options & ~TMM_SLAB_PANIC)
+	if (shape->slab_options & ~(TMM_SLAB_PANIC | TMM_SLAB_NO_MERGE))
 		return "slab_options has a bit that is no option of slabs";
 	return tmm_slab_debug_fault(shape->slab_debug);
 }

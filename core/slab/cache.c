@@ -24,20 +24,14 @@ static size_t text_length(const char *text, size_t most)
 	return length;
 }
 
-static bool names_equal(const char *a, const char *b)
-{
-	size_t length = text_length(a, sizeof(((struct tmm_cache *)NULL)->name));
-
-	return memcmp(a, b, length + 1) == 0;
-}
-
 static bool spec_is_valid(const struct tmm_cache_spec *spec)
 {
 	size_t room = sizeof(((struct tmm_cache *)NULL)->name);
 	size_t length = spec->name ? text_length(spec->name, room) : 0;
 
 	return length > 0 && length < room && spec->size_bytes >= 1 &&
-	       spec->size_bytes <= MAX_OBJECT &&
+	       spec->size_bytes <= MAX_OBJECT && spec->usercopy_bytes <= spec->size_bytes &&
+	       spec->usercopy_offset <= spec->size_bytes - spec->usercopy_bytes &&
 	       (!spec->align_bytes ||
 	        (is_power_of_two(spec->align_bytes) && spec->align_bytes <= TMM_PAGE_SIZE));
 }
@@ -82,9 +76,8 @@ static uint32_t magazine_limit(uint64_t size_bytes)
 /* Where everything lies in a slab, and the distance of its objects. */
 static uint64_t choose_layout(struct tmm_cache *cache, const struct tmm_cache_spec *spec)
 {
-	uint64_t align = max_u64(spec->align_bytes, spec->hwcache_align ? CACHE_LINE : 8);
 	struct debug_choice choice = {.flags = 0};
-	uint64_t size;
+	uint64_t align = cache->align_bytes, size;
 
 	if (is_own_cache(cache))
 		return debug_layout(cache, spec, 0, align);
@@ -144,6 +137,13 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 		.object_bytes = (uint32_t)spec->size_bytes,
 		.page_gfp = spec->reclaimable ? TMM_GFP_RECLAIMABLE : 0,
 		.account = spec->account,
+		.hwcache_align = spec->hwcache_align,
+		.no_merge = spec->no_merge,
+		.align_bytes = (uint32_t)max_u64(spec->align_bytes,
+	                                         spec->hwcache_align ? CACHE_LINE : 8),
+		.usercopy_offset = spec->usercopy_offset,
+		.usercopy_bytes = spec->usercopy_bytes,
+		.nr_users = 1,
 		.partial = {NO_SLAB, 0},
 		.full = {NO_SLAB, 0},
 		.spare = NO_SLAB,
@@ -174,41 +174,38 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 	}
 }
 
-static bool name_is_taken(struct tmm_slab_system *slabs, const char *name)
-	TMM_REQUIRES(slabs->lock)
-{
-	list_for_each (node, &slabs->caches) {
-		if (names_equal(list_entry(node, struct tmm_cache, link)->name, name))
-			return true;
-	}
-	return false;
-}
-
 tmm_err tmm_cache_create(struct tmm_slab_system *slabs, const struct tmm_cache_spec *spec,
                          struct tmm_cache **out_cache)
 {
-	struct tmm_cache *cache;
+	struct tmm_cache *cache, *new;
+	struct alias *alias = NULL;
 	tmm_irq irq;
-	bool taken;
+	tmm_err err;
 
 	if (!spec_is_valid(spec))
 		return TMM_E_INVAL;
-	cache = tmm_port_allow("slab") ? own_alloc(&slabs->own[OWN_CACHE], TMM_GFP_KERNEL)
-	                               : NULL;
-	if (!cache)
+	new = tmm_port_allow("slab") ? own_alloc(&slabs->own[OWN_CACHE], TMM_GFP_KERNEL) : NULL;
+	if (!new)
 		return TMM_E_NOMEM;
-	cache_init(cache, slabs, spec);
-	irq = lock_take_irqsave(&slabs->lock);
-	taken = name_is_taken(slabs, cache->name);
-	if (!taken)
-		list_add(&slabs->caches, &cache->link);
-	lock_drop_irqrestore(&slabs->lock, irq);
-	if (taken) {
-		own_free(&slabs->own[OWN_CACHE], cache);
-		return TMM_E_EXIST;
+	cache_init(new, slabs, spec);
+	if (cache_may_merge(new)) {
+		alias = own_alloc(&slabs->own[OWN_ALIAS], TMM_GFP_KERNEL);
+		if (!alias) {
+			own_free(&slabs->own[OWN_CACHE], new);
+			return TMM_E_NOMEM;
+		}
 	}
-	*out_cache = cache;
-	return TMM_OK;
+	cache = new;
+	irq = lock_take_irqsave(&slabs->lock);
+	err = cache_enlist(slabs, &cache, &alias);
+	lock_drop_irqrestore(&slabs->lock, irq);
+	if (alias)
+		own_free(&slabs->own[OWN_ALIAS], alias);
+	if (err || cache != new)
+		own_free(&slabs->own[OWN_CACHE], new);
+	if (!err)
+		*out_cache = cache;
+	return err;
 }
 
 static bool is_built_in(const struct tmm_cache *cache)
@@ -237,44 +234,92 @@ uint64_t tmm_cache_shrink(struct tmm_cache *cache)
 	return pages + spare_free(cache);
 }
 
-tmm_err tmm_cache_destroy(struct tmm_cache *cache)
+/* The last creator goes: off the list; false: an object is lent, which is reported. */
+static bool cache_delist(struct tmm_cache *cache)
 {
-	struct tmm_slab_system *slabs = cache->slabs;
-	tmm_irq irq, node_irq;
-	uint64_t nr_lent;
+	tmm_irq irq = lock_take_irqsave(&cache->lock);
+	uint64_t nr_lent = cache->nr_out - cache->nr_aside - magazines_count(cache);
 
-	TMM_ASSERT(!is_built_in(cache) && "the slab system's own caches stay");
-	irq = lock_take_irqsave(&slabs->lock);
-	node_irq = lock_take_irqsave(&cache->lock);
-	nr_lent = cache->nr_out - cache->nr_aside - magazines_count(cache);
 	if (nr_lent)
 		report_lent(cache, nr_lent);
 	else
 		list_del(&cache->link);
-	lock_drop_irqrestore(&cache->lock, node_irq);
+	lock_drop_irqrestore(&cache->lock, irq);
+	return !nr_lent;
+}
+
+static void aliases_free(struct tmm_slab_system *slabs, struct alias *alias)
+{
+	while (alias) {
+		struct list *next = alias->link.next;
+
+		own_free(&slabs->own[OWN_ALIAS], alias);
+		alias = next ? list_entry(next, struct alias, link) : NULL;
+	}
+}
+
+tmm_err tmm_cache_destroy(struct tmm_cache *cache)
+{
+	struct tmm_slab_system *slabs = cache->slabs;
+	struct alias *aliases = NULL;
+	bool stays, gone = false;
+	tmm_irq irq;
+
+	TMM_ASSERT(!is_built_in(cache) && "the slab system's own caches stay");
+	irq = lock_take_irqsave(&slabs->lock);
+	stays = cache_leave(slabs, cache);
+	if (!stays)
+		gone = cache_delist(cache);
+	if (gone)
+		aliases = aliases_take(slabs, cache);
 	lock_drop_irqrestore(&slabs->lock, irq);
-	if (nr_lent)
-		return TMM_E_BUSY;
+	if (!gone)
+		return stays ? TMM_OK : TMM_E_BUSY;
 	cache_empty(cache);
+	aliases_free(slabs, aliases);
 	own_free(&slabs->own[OWN_CACHE], cache);
 	return TMM_OK;
+}
+
+/* Objects that are out of slabs which still have some. */
+static uint64_t partial_objs(struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
+{
+	uint64_t nr = 0;
+
+	for (uint32_t first = cache->partial.first; first != NO_SLAB;
+	     first = slab_page(cache, first)->next)
+		nr += slab_page(cache, first)->refcount;
+	return nr;
 }
 
 static void cache_describe(struct tmm_cache *cache, struct tmm_cache_info *out)
 {
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
-	uint64_t nr_out = cache->nr_out;
+	/* Magazines that change meanwhile may be counted twice. */
+	uint64_t nr_out = cache->nr_out, kept = min_u64(nr_out, magazines_count(cache));
 
 	*out = (struct tmm_cache_info){
-		/* Magazines that change meanwhile may be counted twice. */
-		.active_objs = nr_out - min_u64(nr_out, magazines_count(cache)),
+		.active_objs = nr_out - kept,
 		.num_objs = cache_slabs(cache) * cache->nr_objs,
 		.active_slabs = cache_slabs(cache) - (cache->spare != NO_SLAB),
 		.num_slabs = cache_slabs(cache),
 		.size_bytes = cache->size_bytes,
 		.objs_per_slab = cache->nr_objs,
 		.pages_per_slab = 1u << cache->order,
+		.object_bytes = cache->object_bytes,
+		.align_bytes = cache->align_bytes,
+		.aliases = cache->nr_users - 1,
+		.debug = cache->debug,
+		.usercopy_bytes = cache->usercopy_bytes,
+		.partial_slabs = cache->partial.nr - (cache->spare != NO_SLAB),
+		.partial_objs = partial_objs(cache),
+		.magazine_objs = kept,
+		.ctor = (const void *)(uintptr_t)cache->ctor,
 		.reclaimable = cache->page_gfp & TMM_GFP_RECLAIMABLE,
+		.account = cache->account,
+		.dma = cache->page_gfp & TMM_GFP_DMA,
+		.hwcache_align = cache->hwcache_align,
+		.mergeable = cache_may_merge(cache),
 	};
 	memcpy(out->name, cache->name, sizeof(out->name));
 	lock_drop_irqrestore(&cache->lock, irq);
@@ -296,17 +341,25 @@ bool tmm_cache_info(struct tmm_slab_system *slabs, size_t index, struct tmm_cach
 	return found;
 }
 
+static uint64_t cache_pages(struct tmm_cache *cache)
+{
+	tmm_irq irq = lock_take_irqsave(&cache->lock);
+	uint64_t pages = cache_slabs(cache) << cache->order;
+
+	lock_drop_irqrestore(&cache->lock, irq);
+	return pages;
+}
+
 uint64_t tmm_slab_pages(struct tmm_slab_system *slabs, bool reclaimable)
 {
 	tmm_irq irq = lock_take_irqsave(&slabs->lock);
 	uint64_t pages = reclaimable ? 0 : slabs->nr_large_pages;
 
 	list_for_each (node, &slabs->caches) {
-		struct tmm_cache_info info;
+		struct tmm_cache *cache = list_entry(node, struct tmm_cache, link);
 
-		cache_describe(list_entry(node, struct tmm_cache, link), &info);
-		if (info.reclaimable == reclaimable)
-			pages += info.num_slabs * info.pages_per_slab;
+		if (reclaimable == !!(cache->page_gfp & TMM_GFP_RECLAIMABLE))
+			pages += cache_pages(cache);
 	}
 	lock_drop_irqrestore(&slabs->lock, irq);
 	return pages;
@@ -355,10 +408,11 @@ void tmm_slab_check(struct tmm_slab_system *slabs)
 		cache_check(cache);
 		for (struct list *other = node->next; other != &slabs->caches;
 		     other = other->next)
-			TMM_ASSERT(!names_equal(
-				cache->name,
-				list_entry(other, struct tmm_cache, link)->name)); /* I7 */
+			TMM_ASSERT(memcmp(cache->name,
+			                  list_entry(other, struct tmm_cache, link)->name,
+			                  sizeof(cache->name))); /* I7 */
 	}
+	aliases_check(slabs);
 	lock_drop_irqrestore(&slabs->lock, irq);
 }
 
@@ -370,6 +424,7 @@ static void own_init(struct tmm_slab_system *slabs)
 		{.name = "kmem_cache_cpu",
 	         .size_bytes = slabs->pages->cpus->nr * sizeof(struct cpu_slot)},
 		{.name = "kmem_magazine", .size_bytes = sizeof(struct magazine)},
+		{.name = "kmem_alias", .size_bytes = sizeof(struct alias)},
 		{.name = "kmem_slab-64", .size_bytes = STATE_BYTES(64)},
 		{.name = "kmem_slab-128", .size_bytes = STATE_BYTES(128)},
 		{.name = "kmem_slab-256", .size_bytes = STATE_BYTES(256)},
@@ -412,6 +467,7 @@ void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages,
 	slabs->shrinkers = NULL;
 	slabs->nr_pages = slabs->peak_pages = 0;
 	list_init(&slabs->caches);
+	list_init(&slabs->aliases);
 	slabs->none = (struct no_magazine){.nr = 0};
 	config_take(slabs, config);
 	own_init(slabs);
@@ -426,7 +482,10 @@ void slab_fini(struct tmm_slab_system *slabs)
 		struct tmm_cache *cache = list_entry(node, struct tmm_cache, link);
 
 		if (!is_built_in(cache)) {
-			tmm_err err = tmm_cache_destroy(cache);
+			tmm_err err;
+
+			cache->nr_users = 1; /* nobody is left to do it */
+			err = tmm_cache_destroy(cache);
 
 			TMM_ASSERT(err == TMM_OK && "every object is back");
 		}

@@ -53,6 +53,7 @@ void kmalloc_init(struct tmm_slab_system *slabs)
 				.align_bytes = size[i].align_bytes,
 				.reclaimable = type == KMALLOC_RECLAIM,
 				.account = type == KMALLOC_CGROUP,
+				.usercopy_bytes = size[i].bytes,
 			};
 
 			join(name, prefix[type], size[i].name);

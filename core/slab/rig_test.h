@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include <tuxmm/slab_debug.h>
+
 #include "slab/slab_system.h"
 #include "test.h"
 
@@ -35,7 +37,8 @@ static inline void boot_with(void *ram, uint64_t ram_bytes, uint32_t nr_cpus,
 /* With TUXMM_SLAB_DEBUG=FZPU every test runs on caches that debug. */
 static inline struct slab_config config_of_run(void)
 {
-	return (struct slab_config){.debug = getenv("TUXMM_SLAB_DEBUG")};
+	return (struct slab_config){.debug = getenv("TUXMM_SLAB_DEBUG"),
+	                            .options = TMM_SLAB_NO_MERGE};
 }
 
 static inline void boot_on(void *ram, uint64_t ram_bytes, uint32_t nr_cpus)
@@ -53,7 +56,9 @@ static inline void boot(uint64_t ram_bytes)
 /* For tests of what caches that debug do not have: magazines, panics. */
 static inline void boot_plain(uint64_t ram_bytes)
 {
-	boot_with(test_ram(ram_bytes), ram_bytes, 1, NULL);
+	const struct slab_config config = {.options = TMM_SLAB_NO_MERGE};
+
+	boot_with(test_ram(ram_bytes), ram_bytes, 1, &config);
 }
 
 static inline void halt(void)

@@ -27,6 +27,7 @@ enum own_cache {
 	OWN_CACHE,    /* struct tmm_cache */
 	OWN_SLOTS,    /* struct cpu_slot of every CPU */
 	OWN_MAGAZINE, /* struct magazine */
+	OWN_ALIAS,    /* struct alias */
 	OWN_STATE,    /* state of a slab of up to 64 objects, then 128, 256, 512 */
 	NR_OWN_CACHES = OWN_STATE + 4
 };
@@ -89,6 +90,13 @@ struct object_layout {
 	uint32_t pad_offset;   /* of what is nobody's, up to the next one */
 };
 
+/* Another name of a cache.  (s) tmm_slab_system.lock */
+struct alias {
+	struct list link;        /* (s) in aliases */
+	struct tmm_cache *cache; /* constant */
+	char name[32];           /* constant */
+};
+
 /* (c) constant after init  (n) lock  (s) tmm_slab_system.lock  (a) atomic */
 struct tmm_cache {
 	struct cpu_slot *slot;         /* (a) of all CPUs; NULL: no magazines yet */
@@ -122,6 +130,13 @@ struct tmm_cache {
 	uint64_t nr_reports;         /* (a) */
 	bool is_kmalloc;             /* (c) */
 	bool account;                /* (c) Linux: SLAB_ACCOUNT */
+	bool hwcache_align;          /* (c) */
+	bool no_merge;               /* (c) */
+	uint32_t align_bytes;        /* (c) */
+	uint32_t usercopy_offset;    /* (c) */
+	uint32_t usercopy_bytes;     /* (c) */
+	uint32_t nr_users;           /* (s) creators: aliases and itself */
+	uint32_t nr_gone;            /* (s) of those that destroyed it, but not its name */
 	char name[32];               /* (c) */
 } __attribute__((aligned(CACHE_LINE)));
 
@@ -137,6 +152,7 @@ struct tmm_slab_system {
 	struct lock lock;
 	struct tmm_pages *pages;        /* (c) */
 	struct list caches;             /* (s) the newest first */
+	struct list aliases;            /* (s) the newest first */
 	struct tmm_shrinker *shrinkers; /* (s) a chain */
 	uint64_t nr_large_pages;        /* (s) frames of PAGE_LARGE */
 	uint64_t nr_pages;              /* (a) frames of slabs and large runs */
@@ -169,6 +185,29 @@ uint64_t slab_shrink_all(struct tmm_slab_system *slabs);
  */
 void slab_count_run(struct tmm_slab_system *slabs, tmm_pfn pfn, unsigned order,
                     bool reclaimable, int sign);
+
+/* merge.c: may others share the cache? */
+bool cache_may_merge(const struct tmm_cache *cache);
+
+/*
+ * merge.c: put a new cache on the list, or let it be an alias: then it is not needed any
+ * more, and *cache is what it is an alias of.  *alias, which only a cache that may merge
+ * needs, is NULL when it was used.
+ *   TMM_OK, TMM_E_EXIST
+ */
+TMM_MUST_CHECK tmm_err cache_enlist(struct tmm_slab_system *slabs, struct tmm_cache **cache,
+                                    struct alias **alias) TMM_REQUIRES(slabs->lock);
+
+/* merge.c: one of several creators destroys the cache; false: he is the last. */
+bool cache_leave(struct tmm_slab_system *slabs, struct tmm_cache *cache)
+	TMM_REQUIRES(slabs->lock);
+
+/* merge.c: panics unless the invariants hold. */
+void aliases_check(struct tmm_slab_system *slabs) TMM_REQUIRES(slabs->lock);
+
+/* merge.c: take the aliases of a cache that goes, as a chain through link.next. */
+struct alias *aliases_take(struct tmm_slab_system *slabs, struct tmm_cache *cache)
+	TMM_REQUIRES(slabs->lock);
 
 /* kmalloc.c: make the caches of all types and sizes. */
 void kmalloc_init(struct tmm_slab_system *slabs);

@@ -60,7 +60,8 @@ size_t tmm_copy_from_user(struct tmm_mm *mm, void *to, uint64_t from, size_t byt
 	struct tmm_user_piece piece;
 	char *next = to;
 
-	if (!is_user_range(mm, from, bytes))
+	if (!is_user_range(mm, from, bytes) ||
+	    !tmm_usercopy_allowed(mm->spaces->slabs, to, bytes, false))
 		return bytes;
 	lock_take(&mm->lock);
 	while (bytes > 0 && user_piece(mm, from, bytes, TMM_ACCESS_READ, &piece)) {
@@ -78,7 +79,8 @@ size_t tmm_copy_to_user(struct tmm_mm *mm, uint64_t to, const void *from, size_t
 	struct tmm_user_piece piece;
 	const char *next = from;
 
-	if (!is_user_range(mm, to, bytes))
+	if (!is_user_range(mm, to, bytes) ||
+	    !tmm_usercopy_allowed(mm->spaces->slabs, from, bytes, true))
 		return bytes;
 	lock_take(&mm->lock);
 	while (bytes > 0 && user_piece(mm, to, bytes, TMM_ACCESS_WRITE, &piece)) {

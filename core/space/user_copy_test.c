@@ -251,3 +251,21 @@ TEST(failures_in_a_copy_are_partial_copies)
 	CHECK(n > 10);
 	end();
 }
+
+/* A kernel buffer in a slab ends where its object does, whatever length the caller says. */
+TEST(copies_stay_in_the_kernels_object)
+{
+	struct tmm_slab_system *slabs;
+	uint8_t *object;
+
+	begin();
+	slabs = rig.spaces.slabs;
+	fault_rig_map(&rig, BASE, 1, READ_WRITE, ANON, 0);
+	CHECK(tmm_copy_to_user(rig.mm, BASE, buffer, 200) == 0);
+	object = tmm_kzalloc(slabs, 64, TMM_GFP_KERNEL);
+	CHECK(tmm_copy_from_user(rig.mm, object, BASE, 65) == 65 && object[0] == 0);
+	CHECK(tmm_copy_to_user(rig.mm, BASE, object, 65) == 65 && byte_at(BASE) == 'b');
+	CHECK(tmm_copy_from_user(rig.mm, object, BASE, 64) == 0 && object[63] == 'b');
+	tmm_kfree(slabs, object);
+	end();
+}

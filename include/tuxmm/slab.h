@@ -32,6 +32,11 @@ struct tmm_cache_spec {
 	bool reclaimable;   /* pages are marked so (Linux: SLAB_RECLAIM_ACCOUNT) */
 	bool account;       /* objects are a control group's (Linux: SLAB_ACCOUNT) */
 
+	bool no_merge; /* no other cache shares its slabs (Linux: SLAB_NO_MERGE) */
+
+	/* Bytes of an object that user copies may reach; none, unless said here. */
+	uint32_t usercopy_offset, usercopy_bytes;
+
 	uint32_t debug; /* TMM_SLAB_* of tuxmm/slab_debug.h, beside those of the machine */
 
 	/* Called once for each object when its slab is made; NULL: none. */
@@ -39,8 +44,10 @@ struct tmm_cache_spec {
 };
 
 /*
+ * A cache whose objects would be like those of one that there is becomes an alias of
+ * that one, as in Linux, unless it has a constructor, a usercopy region or debugs.
  *   TMM_OK       *out_cache
- *   TMM_E_INVAL  a size, alignment or name out of range
+ *   TMM_E_INVAL  a size, alignment, region or name out of range
  *   TMM_E_EXIST  the name is taken
  *   TMM_E_NOMEM
  */
@@ -48,7 +55,10 @@ TMM_MUST_CHECK tmm_err tmm_cache_create(struct tmm_slab_system *slabs,
                                         const struct tmm_cache_spec *spec,
                                         struct tmm_cache **out_cache);
 
-/* TMM_E_BUSY, and nothing but a line of log for each, while an object is lent. */
+/*
+ * TMM_E_BUSY, and nothing but a line of log for each, while an object is lent.  Of a
+ * cache with aliases one is gone, and nothing more happens.
+ */
 TMM_MUST_CHECK tmm_err tmm_cache_destroy(struct tmm_cache *cache);
 
 /*
@@ -132,7 +142,16 @@ struct tmm_cache_info {
 	uint32_t size_bytes; /* distance between objects */
 	uint32_t objs_per_slab;
 	uint32_t pages_per_slab;
-	bool reclaimable;
+	uint32_t object_bytes;   /* as asked for */
+	uint32_t align_bytes;    /* as asked for, 8 at least */
+	uint32_t aliases;        /* other caches that share it */
+	uint32_t debug;          /* TMM_SLAB_* of tuxmm/slab_debug.h */
+	uint32_t usercopy_bytes; /* that user copies may reach */
+	uint64_t partial_slabs;  /* with objects in them, but not all */
+	uint64_t partial_objs;   /* that are out of those */
+	uint64_t magazine_objs;  /* free, in magazines */
+	const void *ctor;        /* NULL: none */
+	bool reclaimable, account, dma, hwcache_align, mergeable;
 };
 
 /*
@@ -140,6 +159,20 @@ struct tmm_cache_info {
  * past the last.
  */
 bool tmm_cache_info(struct tmm_slab_system *slabs, size_t index, struct tmm_cache_info *out);
+
+/* Aliases, index 0 upwards: their names, and the caches they share; false past the last. */
+struct tmm_cache_alias {
+	char name[32], of[32];
+};
+bool tmm_cache_alias(struct tmm_slab_system *slabs, size_t index, struct tmm_cache_alias *out);
+
+/*
+ * May user memory be copied there, or from there?  False, which is reported, when the
+ * bytes are in a slab and not all in the usercopy region of one object, or reach
+ * behind kmalloc's memory.  True for all other addresses.
+ */
+bool tmm_usercopy_allowed(struct tmm_slab_system *slabs, const void *address, size_t bytes,
+                          bool to_user);
 
 /* Frames that slabs and large kmalloc hold (Linux: Slab in meminfo). */
 uint64_t tmm_slab_pages(struct tmm_slab_system *slabs, bool reclaimable);

@@ -38,7 +38,8 @@
 #define TMM_SLAB_TRACE       (1u << 4) /* T */
 
 /* Of the machine: tmm_shape.slab_options. */
-#define TMM_SLAB_PANIC (1u << 0) /* stop at the first report */
+#define TMM_SLAB_PANIC    (1u << 0) /* stop at the first report */
+#define TMM_SLAB_NO_MERGE (1u << 1) /* no cache is an alias (Linux: slab_nomerge) */
 
 /* Bytes of free objects, their last one, and of what is nobody's. */
 #define TMM_POISON_FREE  0x6bu
