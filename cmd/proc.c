@@ -17,6 +17,7 @@
 #include <tuxmm/view.h>
 
 #define NODES "sys/devices/system/node/"
+#define SLABS "sys/kernel/slab/"
 
 static void to_file(void *arg, const char *text, size_t bytes)
 {
@@ -66,6 +67,7 @@ struct subject {
 	struct tmm_mm *mm;
 	const struct tmm_task_id *id;
 	unsigned node;
+	size_t cache, file; /* of /sys/kernel/slab */
 };
 
 typedef void (*printer)(const struct subject *subject, const struct tmm_sink *sink);
@@ -151,6 +153,11 @@ static void print_status(const struct subject *subject, const struct tmm_sink *s
 	tmm_view_status(subject->mm, subject->id, sink);
 }
 
+static void print_slab_file(const struct subject *subject, const struct tmm_sink *sink)
+{
+	tmm_view_slab(subject->machine, subject->cache, subject->file, sink);
+}
+
 extern const char __executable_start[]; /* the linker's: where this program lies */
 
 /* Call sites as addr2line wants them, and the same in every run. */
@@ -226,10 +233,37 @@ static bool write_files(const struct subject *subject, const char *parent,
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* A directory for each cache, and a link to one for each alias. */
+static bool write_slabs(struct subject subject)
+{
+	struct tmm_slab_system *slabs = tmm_machine_slabs(subject.machine);
+	struct tmm_cache_alias alias;
+	struct tmm_cache_info info;
+	char name[128], path[PATH_MAX];
+
+	for (; tmm_cache_info(slabs, subject.cache, &info); subject.cache++) {
+		for (subject.file = 0; tmm_view_slab_file(subject.file); subject.file++) {
+			snprintf(name, sizeof(name), SLABS "%s/%s", info.name,
+			         tmm_view_slab_file(subject.file));
+			if (!write_file(&subject, name, print_slab_file))
+				return false;
+		}
+	}
+	for (size_t i = 0; tmm_cache_alias(slabs, i, &alias); i++) {
+		snprintf(path, sizeof(path), "%s/" SLABS "%s", subject.directory, alias.name);
+		if (symlink(alias.of, path) == 0 || errno == EEXIST)
+			continue;
+		say("--proc: %s: cannot be linked: %s", path, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
 bool proc_write(const char *directory, struct tmm_machine *machine, struct tmm_mm *mm,
                 const struct tmm_task_id *id, const struct tmm_shape *shape)
 {
-	struct subject subject = {directory, machine, mm, id, 0};
+	struct subject subject = {
+		.directory = directory, .machine = machine, .mm = mm, .id = id};
 	unsigned nr_nodes = tmm_pages_nr_nodes(tmm_machine_pages(machine));
 	char parent[64];
 
@@ -240,6 +274,8 @@ bool proc_write(const char *directory, struct tmm_machine *machine, struct tmm_m
 		if (!write_files(&subject, parent, node_files, COUNT(node_files)))
 			return false;
 	}
+	if (!write_slabs(subject))
+		return false;
 	if ((shape->debug & TMM_DEBUG_PAGE_OWNER) &&
 	    !write_file(&subject, "sys/kernel/debug/page_owner", print_page_owner))
 		return false;

@@ -255,6 +255,38 @@ def same_shape_as_the_host(theirs, ours, until=None):
         need(alike(parts(host[row]), parts(own[row])), (theirs, host[row], own[row]))
 
 
+def slab_files(directory, slabinfo):
+    """Each row of slabinfo is a directory that says the same; each alias leads to one."""
+    for line in slabinfo.read_text().splitlines()[2:]:
+        name, lent, there, size, each, pages = line.split()[:6]
+        def value(file):
+            return int((directory / name / file).read_text())
+        need((value("objects"), value("total_objects"), value("slab_size"), value("objs_per_slab"),
+              1 << value("order")) == tuple(map(int, (lent, there, size, each, pages))), line)
+        need(value("object_size") <= value("slab_size") and
+             value("objects_partial") <= value("total_objects"), line)
+        need(value("red_zone") == value("poison") == 0, "nothing debugs: " + line)
+        need((directory / name / "alloc_calls").read_text() == "No data\n", "nothing is tracked")
+    for link in directory.iterdir():
+        need((link / "aliases").is_file(), link)
+    links = [link for link in directory.iterdir() if link.is_symlink()]
+    need(len(links) == sum(int((d / "aliases").read_text()) for d in directory.iterdir()
+                           if not d.is_symlink()), "aliases")
+
+
+def slab_debugged():
+    """A real program on caches that debug: tracked, and nothing to report."""
+    done = busybox("sort", "/etc/passwd", options=("-q", "--proc", "debugged", "--ram", "64M",
+                                                   "--slab-debug", "FZPU"))
+    need(done.returncode == 0 and b"BUG" not in done.stderr, done.stderr)
+    cache = pathlib.Path("debugged/sys/kernel/slab/vm_area_struct")
+    need(all((cache / file).read_text() == "1\n" for file in
+             ("red_zone", "poison", "store_user", "sanity_checks")), "flags")
+    calls = re.findall(r"^ +(\d+) 0x[0-9a-f]+ age=\d+/\d+/\d+ pid=[\d-]+ cpus=0$",
+                       (cache / "alloc_calls").read_text(), re.M)
+    need(sum(map(int, calls)) == int((cache / "objects").read_text()), calls)
+
+
 def proc_files():
     done = busybox("sort", "/etc/passwd", options=("-q", "--proc", "proc", "--ram", "64M"))
     need(done.returncode == 0, done.stderr)
@@ -294,6 +326,7 @@ def proc_files():
         slab_pages += pages * slabs
     need(4 * slab_pages <= meminfo["Slab"], "slabinfo and meminfo")
     task_files(tasks[0], meminfo)
+    slab_files(proc / "sys/kernel/slab", proc / "slabinfo")
     node = proc / "sys/devices/system/node"
     need(sorted(p.name for p in node.iterdir()) ==
          ["has_cpu", "has_memory", "has_normal_memory", "node0", "online", "possible"], "lists of nodes")
@@ -369,7 +402,8 @@ def checked():
     need(done.returncode == 0 and done.stderr == b"", done.stderr)
 
 
-OTHERS = [help_and_version, sizes, statuses, summary, colours, json_summary, proc_files, seeded, doctor,
+OTHERS = [help_and_version, sizes, statuses, summary, colours, json_summary, proc_files,
+          slab_debugged, seeded, doctor,
           checked]
 
 

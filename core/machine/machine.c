@@ -344,6 +344,21 @@ tmm_err tmm_cpu_enter(struct tmm_machine *machine, unsigned id)
 	return cpu_enter(&machine->cpus, id);
 }
 
+tmm_err tmm_drop_caches(struct tmm_machine *machine, unsigned what)
+{
+	if (!what || (what & ~(TMM_DROP_PAGECACHE | TMM_DROP_SLAB)))
+		return TMM_E_INVAL;
+	if (what & TMM_DROP_PAGECACHE) {
+		tmm_cache_shrink_pages(&machine->cache, UINT64_MAX);
+		count_vm_event(&machine->pages, DROP_PAGECACHE);
+	}
+	if (what & TMM_DROP_SLAB) {
+		tmm_drop_slab(&machine->slabs);
+		count_vm_event(&machine->pages, DROP_SLAB);
+	}
+	return TMM_OK;
+}
+
 void tmm_cpu_set_task(struct tmm_machine *machine, uint32_t task)
 {
 	cpu_self(&machine->cpus)->task = task;

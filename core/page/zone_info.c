@@ -337,4 +337,6 @@ void tmm_pages_events(struct tmm_pages *pages, struct tmm_page_events *out)
 		out->stalls[z] = vm_event_sum(pages, (enum vm_event)(ALLOCSTALL_DMA + z));
 	}
 	out->freed_pages = vm_event_sum(pages, PGFREE);
+	out->pagecache_drops = vm_event_sum(pages, DROP_PAGECACHE);
+	out->slab_drops = vm_event_sum(pages, DROP_SLAB);
 }

@@ -24,6 +24,7 @@ struct event_values {
 	uint64_t read_kib, written_kib;
 	uint64_t allocated[TMM_NR_ZONES], stalls[TMM_NR_ZONES], none_of[TMM_NR_ZONES];
 	uint64_t freed;
+	uint64_t pagecache_drops, slab_drops;
 	uint64_t faults, major_faults, oom_kills;
 	struct tmm_migrate_events migrate;
 	uint64_t cma_allocs, cma_failed;
@@ -168,8 +169,8 @@ static const struct stat_row event_rows[] = {
 	NONE("kswapd_high_wmark_hit_quickly"),
 	NONE("pageoutrun"),
 	NONE("pgrotated"),
-	NONE("drop_pagecache"),
-	NONE("drop_slab"),
+	EVENT("drop_pagecache", pagecache_drops),
+	EVENT("drop_slab", slab_drops),
 	EVENT("oom_kill", oom_kills),
 	NONE("numa_pte_updates"),
 	NONE("numa_huge_pte_updates"),
@@ -309,6 +310,8 @@ static void event_values(const struct snapshot *snapshot, struct event_values *o
 		.read_kib = pages_to_kib(snapshot->read_pages),
 		.written_kib = pages_to_kib(snapshot->uses.written_pages),
 		.freed = snapshot->events.freed_pages,
+		.pagecache_drops = snapshot->events.pagecache_drops,
+		.slab_drops = snapshot->events.slab_drops,
 		.faults = space->minor_faults + space->major_faults,
 		.major_faults = space->major_faults,
 		.oom_kills = space->oom_faults,

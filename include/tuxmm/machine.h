@@ -114,6 +114,13 @@ struct tmm_cache_system *tmm_machine_cache(struct tmm_machine *machine);
 struct tmm_space_system *tmm_machine_spaces(struct tmm_machine *machine);
 const struct tmm_memblock *tmm_machine_memblock(const struct tmm_machine *machine);
 
+/* What tmm_drop_caches() drops (Linux: /proc/sys/vm/drop_caches). */
+#define TMM_DROP_PAGECACHE (1u << 0) /* clean pages of files that nobody maps */
+#define TMM_DROP_SLAB      (1u << 1) /* what shrinkers can free, and empty slabs */
+
+/* TMM_OK, or TMM_E_INVAL: nothing, or a bit that is no TMM_DROP_*. */
+TMM_MUST_CHECK tmm_err tmm_drop_caches(struct tmm_machine *machine, unsigned what);
+
 /* Every invariant of every storey; each frame in exactly one place.  Panics when broken. */
 void tmm_check(struct tmm_machine *machine);
 

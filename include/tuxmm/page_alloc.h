@@ -220,6 +220,7 @@ struct tmm_page_events {
 	uint64_t allocated_pages[TMM_NR_ZONES];
 	uint64_t stalls[TMM_NR_ZONES]; /* requests that had to reclaim, by zone asked for */
 	uint64_t freed_pages;
+	uint64_t pagecache_drops, slab_drops; /* calls of tmm_drop_caches() */
 };
 void tmm_pages_events(struct tmm_pages *pages, struct tmm_page_events *out);
 

@@ -61,4 +61,20 @@ uint64_t tmm_cache_validate(struct tmm_cache *cache);
 /* Reports over objects of the cache since it was made. */
 uint64_t tmm_cache_reports(const struct tmm_cache *cache);
 
+/* Lent objects of a cache by the call that borrowed them, or that freed them before. */
+struct tmm_slab_site {
+	const void *site;
+	uint64_t count;
+	uint64_t least_age, most_age, ages; /* calls since; ages: the sum */
+	uint32_t first_task, last_task;
+	uint32_t first_cpu, last_cpu;
+};
+
+/*
+ * The site that follows *site by address, of the cache that tmm_cache_info() has at that
+ * index; start with site NULL.  False past the last, and without TMM_SLAB_STORE_USER.
+ */
+bool tmm_slab_site_next(struct tmm_slab_system *slabs, size_t index, bool freed,
+                        struct tmm_slab_site *site);
+
 #endif

@@ -53,6 +53,14 @@ enum tmm_node_list {
 void tmm_view_node_list(struct tmm_machine *machine, enum tmm_node_list list,
                         const struct tmm_sink *sink);
 
+/*
+ * Files of /sys/kernel/slab/CACHE, and alloc_calls and free_calls, by the index of
+ * tmm_cache_info(): their names, NULL past the last; and their text, false past the last.
+ */
+const char *tmm_view_slab_file(size_t file);
+bool tmm_view_slab(struct tmm_machine *machine, size_t cache, size_t file,
+                   const struct tmm_sink *sink);
+
 /* Areas of an address space, in rising order; smaps walks their pages too. */
 void tmm_view_maps(struct tmm_mm *mm, const struct tmm_sink *sink);
 void tmm_view_smaps(struct tmm_mm *mm, const struct tmm_sink *sink);
