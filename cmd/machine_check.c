@@ -18,14 +18,15 @@
 #define GIB           (MIB * 1024)
 #define BLOCK         (2 * MIB) /* one zone, one migrate type */
 #define LARGEST       (8 * 1024 * GIB)
-#define LOWMEM        (896 * MIB) /* what Linux maps of 1 GiB of addresses */
+#define LOWMEM        (896 * MIB)  /* what Linux maps of 1 GiB of addresses */
+#define LOWMEM_MOST   (2944 * MIB) /* of 3 GiB of addresses */
 #define DEFAULT_ORDER 10u
 #define SECTION       (128 * MIB)
 
 static const struct {
 	const char *name;
 	uint64_t bytes;  /* of physical addresses */
-	bool has_lowmem; /* addresses may be fewer than RAM */
+	bool has_lowmem; /* the kernel's addresses are fewer than RAM may be */
 } geometries[] = {
 	[TMM_GEOMETRY_X86_64] = {"x86-64", LARGEST, false},
 	[TMM_GEOMETRY_X86_64_LA57] = {"x86-64-la57", LARGEST, false},
@@ -409,19 +410,16 @@ static bool take_lowmem(struct machine_file *file)
 	const enum tmm_geometry geometry = file->shape.geometry;
 	char text[SIZE_TEXT];
 
-	if (line && !geometries[geometry].has_lowmem)
-		return machine_fault(file, line,
-		                     "[machine] lowmem: page-tables = %s has addresses for all "
-		                     "memory: expected x86-32 or x86-pae",
-		                     geometries[geometry].name);
-	if (line && (bytes % (4 * MIB) || bytes < 32 * MIB || bytes > 3 * GIB))
+	if (line && (bytes % (4 * MIB) || bytes < 32 * MIB || bytes > LOWMEM_MOST))
 		return machine_fault(
 			file, line,
 			"[machine] lowmem = %s: expected a multiple of 4M from 32M "
-			"to 3G",
+			"to 2944M",
 			exact_size(bytes, text));
-	if (geometries[geometry].has_lowmem)
-		file->shape.lowmem_bytes = line ? bytes : LOWMEM;
+	if (line)
+		file->shape.lowmem_bytes = bytes;
+	else if (geometries[geometry].has_lowmem)
+		file->shape.lowmem_bytes = LOWMEM;
 	return true;
 }
 

@@ -162,7 +162,7 @@ static void absent_run(const struct tmm_mapping *mapping, const struct mapping_w
 /* Frames for as much of the batch as can be had, the wanted page included. */
 static tmm_err batch_alloc(struct tmm_pages *pages, uint64_t index, struct batch *batch)
 {
-	const tmm_gfp gfp = TMM_GFP_MOVABLE | TMM_GFP_KSWAPD | TMM_GFP_NOWARN;
+	const tmm_gfp gfp = TMM_GFP_HIGHMEM | TMM_GFP_MOVABLE | TMM_GFP_KSWAPD | TMM_GFP_NOWARN;
 	size_t nr = tmm_pages_alloc_bulk(pages, gfp, batch->nr, batch->pfn);
 
 	if (nr == 0) {
@@ -181,13 +181,17 @@ static tmm_err batch_alloc(struct tmm_pages *pages, uint64_t index, struct batch
 
 static tmm_err batch_read(struct tmm_mapping *mapping, const struct batch *batch)
 {
+	struct tmm_pages *pages = mapping->cache->pages;
 	void *address[WINDOW_MAX_PAGES];
+	tmm_err err;
 
-	for (size_t i = 0; i < batch->nr; i++)
-		address[i] = page_address(mapping->cache->pages, batch->pfn[i]);
 	if (!tmm_port_allow("file_read"))
 		return TMM_E_IO;
-	return mapping->ops->read(mapping->owner, batch->first, batch->nr, address);
+	pages_map_wait(pages, batch->nr, batch->pfn, address);
+	err = mapping->ops->read(mapping->owner, batch->first, batch->nr, address);
+	for (size_t i = 0; i < batch->nr; i++)
+		page_unmap_long(pages, address[i]);
+	return err;
 }
 
 /* Read the batch or, if that fails, the wanted page alone.  Frames are freed on failure. */

@@ -60,7 +60,7 @@ static tmm_err move(struct tmm_cache_system *cache, tmm_pfn from, tmm_pfn to)
 	idle = (page->flags & PG_IDLE) != 0;
 	if (idle)
 		idle_del(cache, page);
-	memcpy(page_address(cache->pages, to), page_address(cache->pages, from), TMM_PAGE_SIZE);
+	page_copy(cache->pages, to, from);
 	page_take_over(cache->pages, from, to);
 	page_change_node(cache, mapping, from, to);
 	tree_replace(&mapping->tree, target->index, to.v);

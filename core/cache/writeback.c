@@ -20,14 +20,18 @@ static size_t bytes_in_file(const struct tmm_mapping *mapping, uint64_t index)
 /* Write one pinned page, without the lock. */
 static tmm_err write_page(const struct tmm_mapping *mapping, uint64_t index, tmm_pfn pfn)
 {
-	const void *address = page_address(mapping->cache->pages, pfn);
 	size_t bytes = bytes_in_file(mapping, index);
+	void *address;
+	tmm_err err;
 
 	if (bytes == 0)
 		return TMM_OK;
 	if (!tmm_port_allow("file_write"))
 		return TMM_E_IO;
-	return mapping->ops->write(mapping->owner, index, address, bytes);
+	pages_map_wait(mapping->cache->pages, 1, &pfn, &address);
+	err = mapping->ops->write(mapping->owner, index, address, bytes);
+	page_unmap_long(mapping->cache->pages, address);
+	return err;
 }
 
 tmm_err tmm_mapping_sync(struct tmm_mapping *mapping, uint64_t first, uint64_t last)
@@ -81,9 +85,10 @@ static tmm_err reread_page(struct tmm_mapping *mapping, uint64_t index, uint64_t
 	count_add(&cache->nr_read, 1);
 	frame = tree_find(&mapping->tree, index);
 	if (frame != TREE_NONE) {
-		char *page = page_address(cache->pages, (tmm_pfn){frame});
+		char *page = page_map_local(cache->pages, (tmm_pfn){frame});
 
 		memcpy(page + from, fresh + from, (size_t)(to - from));
+		page_unmap_local(cache->pages, page);
 	}
 	lock_drop(&cache->lock);
 	return TMM_OK;

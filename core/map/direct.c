@@ -44,3 +44,57 @@ void direct_sync(struct tmm_kernel_map *map, uint64_t va)
 			err = kernel_map_entries(map, &run, TMM_GFP_NOWAIT | TMM_GFP_NOWARN);
 	}
 }
+
+static bool is_low_ram(const struct tmm_kernel_map *map, uint64_t pa)
+{
+	return pa < map->window[TMM_WINDOW_DIRECT].usable_bytes &&
+	       run_is_ram(map->pages, pa >> TMM_PAGE_SHIFT, 1);
+}
+
+tmm_paddr tmm_virt_to_phys(struct tmm_kernel_map *map, const void *pointer)
+{
+	uint64_t pa = (uint64_t)((uintptr_t)pointer - (uintptr_t)map->pages->ram);
+
+	if (!is_low_ram(map, pa))
+		kernel_report(map, pointer, "tmm_virt_to_phys() is for the direct map",
+		              __builtin_return_address(0));
+	return (tmm_paddr){pa};
+}
+
+void *tmm_phys_to_virt(struct tmm_kernel_map *map, tmm_paddr pa)
+{
+	struct print_text text;
+	struct printer printer;
+
+	if (likely(is_low_ram(map, pa.v)))
+		return (char *)map->pages->ram + pa.v;
+	print_text_begin(&printer, &text, map->report, sizeof(map->report));
+	print(&printer, "tmm_phys_to_virt() is for RAM with an address; 0x%llx is %s",
+	      (unsigned long long)pa.v,
+	      run_is_ram(map->pages, pa.v >> TMM_PAGE_SHIFT, 1) ? "high memory" : "no RAM");
+	print_end(&printer);
+	tmm_port_panic(__FILE__, __LINE__, map->report);
+}
+
+tmm_pfn tmm_kernel_frame(struct tmm_kernel_map *map, const void *pointer)
+{
+	uint64_t bytes, entry = 0;
+	tmm_pfn pfn = TMM_PFN_NONE;
+	tmm_vaddr va;
+	tmm_irq irq;
+
+	if (!tmm_kernel_address(map, pointer, &va))
+		return pfn;
+	if (va.v - map->window[TMM_WINDOW_DIRECT].start <
+	    map->window[TMM_WINDOW_DIRECT].usable_bytes)
+		return (tmm_pfn){(va.v - map->window[TMM_WINDOW_DIRECT].start) >>
+		                 TMM_PAGE_SHIFT};
+	irq = lock_take_irqsave(&map->lock);
+	if (map->has_tables)
+		entry = mmu_leaf(&map->mmu, va.v, &bytes);
+	if (entry)
+		pfn.v = (mmu_target(&map->mmu, entry, bytes) + (va.v & (bytes - 1))) >>
+		        TMM_PAGE_SHIFT;
+	lock_drop_irqrestore(&map->lock, irq);
+	return pfn;
+}

@@ -188,7 +188,7 @@ bool tmm_kernel_address(const struct tmm_kernel_map *map, const void *pointer, t
 
 /* ---- entries ---- */
 
-static uint64_t leaf_bits(const struct tmm_kernel_map *map, unsigned prot)
+uint64_t kernel_leaf_bits(const struct tmm_kernel_map *map, unsigned prot)
 {
 	uint64_t bits = TMM_PTE_ACCESSED | TMM_PTE_DIRTY | TMM_PTE_GLOBAL;
 
@@ -248,7 +248,7 @@ static tmm_err set_entries(struct tmm_kernel_map *map, const struct map_run *run
 		if (run->prot & TMM_KPROT_HUGE)
 			bytes = largest_page(map, *at, pa, end - *at);
 		err = mmu_map(&map->mmu, (tmm_vaddr){*at}, (tmm_paddr){pa}, bytes,
-		              leaf_bits(map, run->prot), gfp);
+		              kernel_leaf_bits(map, run->prot), gfp);
 		if (err == TMM_OK)
 			*at += bytes;
 	}
@@ -352,19 +352,26 @@ tmm_err kernel_map_run(struct tmm_kernel_map *map, const struct map_run *run, tm
 	return TMM_E_NOMEM;
 }
 
+void kernel_count_flush(struct tmm_kernel_map *map, uint64_t nr_pages)
+{
+	map->counts.flushes++;
+	map->counts.flushed_pages += nr_pages;
+}
+
+void kernel_tell_flush(const struct tmm_kernel_map *map, uint64_t start, uint64_t end)
+{
+	if (map->mmu_ops)
+		map->mmu_ops->flush(map->mmu_arg, (tmm_vaddr){start},
+		                    (end - start) >> TMM_PAGE_SHIFT);
+}
+
 void kernel_flush(struct tmm_kernel_map *map, uint64_t start, uint64_t end)
 {
-	const struct tmm_mmu_ops *ops;
-	void *arg;
 	tmm_irq irq = lock_take_irqsave(&map->lock);
 
-	ops = map->mmu_ops;
-	arg = map->mmu_arg;
-	map->counts.flushes++;
-	map->counts.flushed_pages += (end - start) >> TMM_PAGE_SHIFT;
+	kernel_count_flush(map, (end - start) >> TMM_PAGE_SHIFT);
 	lock_drop_irqrestore(&map->lock, irq);
-	if (ops)
-		ops->flush(arg, (tmm_vaddr){start}, (end - start) >> TMM_PAGE_SHIFT);
+	kernel_tell_flush(map, start, end);
 }
 
 void kernel_hide(struct tmm_kernel_map *map, uint64_t start, uint64_t end)
@@ -457,13 +464,22 @@ tmm_err kernel_map_init(struct tmm_kernel_map *map, const struct kernel_map_conf
 	windows_open(map);
 	err = va_space_init(&map->space, map->slabs, vmalloc->start,
 	                    vmalloc->start + vmalloc->usable_bytes);
-	if (err != TMM_OK)
-		windows_close(map);
+	if (err == TMM_OK) {
+		err = kmap_init(map);
+		if (err != TMM_OK)
+			va_space_fini(&map->space);
+	}
+	if (err == TMM_OK)
+		return TMM_OK;
+	if (map->has_tables)
+		tmm_mmu_fini(&map->mmu);
+	windows_close(map);
 	return err;
 }
 
 void kernel_map_fini(struct tmm_kernel_map *map)
 {
+	kmap_fini(map);
 	tmm_vmalloc_purge(map);
 	va_space_fini(&map->space);
 	if (map->has_tables)
@@ -478,6 +494,7 @@ void tmm_kernel_map_check(struct tmm_kernel_map *map)
 		tmm_mmu_check(&map->mmu);
 	va_space_check(&map->space);
 	areas_check(map);
+	kmap_check(map);
 }
 
 uint64_t kernel_map_tables(const struct tmm_kernel_map *map)

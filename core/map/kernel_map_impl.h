@@ -38,6 +38,8 @@ struct map_run {
 };
 
 struct vm_area;
+struct pkmap;
+struct kmap_cpu;
 
 struct kernel_counts {
 	uint64_t flushes, flushed_pages; /* what the TLBs were told */
@@ -54,15 +56,18 @@ struct tmm_kernel_map {
 	bool flushes_at_once;              /* (c) nothing unmapped stays visible */
 	struct tmm_mmu mmu;                /* (v) */
 	struct kernel_counts counts;       /* (v) */
-	const struct tmm_mmu_ops *mmu_ops; /* (v) who caches translations; NULL: nobody */
-	void *mmu_arg;                     /* (v) */
+	const struct tmm_mmu_ops *mmu_ops; /* (c) who caches translations; NULL: nobody */
+	void *mmu_arg;                     /* (c) */
 	struct window window[TMM_NR_WINDOWS]; /* (c) */
 	struct va_space space;                /* guards itself; (w) its lock */
 	struct vm_area *lazy;                 /* (w) freed areas that wait for the flush */
 	uint64_t lazy_pages;                  /* (w, a) their pages, guards among them */
 	uint64_t purges;                      /* (w) */
-	uint64_t used_pages;                  /* (a) frames of tmm_vmalloc() */
-	char report[400];                     /* of the mistake that a panic is about */
+	struct pkmap *pkmap;                  /* (c) with high memory, else NULL */
+	struct kmap_cpu *local;               /* (c) [cpus->nr], likewise */
+	struct cpu_exit_hook leave_hook;
+	uint64_t used_pages; /* (a) frames of tmm_vmalloc() */
+	char report[400];    /* of the mistake that a panic is about */
 };
 
 struct kernel_map_config {
@@ -102,8 +107,24 @@ typedef void (*leaf_gone)(void *arg, uint64_t va, uint64_t page_bytes, uint64_t 
 void kernel_clear(struct tmm_kernel_map *map, uint64_t start, uint64_t end, leaf_gone gone,
                   void *arg);
 
-/* Tell whoever caches translations to forget a range. */
+/* Tell whoever caches translations to forget a range: count it, under the lock, and tell. */
 void kernel_flush(struct tmm_kernel_map *map, uint64_t start, uint64_t end);
+void kernel_count_flush(struct tmm_kernel_map *map, uint64_t nr_pages) TMM_REQUIRES(map->lock);
+void kernel_tell_flush(const struct tmm_kernel_map *map, uint64_t start, uint64_t end);
+
+/* The bits of a leaf, PRESENT apart, that TMM_KPROT_* means. */
+uint64_t kernel_leaf_bits(const struct tmm_kernel_map *map, unsigned prot);
+
+/* fixmap.c: the address of a slot of the fixed map. */
+uint64_t kernel_fix_va(const struct tmm_kernel_map *map, uint64_t index);
+
+/*
+ * kmap.c: ready for high memory, where there is some.  TMM_E_NOMEM; TMM_E_NOSYS: the port
+ * has no windows, and high memory could not be reached.
+ */
+TMM_MUST_CHECK tmm_err kmap_init(struct tmm_kernel_map *map);
+void kmap_fini(struct tmm_kernel_map *map);
+void kmap_check(struct tmm_kernel_map *map);
 
 /* Hide what is behind the pointers to a cleared range, and free empty tables. */
 void kernel_hide(struct tmm_kernel_map *map, uint64_t start, uint64_t end);

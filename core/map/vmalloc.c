@@ -320,22 +320,10 @@ bool tmm_is_vmalloc_addr(const struct tmm_kernel_map *map, const void *address)
 
 tmm_pfn tmm_vmalloc_to_pfn(struct tmm_kernel_map *map, const void *address)
 {
-	uint64_t bytes, entry = 0;
-	tmm_pfn pfn = TMM_PFN_NONE;
-	tmm_vaddr va;
-	tmm_irq irq;
-
-	if (!tmm_is_vmalloc_addr(map, address) || !tmm_kernel_address(map, address, &va))
+	if (!tmm_is_vmalloc_addr(map, address))
 		kernel_report(map, address, "tmm_vmalloc_to_pfn() is for the vmalloc window",
 		              SITE);
-	irq = lock_take_irqsave(&map->lock);
-	if (map->has_tables)
-		entry = mmu_leaf(&map->mmu, va.v, &bytes);
-	if (entry)
-		pfn.v = (mmu_target(&map->mmu, entry, bytes) + (va.v & (bytes - 1))) >>
-		        TMM_PAGE_SHIFT;
-	lock_drop_irqrestore(&map->lock, irq);
-	return pfn;
+	return tmm_kernel_frame(map, address);
 }
 
 /* Copy what one page of an area holds, from its frame: the mapping may go meanwhile. */
@@ -344,10 +332,15 @@ static void read_page(struct tmm_kernel_map *map, char *to, const char *from, ui
 	tmm_pfn pfn = tmm_vmalloc_to_pfn(map, from);
 	uint64_t offset = (uintptr_t)from & (TMM_PAGE_SIZE - 1);
 
-	if (pfn.v == TMM_PFN_NONE.v || !pfn_valid(map->pages, pfn))
+	const char *page;
+
+	if (pfn.v == TMM_PFN_NONE.v || !pfn_valid(map->pages, pfn)) {
 		memset(to, 0, bytes);
-	else
-		memcpy(to, (char *)page_address(map->pages, pfn) + offset, bytes);
+		return;
+	}
+	page = page_map_local(map->pages, pfn);
+	memcpy(to, page + offset, bytes);
+	page_unmap_local(map->pages, page);
 }
 
 uint64_t tmm_vread(struct tmm_kernel_map *map, void *to, const void *address,

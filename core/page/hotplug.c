@@ -256,6 +256,8 @@ tmm_err tmm_section_add(struct tmm_pages *pages, tmm_paddr start, uint32_t node,
 
 	if (err != TMM_OK)
 		return err;
+	if (plug.end > pages->lowmem_end)
+		return refuse(&plug, TMM_E_INVAL, "the section's descriptors have an address");
 	if (node >= pages->nr_nodes)
 		return refuse(&plug, TMM_E_INVAL, "the machine has such a node");
 	for (uint64_t pfn = plug.start; pfn < plug.end; pfn++)

@@ -29,11 +29,24 @@
 /* Whoever called the public function that this is in. */
 #define SITE __builtin_return_address(0)
 
+/* Frames without an address are cleared through one that is theirs for a moment. */
+static void clear_high(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
+{
+	for (uint64_t p = pfn; p < pfn + nr; p++) {
+		void *address = page_map_local(pages, (tmm_pfn){p});
+
+		memset(address, 0, TMM_PAGE_SIZE);
+		page_unmap_local(pages, address);
+	}
+}
+
 static NOINLINE tmm_err lend_cleared(const struct tmm_pages *pages, uint32_t entry,
                                      unsigned order, tmm_pfn *out_pfn)
 {
 	out_pfn->v = entry & ENTRY_PFN;
-	if (!(entry & ENTRY_FRESH))
+	if (!(entry & ENTRY_FRESH) && unlikely(out_pfn->v >= pages->lowmem_end))
+		clear_high(pages, out_pfn->v, UINT64_C(1) << order);
+	else if (!(entry & ENTRY_FRESH))
 		memset((char *)pages->ram + (out_pfn->v << TMM_PAGE_SHIFT), 0,
 		       TMM_PAGE_SIZE << order);
 	return TMM_OK;
@@ -349,7 +362,10 @@ static ALWAYS_INLINE void check_ram(const struct tmm_pages *pages, uint64_t pfn)
 	if (unlikely(!pfn_in_span(pages, pfn)) || unlikely(pfn >= pages->lowmem_end) ||
 	    (may_be_hole(&pages->info[block_of(pages, pfn)]) && !run_is_ram(pages, pfn, 1)))
 		tmm_port_panic(__FILE__, __LINE__,
-		               "an address of the direct map is RAM; this one is outside");
+		               pfn_in_span(pages, pfn) && pfn >= pages->lowmem_end
+		                       ? "a frame of high memory has no address: tmm_kmap() it"
+		                       : "an address of the direct map is RAM; this one is "
+		                         "outside");
 }
 
 void *tmm_page_address(const struct tmm_pages *pages, tmm_pfn pfn)

@@ -161,6 +161,18 @@ struct page_node {
 	uint8_t distance[TMM_MAX_NODES]; /* (c) */
 };
 
+/*
+ * How frames without an address are reached: filled in by core/map at boot.  Local mappings
+ * are undone in reverse order on the same CPU, and never fail; long ones can be NULL.
+ */
+struct high_ops {
+	void *(*map_local)(void *arg, tmm_pfn pfn);
+	void (*unmap_local)(void *arg, const void *address);
+	void *(*map_long)(void *arg, tmm_pfn pfn);
+	void (*unmap_long)(void *arg, const void *address);
+	tmm_pfn (*frame_at)(void *arg, const void *address);
+};
+
 /* (c) constant after init  (s) whoever sets: one at a time, says the interface */
 struct tmm_pages {
 	void *ram;                       /* (c) where frame 0 is, or would be */
@@ -177,6 +189,8 @@ struct tmm_pages {
 	struct lock stop_lock;           /* whoever has it may take other CPUs' stacks */
 	uint64_t managed;                /* (c) frames of all zones */
 	uint64_t lowmem_end;             /* (c) frames from here on have no address */
+	const struct high_ops *high_ops; /* (c) how they are reached; NULL: they are not */
+	void *high_arg;                  /* (c) */
 	uint32_t max_order;              /* (c) */
 	uint32_t nr_nodes;               /* (c) */
 	uint32_t nr_zones;               /* (c) */
@@ -292,6 +306,90 @@ static inline struct page *page_of(const struct tmm_pages *pages, tmm_pfn pfn)
 static inline void *page_address(const struct tmm_pages *pages, tmm_pfn pfn)
 {
 	return (char *)pages->ram + (pfn.v << TMM_PAGE_SHIFT);
+}
+
+/* While one CPU runs. */
+static inline void pages_set_high(struct tmm_pages *pages, const struct high_ops *ops,
+                                  void *arg)
+{
+	pages->high_ops = ops;
+	pages->high_arg = arg;
+}
+
+/*
+ * A frame's address for a moment, whether it has one of its own or not; and for longer,
+ * NULL: not now.
+ */
+static inline void *page_map_local(const struct tmm_pages *pages, tmm_pfn pfn)
+{
+	if (likely(pfn.v < pages->lowmem_end))
+		return page_address(pages, pfn);
+	return pages->high_ops->map_local(pages->high_arg, pfn);
+}
+
+/* Is it an address of the direct map? */
+static inline bool is_low_address(const struct tmm_pages *pages, const void *address)
+{
+	uint64_t offset = (uint64_t)((uintptr_t)address - (uintptr_t)pages->ram);
+
+	return likely(offset >> TMM_PAGE_SHIFT < pages->lowmem_end) &&
+	       (!pages->high_ops || pfn_in_span(pages, offset >> TMM_PAGE_SHIFT));
+}
+
+static inline void page_unmap_local(const struct tmm_pages *pages, const void *address)
+{
+	if (unlikely(!is_low_address(pages, address)))
+		pages->high_ops->unmap_local(pages->high_arg, address);
+}
+
+static inline void *page_map_long(const struct tmm_pages *pages, tmm_pfn pfn)
+{
+	if (likely(pfn.v < pages->lowmem_end))
+		return page_address(pages, pfn);
+	return pages->high_ops->map_long(pages->high_arg, pfn);
+}
+
+static inline void page_unmap_long(const struct tmm_pages *pages, const void *address)
+{
+	if (unlikely(!is_low_address(pages, address)))
+		pages->high_ops->unmap_long(pages->high_arg, address);
+}
+
+/*
+ * Long addresses for nr frames, waiting until there are as many; no lock of a spinning rank
+ * is held.  All or none, so that two who wait do not wait for each other.
+ */
+static inline void pages_map_wait(const struct tmm_pages *pages, size_t nr, const tmm_pfn *pfn,
+                                  void **out_address)
+{
+	for (size_t i = 0; i < nr; i++) {
+		out_address[i] = page_map_long(pages, pfn[i]);
+		if (likely(out_address[i]))
+			continue;
+		while (i > 0)
+			page_unmap_long(pages, out_address[--i]);
+		tmm_port_relax();
+		i = SIZE_MAX; /* from the first on */
+	}
+}
+
+/* The frame of an address that either gave. */
+static inline tmm_pfn page_frame_at(const struct tmm_pages *pages, const void *address)
+{
+	if (likely(is_low_address(pages, address)))
+		return tmm_virt_to_pfn(pages, address);
+	return pages->high_ops->frame_at(pages->high_arg, address);
+}
+
+/* From the bytes of one frame to those of another. */
+static inline void page_copy(const struct tmm_pages *pages, tmm_pfn to, tmm_pfn from)
+{
+	const void *source = page_map_local(pages, from);
+	void *target = page_map_local(pages, to);
+
+	memcpy(target, source, TMM_PAGE_SIZE);
+	page_unmap_local(pages, target);
+	page_unmap_local(pages, source);
 }
 
 static inline tmm_pfn page_pfn(const struct tmm_pages *pages, const struct page *page)

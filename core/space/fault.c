@@ -330,7 +330,7 @@ static bool copy_frame(struct tmm_pages *pages, tmm_pfn from, tmm_pfn *out_copy)
 {
 	if (tmm_pages_alloc(pages, USER_PAGE, 0, out_copy) != TMM_OK)
 		return false;
-	memcpy(page_address(pages, *out_copy), page_address(pages, from), TMM_PAGE_SIZE);
+	page_copy(pages, *out_copy, from);
 	return true;
 }
 

@@ -79,7 +79,7 @@ static tmm_err move_owned(struct tmm_mm *mm, tmm_pfn from, tmm_pfn to)
 	bits = tmm_pte_get(&mm->pt, (tmm_vaddr){va}).v & ~TMM_PTE_FRAME;
 	tmm_pte_replace(&mm->pt, (tmm_vaddr){va},
 	                tmm_pte_make(from, bits & ~(TMM_PTE_USER | TMM_PTE_WRITE)));
-	memcpy(page_address(pages, to), page_address(pages, from), TMM_PAGE_SIZE);
+	page_copy(pages, to, from);
 	page_take_over(pages, from, to);
 	node_stat_move(pages, from, to, NR_ANON_PAGES);
 	tmm_pte_replace(&mm->pt, (tmm_vaddr){va}, tmm_pte_make(to, bits));

@@ -53,18 +53,30 @@ void *tmm_kernel_pointer(const struct tmm_kernel_map *map, tmm_vaddr va);
 /* The address of a pointer; false when it points into no window. */
 bool tmm_kernel_address(const struct tmm_kernel_map *map, const void *pointer, tmm_vaddr *out);
 
+/*
+ * The direct map: from the pointer to a byte of RAM to its physical address, and back.  A
+ * pointer of vmalloc, pkmap or nowhere, and an address of high memory or no RAM, is the
+ * caller's bug: panics, saying what it is (Linux: CONFIG_DEBUG_VIRTUAL).
+ */
+tmm_paddr tmm_virt_to_phys(struct tmm_kernel_map *map, const void *pointer);
+void *tmm_phys_to_virt(struct tmm_kernel_map *map, tmm_paddr pa);
+
+/* The frame behind a pointer into any window; TMM_PFN_NONE: nothing is mapped there. */
+tmm_pfn tmm_kernel_frame(struct tmm_kernel_map *map, const void *pointer);
+
 /* What may be done with a mapping, and how the processor caches it (Linux: pgprot_t). */
 #define TMM_KPROT_READ  0u
 #define TMM_KPROT_WRITE (1u << 0)
 #define TMM_KPROT_EXEC  (1u << 1)
 #define TMM_KPROT_HUGE  (1u << 2) /* large pages where addresses and length allow */
 #define TMM_KPROT_IO                                                                           \
-	(1u << 3)                    /* not RAM but registers: nothing is behind the           \
-	                                pointer, and touching it faults */
-#define TMM_KPROT_WC       (1u << 4) /* write-combining; one of three, none: write-back */
-#define TMM_KPROT_UC_MINUS (1u << 5) /* uncached, but range registers may say write-combining  \
-	                              */
-#define TMM_KPROT_UC     (1u << 6)   /* uncached */
+	(1u << 3)              /* not RAM but registers: nothing is behind the                 \
+	                          pointer, and touching it faults */
+#define TMM_KPROT_WC (1u << 4) /* write-combining; one of three, none: write-back */
+#define TMM_KPROT_UC_MINUS                                                                     \
+	(1u << 5)                  /* uncached, but range registers may say write-combining    \
+	                            */
+#define TMM_KPROT_UC     (1u << 6) /* uncached */
 
 #define TMM_KPROT_KERNEL TMM_KPROT_WRITE /* Linux: PAGE_KERNEL */
 
@@ -92,7 +104,8 @@ bool tmm_kernel_walk(struct tmm_kernel_map *map, tmm_vaddr va, unsigned access,
 
 /*
  * Name who caches the kernel's translations, as a modelled TLB: told of each flush, as
- * Linux's flush_tlb_kernel_range() tells all CPUs.  NULL ops: nobody.
+ * Linux's flush_tlb_kernel_range() tells all CPUs.  NULL ops: nobody.  Before any second CPU
+ * maps.
  */
 void tmm_kernel_set_mmu(struct tmm_kernel_map *map, const struct tmm_mmu_ops *ops, void *mmu);
 
