@@ -74,6 +74,16 @@ static inline void block_set_del(struct block_set *set, uint64_t block)
 	}
 }
 
+/* Take away those of the 64 numbers from `word` * 64 on that are set in `bits`. */
+static inline void block_set_del_many(struct block_set *set, uint64_t word, uint64_t bits)
+{
+	set->level[0][word] &= ~bits;
+	for (unsigned level = 1; level <= set->top && !set->level[level - 1][word]; level++) {
+		set->level[level][word / 64] &= ~(UINT64_C(1) << (word % 64));
+		word /= 64;
+	}
+}
+
 /* The least member; the set is not empty. */
 static inline uint64_t block_set_first(const struct block_set *set)
 {

@@ -24,28 +24,6 @@
 
 /* ---- between stack and zone ---- */
 
-/* Single frames of one word go back together. */
-static void give_frames(struct tmm_pages *pages, struct zone *zone, const uint32_t *entry,
-                        size_t nr) TMM_REQUIRES(zone->lock)
-{
-	for (size_t i = 0; i < nr;) {
-		uint64_t word = align_down(entry[i] & ENTRY_PFN, 64);
-		uint64_t mask = 0;
-
-		do {
-			uint64_t bit = UINT64_C(1) << (entry[i] % 64);
-
-			if (unlikely(mask & bit))
-				page_report(pages, entry[i] & ENTRY_PFN, 0,
-				            "a frame is freed once; this one was freed twice",
-				            NULL);
-			mask |= bit;
-			i++;
-		} while (i < nr && ((entry[i] & ENTRY_PFN) ^ word) < 64);
-		zone_give_mask(pages, zone, word, mask);
-	}
-}
-
 /* The older `nr` entries go back to the zone. */
 static NOINLINE void stack_spill(struct tmm_pages *pages, struct page_cpu *cpu,
                                  struct frame_stack *stack, unsigned id, struct zone *zone,
@@ -56,7 +34,7 @@ static NOINLINE void stack_spill(struct tmm_pages *pages, struct page_cpu *cpu,
 
 	lock_take(&zone->lock);
 	if (order_of_stack(id) == 0)
-		give_frames(pages, zone, entry, nr);
+		zone_give_frames(pages, zone, entry, nr);
 	else
 		for (size_t i = 0; i < nr; i++)
 			zone_give(pages, zone, entry[i] & ENTRY_PFN, order_of_stack(id));
@@ -157,17 +135,17 @@ static bool refill_blocks(struct tmm_pages *pages, struct page_cpu *cpu, struct 
                           struct frame_stack *stack, struct source source, size_t most)
 {
 	uint32_t entry[8];
-	size_t nr = 0;
+	unsigned nr;
 
 	lock_take(&zone->lock);
-	while (nr < min_u64(most, stack->batch) && nr < ARRAY_SIZE(entry) &&
-	       zone_take_long(pages, zone, source, BLOCK_ORDER, &entry[nr]))
-		nr++;
+	nr = zone_take_whole(pages, zone, source,
+	                     (unsigned)min_u64(min_u64(most, stack->batch), ARRAY_SIZE(entry)),
+	                     entry);
 	lock_drop(&zone->lock);
 	count_up(&stack->from_zone, nr);
-	for (size_t i = nr; i-- > 0;)
-		stack_push(cpu, stack, entry[i]);
-	return nr > 0;
+	while (nr-- > 0)
+		stack_push(cpu, stack, entry[nr]);
+	return stack->top != stack->bottom;
 }
 
 bool stack_refill(struct tmm_pages *pages, struct page_cpu *cpu, struct zone *zone,

@@ -95,7 +95,7 @@ static uint64_t lowest_bits(uint64_t bits, unsigned nr)
 {
 	uint64_t rest = bits;
 
-	while (nr-- > 0)
+	while (rest && nr-- > 0)
 		rest &= rest - 1;
 	return bits ^ rest;
 }
@@ -219,14 +219,34 @@ static bool find_blocks(const struct tmm_pages *pages, const struct zone *zone, 
 	return false;
 }
 
-static void lend_block(struct tmm_pages *pages, struct zone *zone, uint64_t block)
+/* A whole block that is filed no more; returns its entry. */
+static uint32_t lend_block(struct tmm_pages *pages, uint64_t block)
+{
+	struct block_info *info = &pages->info[block];
+	uint32_t fresh = info->fresh ? 0 : ENTRY_FRESH;
+
+	words_set(pages->bits[block].word, BLOCK_WORDS, 0);
+	info->nr_free = 0;
+	info->longest = 0;
+	fresh_raise(info, BLOCK_FRAMES);
+	return (uint32_t)block_base(pages, block) | fresh;
+}
+
+/* Of the 64 blocks from `word` * 64 on those in `bits`, all of which are whole. */
+static unsigned lend_blocks(struct tmm_pages *pages, struct zone *zone, unsigned type,
+                            uint64_t word, uint64_t bits, uint32_t *entry)
 	TMM_REQUIRES(zone->lock)
 {
-	words_set(pages->bits[block].word, BLOCK_WORDS, 0);
-	pages->info[block].nr_free = 0;
-	fresh_raise(&pages->info[block], BLOCK_FRAMES);
-	zone_count(zone, pages->info[block].type, -(uint64_t)BLOCK_FRAMES);
-	file_block(pages, zone, block, 0);
+	struct block_set *set = &zone->by_longest[type][LONGEST_WHOLE];
+	unsigned nr = 0;
+
+	block_set_del_many(set, word, bits);
+	if (block_set_empty(set))
+		zone->longest_mask[type] &= (uint16_t) ~(1u << LONGEST_WHOLE);
+	for (; bits; bits &= bits - 1)
+		entry[nr++] = lend_block(pages, word * 64 + (uint64_t)__builtin_ctzll(bits));
+	zone_count(zone, type, -(uint64_t)nr * BLOCK_FRAMES);
+	return nr;
 }
 
 /* order > BLOCK_ORDER */
@@ -235,32 +255,42 @@ static bool take_blocks(struct tmm_pages *pages, struct zone *zone, struct sourc
 {
 	unsigned log = order - BLOCK_ORDER;
 	uint64_t block;
-	uint32_t fresh = ENTRY_FRESH;
+	uint32_t fresh = ENTRY_FRESH, entry;
 
 	if (!find_blocks(pages, zone, zone_whole_types(source), log, &block))
 		return false;
-	*out = (uint32_t)block_base(pages, block);
 	for (uint64_t b = block; b < block + (UINT64_C(1) << log); b++) {
-		if (pages->info[b].fresh)
-			fresh = 0;
 		zone_claim_whole(pages, zone, b, source);
-		lend_block(pages, zone, b);
+		lend_blocks(pages, zone, pages->info[b].type, b / 64, UINT64_C(1) << (b % 64),
+		            &entry);
+		fresh &= entry;
 	}
-	*out |= fresh;
+	*out = (uint32_t)block_base(pages, block) | fresh;
 	return true;
 }
 
-static bool take_block(struct tmm_pages *pages, struct zone *zone, struct source source,
-                       uint32_t *out) TMM_REQUIRES(zone->lock)
+unsigned zone_take_whole(struct tmm_pages *pages, struct zone *zone, struct source source,
+                         unsigned want, uint32_t *entry)
 {
-	uint64_t block;
+	unsigned nr = 0;
 
-	if (!zone_find_block(pages, zone, source, BLOCK_ORDER, &block))
-		return false;
-	*out = (uint32_t)block_base(pages, block) |
-	       (pages->info[block].fresh ? 0 : ENTRY_FRESH);
-	lend_block(pages, zone, block);
-	return true;
+	while (nr < want) {
+		uint64_t block, bits;
+		unsigned type;
+
+		zone_keep_ready(pages, zone);
+		if (!zone_find_block(pages, zone, source, BLOCK_ORDER, &block))
+			break;
+		type = pages->info[block].type;
+		bits = UINT64_C(1) << (block % 64);
+		/* It was the lowest of its set, and what is above serves as well. */
+		if (type == source.type)
+			bits = lowest_bits(
+				zone->by_longest[type][LONGEST_WHOLE].level[0][block / 64],
+				want - nr);
+		nr += lend_blocks(pages, zone, type, block / 64, bits, entry + nr);
+	}
+	return nr;
 }
 
 bool zone_take_long(struct tmm_pages *pages, struct zone *zone, struct source source,
@@ -277,7 +307,7 @@ bool zone_take_long(struct tmm_pages *pages, struct zone *zone, struct source so
 		return took;
 	}
 	if (order == BLOCK_ORDER)
-		return take_block(pages, zone, source, out);
+		return zone_take_whole(pages, zone, source, 1, out) == 1;
 	while (!took && zone_find_block(pages, zone, source, order, &block)) {
 		took = take_words(pages, block, order, out);
 		block_shrinks(pages, zone, block, order, took);
@@ -365,48 +395,103 @@ static NOINLINE void raise_longest(struct tmm_pages *pages, struct zone *zone, u
 }
 
 /*
- * Set mask in pfn's word: nr frames.  one_run: they are one aligned run that pfn is
- * in, and only the group around it can have become whole; else look everywhere.
+ * A run of 2^longest that pfn is in, in its word: the only one of more than its block
+ * is filed for that pfn's coming back can have made.  Of blocks filed for more than a
+ * word it is all of the word, to look at the others.
  */
-static ALWAYS_INLINE void give_bits(struct tmm_pages *pages, struct zone *zone, uint64_t pfn,
-                                    uint64_t mask, unsigned nr, bool one_run)
-	TMM_REQUIRES(zone->lock)
+static ALWAYS_INLINE uint64_t longer_run(uint64_t pfn, unsigned longest)
 {
-	uint64_t block = block_of(pages, pfn);
-	struct block_info *info = &pages->info[block];
-	uint64_t *word = word_of(pages, pfn);
-	uint64_t after = *word | mask;
-	bool longer;
+	static const uint64_t run[LONGEST_WHOLE + 1] = {
+		0x1,        0x3,        0xf,        0xff,       0xffff,     0xffffffff,
+		UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX,
+	};
+	static const uint8_t start[LONGEST_WHOLE + 1] = {63, 62, 60, 56, 48, 32};
 
-	if (unlikely(*word & mask))
+	return run[longest] << (pfn & start[longest]);
+}
+
+/* The bits of nr frames in pfn's word become set. */
+static ALWAYS_INLINE void set_bits(struct tmm_pages *pages, struct block_info *info,
+                                   uint64_t pfn, uint64_t mask, unsigned nr)
+{
+	uint64_t *word = word_of(pages, pfn), before = *word;
+
+	if (unlikely(before & mask))
 		freed_twice(pages,
-		            align_down(pfn, 64) + (unsigned)__builtin_ctzll(*word & mask));
-	word_set(word, after);
+		            align_down(pfn, 64) + (unsigned)__builtin_ctzll(before & mask));
+	word_set(word, before | mask);
 	info->nr_free = (uint16_t)(info->nr_free + nr);
-	zone_count(zone, info->type, nr);
-	if (info->longest > WORD_ORDER) {
-		longer = after == UINT64_MAX;
-	} else if (one_run) {
-		uint64_t group = run_mask(info->longest)
-		                 << align_down(pfn % 64, UINT64_C(1) << info->longest);
+}
 
-		longer = (after & group) == group;
-	} else {
-		longer = runs_in_word(after, info->longest) != 0;
-	}
-	if (longer)
-		raise_longest(pages, zone, block, after);
+/* One aligned run that begins at pfn; counted by the caller. */
+static ALWAYS_INLINE unsigned give_run(struct tmm_pages *pages, struct zone *zone, uint64_t pfn,
+                                       unsigned order) TMM_REQUIRES(zone->lock)
+{
+	struct block_info *info = &pages->info[block_of(pages, pfn)];
+	uint64_t longer = longer_run(pfn, info->longest);
+
+	set_bits(pages, info, pfn, run_mask(order) << (pfn % 64), 1u << order);
+	if (unlikely((*word_of(pages, pfn) & longer) == longer))
+		raise_longest(pages, zone, block_of(pages, pfn), *word_of(pages, pfn));
+	return info->type;
+}
+
+/* Any frames of pfn's word; counted by the caller. */
+static unsigned give_mask(struct tmm_pages *pages, struct zone *zone, uint64_t pfn,
+                          uint64_t mask, unsigned nr) TMM_REQUIRES(zone->lock)
+{
+	struct block_info *info = &pages->info[block_of(pages, pfn)];
+	unsigned longest = info->longest < WORD_ORDER ? info->longest : WORD_ORDER;
+
+	set_bits(pages, info, pfn, mask, nr);
+	if (runs_in_word(*word_of(pages, pfn), longest))
+		raise_longest(pages, zone, block_of(pages, pfn), *word_of(pages, pfn));
+	return info->type;
 }
 
 void zone_give_mask(struct tmm_pages *pages, struct zone *zone, uint64_t pfn, uint64_t mask)
 {
-	if (is_power_of_two(mask))
-		give_bits(pages, zone, pfn + (uint64_t)__builtin_ctzll(mask), mask, 1, true);
-	else
-		give_bits(pages, zone, pfn, mask, count_ones(mask), false);
+	unsigned nr = count_ones(mask);
+
+	zone_count(zone, give_mask(pages, zone, pfn, mask, nr), nr);
 }
 
-/* One frame of the block is. */
+/* Entries from the first on that are of its word; they go back together. */
+static size_t give_word(struct tmm_pages *pages, struct zone *zone, const uint32_t *entry,
+                        size_t nr, uint32_t *of_type) TMM_REQUIRES(zone->lock)
+{
+	uint64_t mask = 0;
+	size_t i = 0;
+
+	do {
+		uint64_t bit = UINT64_C(1) << (entry[i] % 64);
+
+		if (unlikely(mask & bit))
+			page_report(pages, entry[i] & ENTRY_PFN, 0,
+			            "a frame is freed once; this one was freed twice", NULL);
+		mask |= bit;
+		i++;
+	} while (i < nr && ((entry[i] ^ entry[0]) & ENTRY_PFN) < 64);
+	of_type[give_mask(pages, zone, entry[0] & ENTRY_PFN, mask, (unsigned)i)] += (uint32_t)i;
+	return i;
+}
+
+void zone_give_frames(struct tmm_pages *pages, struct zone *zone, const uint32_t *entry,
+                      size_t nr)
+{
+	uint32_t of_type[TMM_NR_MIGRATE_TYPES] = {0};
+
+	for (size_t i = 0; i < nr;) {
+		if (i + 1 == nr || ((entry[i] ^ entry[i + 1]) & ENTRY_PFN) >= 64)
+			of_type[give_run(pages, zone, entry[i++] & ENTRY_PFN, 0)]++;
+		else
+			i += give_word(pages, zone, entry + i, nr - i, of_type);
+	}
+	for (unsigned type = 0; type < TMM_NR_MIGRATE_TYPES; type++)
+		if (of_type[type])
+			zone_count(zone, type, of_type[type]);
+}
+
 static uint64_t first_free(const struct tmm_pages *pages, uint64_t block)
 {
 	const struct block_bits *bits = &pages->bits[block];
@@ -433,10 +518,10 @@ static void give_block(struct tmm_pages *pages, struct zone *zone, uint64_t bloc
 void zone_give(struct tmm_pages *pages, struct zone *zone, uint64_t pfn, unsigned order)
 {
 	if (order <= WORD_ORDER) {
-		give_bits(pages, zone, pfn, run_mask(order) << (pfn % 64), 1u << order, true);
+		zone_count(zone, give_run(pages, zone, pfn, order), UINT64_C(1) << order);
 	} else if (order < BLOCK_ORDER) {
 		for (unsigned w = 0; w < 1u << (order - WORD_ORDER); w++)
-			give_bits(pages, zone, pfn + w * 64, UINT64_MAX, 64, true);
+			zone_count(zone, give_run(pages, zone, pfn + w * 64, WORD_ORDER), 64);
 	} else {
 		for (unsigned b = 0; b < 1u << (order - BLOCK_ORDER); b++)
 			give_block(pages, zone, block_of(pages, pfn) + b);

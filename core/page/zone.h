@@ -39,9 +39,17 @@ unsigned zone_take_word(struct tmm_pages *pages, struct zone *zone, struct sourc
 bool zone_take_long(struct tmm_pages *pages, struct zone *zone, struct source source,
                     unsigned order, uint32_t *out) TMM_REQUIRES(zone->lock);
 
+/* Take up to `want` whole blocks, lowest first; entry[]: stack entries.  Returns how many. */
+unsigned zone_take_whole(struct tmm_pages *pages, struct zone *zone, struct source source,
+                         unsigned want, uint32_t *entry) TMM_REQUIRES(zone->lock);
+
 /* Give a run back; panics when a frame of it is free. */
 void zone_give(struct tmm_pages *pages, struct zone *zone, uint64_t pfn, unsigned order)
 	TMM_REQUIRES(zone->lock);
+
+/* Give back single frames, by their stack entries; those of one word that adjoin, together. */
+void zone_give_frames(struct tmm_pages *pages, struct zone *zone, const uint32_t *entry,
+                      size_t nr) TMM_REQUIRES(zone->lock);
 
 /* Give back those of the 64 frames from pfn, a multiple of 64, that are set in mask. */
 void zone_give_mask(struct tmm_pages *pages, struct zone *zone, uint64_t pfn, uint64_t mask)
