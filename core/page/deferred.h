@@ -57,6 +57,14 @@ static inline bool block_ready(const struct tmm_pages *pages, uint64_t block)
 	return part_state(pages, pfn >> pages->part_shift) == PART_READY;
 }
 
+/* The first block of the next part. */
+static inline uint64_t part_end_block(const struct tmm_pages *pages, uint64_t block)
+{
+	uint64_t part = (pages->first_pfn + (block << BLOCK_ORDER)) >> pages->part_shift;
+
+	return block_of(pages, (part + 1) << pages->part_shift);
+}
+
 /* The first block at or above `block` whose facts are there; nr_blocks() if none. */
 uint64_t next_ready_block(const struct tmm_pages *pages, uint64_t block);
 

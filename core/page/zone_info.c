@@ -65,12 +65,10 @@ static void count_block(const struct block_bits *bits, uint64_t *groups)
 	}
 }
 
-/* `run`: whole blocks of the zone in a row, this one the last. */
-static void count_whole_block(const struct tmm_pages *pages, uint64_t block, uint64_t run,
-                              uint64_t *groups)
+/* Longer than a block.  `run`: whole blocks of the zone in a row, this one the last. */
+static void count_longer(const struct tmm_pages *pages, uint64_t block, uint64_t run,
+                         uint64_t *groups)
 {
-	for (unsigned order = 0; order <= BLOCK_ORDER; order++)
-		groups[order] += BLOCK_FRAMES >> order;
 	for (unsigned order = BLOCK_ORDER + 1; order <= pages->max_order; order++) {
 		uint64_t nr = UINT64_C(1) << (order - BLOCK_ORDER);
 
@@ -84,21 +82,29 @@ static void count_free_runs(struct tmm_pages *pages, struct zone *zone, uint64_t
 	TMM_REQUIRES(zone->lock)
 {
 	uint64_t groups[TMM_NR_ORDERS + 1] = {0}; /* aligned free groups, parts of longer too */
-	uint64_t last = block_of(pages, zone->end - 1), run = 0;
+	uint64_t last = block_of(pages, zone->end - 1), run = 0, nr_whole = 0;
 
 	deferred_groups(pages, zone, groups);
 	for (uint64_t block = next_ready_block(pages, block_of(pages, zone->start));
-	     block <= last; block = next_ready_block(pages, block + 1)) {
-		bool mine = home_zone(&pages->info[block]) == zone->index;
+	     block <= last; block = next_ready_block(pages, block)) {
+		uint64_t stop = min_u64(part_end_block(pages, block), last + 1);
 
-		run = mine && pages->info[block].nr_free == BLOCK_FRAMES ? run + 1 : 0;
-		if (run) {
-			count_whole_block(pages, block, run, groups);
-		} else if (mine && pages->info[block].nr_free) {
-			groups[0] += pages->info[block].nr_free;
-			count_block(&pages->bits[block], groups);
+		for (; block < stop; block++) {
+			const struct block_info *info = &pages->info[block];
+			bool mine = home_zone(info) == zone->index;
+
+			run = mine && info->nr_free == BLOCK_FRAMES ? run + 1 : 0;
+			if (run) {
+				nr_whole++;
+				count_longer(pages, block, run, groups);
+			} else if (mine && info->nr_free) {
+				groups[0] += info->nr_free;
+				count_block(&pages->bits[block], groups);
+			}
 		}
 	}
+	for (unsigned order = 0; order <= BLOCK_ORDER; order++)
+		groups[order] += nr_whole << (BLOCK_ORDER - order);
 	for (unsigned order = 0; order < TMM_NR_ORDERS; order++)
 		free_area[order] = groups[order] - 2 * groups[order + 1];
 }
