@@ -6,7 +6,8 @@
  * A machine of 9 GiB, zones DMA, DMA32 and Normal with default watermarks; runs
  * come from Normal.  RAM is reserved address space: frames are never touched, so
  * what is timed is the allocator.  pair: allocate one, free it.  lifo: take
- * 4 GiB, free in reverse.  rand: free them in random order.
+ * 4 GiB, free in reverse.  rand: free them in random order.  "2 x": two threads, half
+ * of the 4 GiB each, with 1.3 times the time of one thread for a goal.
  *
  * Then a machine of 1 TiB, to see that nothing grows with the memory there is:
  * what its boot takes, in time and in memory of the host, and the same patterns;
@@ -33,7 +34,7 @@
 #define RAM_BYTES (9 * GIB)
 #define TAKEN     (4 * GIB >> TMM_PAGE_SHIFT) /* frames taken by lifo and rand */
 #define PAIRS     2000000u
-#define RUNS      11
+#define RUNS      9
 #define LARGE     (1024 * GIB)
 #define LONG_RUNS (64 * GIB >> TMM_PAGE_SHIFT >> 9) /* runs of order 9 in 64 GiB */
 
@@ -63,7 +64,6 @@ static void shut_down(uint64_t bytes)
 {
 	void *ram = pages.ram;
 
-	tmm_cpu_exit(cpu_self(&cpus));
 	pages_fini(&pages);
 	munmap(ram, bytes);
 }
@@ -123,51 +123,128 @@ static void shuffle(uint32_t *array, uint64_t nr)
 	}
 }
 
-static void bench_pair(const char *machine, unsigned order, double goal)
-{
-	double ns[RUNS];
-	char name[48];
+/* ---- patterns, by one thread or two ---- */
 
-	snprintf(name, sizeof(name), "%sorder %u pair", machine, order);
-	if (!bench_wanted(name))
-		return;
-	pairs(order);
-	for (int run = 0; run < RUNS; run++)
-		ns[run] = pairs(order);
-	bench_report(name, ns, RUNS, "ns", goal);
+struct row {
+	const char *pattern;
+	unsigned order;
+	double goal[2]; /* ns to take and to give back; 0: no row */
+};
+
+static const struct row rows[] = {
+	{"pair", 0, {6, 0}},   {"lifo", 0, {3, 5}},  {"rand", 0, {0, 8}},   {"pair", 3, {8, 0}},
+	{"lifo", 3, {12, 12}}, {"pair", 9, {20, 0}}, {"lifo", 9, {25, 20}},
+};
+
+/* What one of the threads does; it has `nr` places for frames. */
+struct part {
+	const struct row *row;
+	uint32_t *frame;
+	uint64_t nr;
+	pthread_barrier_t *barrier;
+	double ns[2];
+};
+
+static void *run_part(void *arg)
+{
+	struct part *part = arg;
+	unsigned order = part->row->order;
+
+	pthread_barrier_wait(part->barrier);
+	if (strcmp(part->row->pattern, "pair") == 0) {
+		part->ns[0] = pairs(order);
+		return NULL;
+	}
+	part->ns[0] = take_all(part->frame, part->nr, order);
+	if (strcmp(part->row->pattern, "rand") == 0)
+		shuffle(part->frame, part->nr);
+	pthread_barrier_wait(part->barrier);
+	part->ns[1] = free_all(part->frame, part->nr, order);
+	return NULL;
 }
 
-static void bench_take(const char *pattern, unsigned order, double alloc_goal, double free_goal)
+/* Each thread has its share of the 4 GiB; ns: of an operation of one thread. */
+static void run_row(const struct row *row, unsigned nr_threads, double *take_ns,
+                    double *give_ns)
 {
-	double alloc[RUNS], give[RUNS];
-	bool random_order = strcmp(pattern, "rand") == 0;
-	char name[32];
+	pthread_barrier_t barrier;
+	struct part part[2];
+	pthread_t thread[2];
 
-	snprintf(name, sizeof(name), "order %u %s", order, pattern);
-	if (!bench_wanted(name))
-		return;
+	*take_ns = *give_ns = 0;
+	pthread_barrier_init(&barrier, NULL, nr_threads);
+	for (unsigned i = 0; i < nr_threads; i++) {
+		uint64_t nr = TAKEN / nr_threads;
+
+		part[i] = (struct part){
+			row, frame + nr * i, nr >> row->order, &barrier, {0, 0}};
+		if (pthread_create(&thread[i], NULL, run_part, &part[i]) != 0)
+			bench_stop("two threads");
+	}
+	for (unsigned i = 0; i < nr_threads; i++) {
+		pthread_join(thread[i], NULL);
+		*take_ns += part[i].ns[0] / nr_threads;
+		*give_ns += part[i].ns[1] / nr_threads;
+	}
+	pthread_barrier_destroy(&barrier);
+}
+
+/* Goals, 0 for none, are replaced by what was measured. */
+static void bench_row(const char *machine, const struct row *row, unsigned nr_threads,
+                      double *goal)
+{
+	static const char *const what[] = {", alloc", ", free"};
+	bool pair = strcmp(row->pattern, "pair") == 0;
+	double ns[2][RUNS];
+	char name[64];
+
 	for (int run = -1; run < RUNS; run++) {
 		int at = run < 0 ? 0 : run; /* the first warms up */
 
-		alloc[at] = take_all(frame, TAKEN >> order, order);
-		if (random_order)
-			shuffle(frame, TAKEN >> order);
-		give[at] = free_all(frame, TAKEN >> order, order);
+		run_row(row, nr_threads, &ns[0][at], &ns[1][at]);
 	}
-	snprintf(name, sizeof(name), "order %u %s, alloc", order, pattern);
-	if (alloc_goal > 0)
-		bench_report(name, alloc, RUNS, "ns", alloc_goal);
-	snprintf(name, sizeof(name), "order %u %s, free", order, pattern);
-	bench_report(name, give, RUNS, "ns", free_goal);
+	for (unsigned i = 0; i < 2; i++) {
+		if (goal[i] <= 0)
+			continue;
+		snprintf(name, sizeof(name), "%s%sorder %u %s%s", machine,
+		         nr_threads == 2 ? "2 x " : "", row->order, row->pattern,
+		         pair ? "" : what[i]);
+		bench_report(name, ns[i], RUNS, "ns", goal[i]);
+		goal[i] = ns[i][RUNS / 2];
+	}
 }
 
-/* Exact free_area of the 5 GiB zone of which 4 GiB are lent as a checkerboard at random. */
-static void bench_buddyinfo(void)
+/* Two threads are to take no more than 1.3 times what one took. */
+static void bench_rows(const char *machine)
+{
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct row *row = &rows[i];
+		double goal[2] = {row->goal[0], row->goal[1]};
+		char name[64];
+
+		snprintf(name, sizeof(name), "%sorder %u %s", machine, row->order,
+		         row->pattern);
+		if (!bench_wanted(name))
+			continue;
+		bench_row(machine, row, 1, goal);
+		goal[0] *= 1.3;
+		goal[1] *= 1.3;
+		bench_row(machine, row, 2, goal);
+	}
+}
+
+/*
+ * Exact free_area of the Normal zone, of which 4 GiB are lent as a checkerboard at
+ * random; so much for each 4 GiB of the machine's.
+ */
+static void bench_buddyinfo(const char *machine, uint64_t bytes)
 {
 	double ns[RUNS];
 	struct tmm_zone_info info;
+	char name[64];
 
-	if (!bench_wanted("buddyinfo"))
+	snprintf(name, sizeof(name), "%sbuddyinfo, 4 GiB rand", machine);
+	if (!bench_wanted(name))
 		return;
 	take_all(frame, TAKEN, 0);
 	shuffle(frame, TAKEN);
@@ -179,67 +256,8 @@ static void bench_buddyinfo(void)
 		ns[run] = (now_ns() - start) / 1000;
 	}
 	free_all(frame + TAKEN / 2, TAKEN / 2, 0);
-	bench_report("buddyinfo, 4 GiB half random", ns, RUNS, "us", 25);
-}
-
-struct half {
-	uint32_t *frame;
-	const char *pattern;
-	pthread_barrier_t *barrier;
-	double ns[2];
-};
-
-static void *run_half(void *arg)
-{
-	struct half *half = arg;
-	const uint64_t nr = TAKEN / 2;
-
-	pthread_barrier_wait(half->barrier);
-	if (strcmp(half->pattern, "pair") == 0) {
-		half->ns[0] = pairs(0);
-		half->ns[1] = 0;
-		return NULL;
-	}
-	half->ns[0] = take_all(half->frame, nr, 0);
-	pthread_barrier_wait(half->barrier);
-	if (strcmp(half->pattern, "rand") == 0)
-		shuffle(half->frame, nr);
-	pthread_barrier_wait(half->barrier);
-	half->ns[1] = free_all(half->frame, nr, 0);
-	return NULL;
-}
-
-/* Two threads, each half of the 4 GiB, per operation of one thread. */
-static void bench_two(const char *pattern, double alloc_goal, double free_goal)
-{
-	double alloc[RUNS], give[RUNS];
-	char name[48];
-
-	snprintf(name, sizeof(name), "two threads, order 0 %s", pattern);
-	if (!bench_wanted(name))
-		return;
-	for (int run = -1; run < RUNS; run++) {
-		pthread_barrier_t barrier;
-		struct half half[2];
-		pthread_t thread[2];
-		int at = run < 0 ? 0 : run;
-
-		pthread_barrier_init(&barrier, NULL, 2);
-		for (int i = 0; i < 2; i++) {
-			half[i] = (struct half){
-				frame + TAKEN / 2 * (unsigned)i, pattern, &barrier, {0, 0}};
-			pthread_create(&thread[i], NULL, run_half, &half[i]);
-		}
-		for (int i = 0; i < 2; i++)
-			pthread_join(thread[i], NULL);
-		pthread_barrier_destroy(&barrier);
-		alloc[at] = (half[0].ns[0] + half[1].ns[0]) / 2;
-		give[at] = (half[0].ns[1] + half[1].ns[1]) / 2;
-	}
-	bench_report(name, alloc, RUNS, "ns", alloc_goal);
-	snprintf(name, sizeof(name), "two threads, %s free", pattern);
-	if (free_goal > 0)
-		bench_report(name, give, RUNS, "ns", free_goal);
+	bench_report(name, ns, RUNS, "us", 25.0 * (double)(bytes / (4 * GIB)));
+	tmm_cpu_exit(cpu_self(&cpus));
 }
 
 /* Long runs, `nr` of them, last in first out. */
@@ -256,6 +274,7 @@ static void bench_long(const char *name, uint64_t nr)
 		alloc[at] = take_all(frame, nr, 9);
 		give[at] = free_all(frame, nr, 9);
 	}
+	tmm_cpu_exit(cpu_self(&cpus));
 	snprintf(row, sizeof(row), "%s, alloc", name);
 	bench_report(row, alloc, RUNS, "ns", 25);
 	snprintf(row, sizeof(row), "%s, free", name);
@@ -312,33 +331,18 @@ static void bench_boot(void)
 	bench_report("1 TiB, boot, host memory", mib, RUNS, "MiB", 10);
 }
 
-static void bench_large(void)
-{
-	bench_boot();
-	boot(LARGE);
-	bench_pair("1 TiB, ", 0, 6);
-	bench_long("1 TiB, order 9 lifo", TAKEN >> 9);
-	bench_long("1 TiB, order 9, 64 GiB", LONG_RUNS);
-	shut_down(LARGE);
-}
-
 int main(int argc, char **argv)
 {
 	bench_begin("page", argc, argv);
 	boot(RAM_BYTES);
-	bench_pair("", 0, 6);
-	bench_take("lifo", 0, 3, 5);
-	bench_take("rand", 0, 0, 8);
-	bench_pair("", 3, 8);
-	bench_take("lifo", 3, 12, 12);
-	bench_pair("", 9, 20);
-	bench_take("lifo", 9, 25, 20);
-	bench_buddyinfo();
-	tmm_cpu_exit(cpu_self(&cpus));
-	bench_two("pair", 6 * 1.3, 0);
-	bench_two("lifo", 3 * 1.3, 5 * 1.3);
-	bench_two("rand", 3 * 1.3, 8 * 1.3);
+	bench_rows("");
+	bench_buddyinfo("", 4 * GIB);
 	shut_down(RAM_BYTES);
-	bench_large();
+	bench_boot();
+	boot(LARGE);
+	bench_rows("1 TiB, ");
+	bench_buddyinfo("1 TiB, ", LARGE);
+	bench_long("1 TiB, order 9, 64 GiB", LONG_RUNS);
+	shut_down(LARGE);
 	return 0;
 }
