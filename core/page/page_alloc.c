@@ -128,11 +128,22 @@ rest:
 	return alloc_rest(pages, gfp, order, out_pfn, site);
 }
 
+/* A call that returns keeps registers: out of the hot path. */
+static NOINLINE tmm_err alloc_if_allowed(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
+                                         tmm_pfn *out_pfn, const void *site)
+{
+	if (!tmm_port_allow("page_alloc") && !(gfp & TMM_GFP_NOFAIL))
+		return TMM_E_NOMEM;
+	if (order > pages->max_order)
+		return TMM_E_INVAL;
+	return alloc_run(pages, gfp, order, out_pfn, site);
+}
+
 static ALWAYS_INLINE tmm_err alloc_any(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,
                                        tmm_pfn *out_pfn, const void *site)
 {
-	if (unlikely(!tmm_port_allow("page_alloc")) && !(gfp & TMM_GFP_NOFAIL))
-		return TMM_E_NOMEM;
+	if (unlikely(tmm_port_injects()))
+		return alloc_if_allowed(pages, gfp, order, out_pfn, site);
 	if (likely(order == 0))
 		return alloc_run(pages, gfp, 0, out_pfn, site);
 	if (unlikely(order > pages->max_order))

@@ -11,7 +11,7 @@
  *   tmm_port_cpu, tmm_port_cpu_set      the CPU the caller runs on
  *   tmm_port_lock, tmm_port_trylock, tmm_port_unlock
  *   tmm_port_irq_save, tmm_port_irq_restore
- *   tmm_port_allow
+ *   tmm_port_allow, tmm_port_injects
  *
  * Context  every function may be called with locks held and interrupts off,
  *          and must not call back into the core
@@ -57,6 +57,10 @@ struct tmm_cpu;
  * failures.
  *
  *   bool tmm_port_allow(const char *point);
+ *
+ * Might tmm_port_allow() say no?  Hot paths ask before they make room for the call.
+ *
+ *   bool tmm_port_injects(void);
  */
 
 /* Give the processor away for a moment: called while waiting for another CPU. */

@@ -61,9 +61,14 @@ static inline void tmm_port_irq_restore(tmm_irq irq)
 	(void)irq;
 }
 
+static inline bool tmm_port_injects(void)
+{
+	return __builtin_expect(tmm_port_injecting, 0);
+}
+
 static inline bool tmm_port_allow(const char *point)
 {
-	return __builtin_expect(!tmm_port_injecting, 1) || tmm_port_allow_counted(point);
+	return !tmm_port_injects() || tmm_port_allow_counted(point);
 }
 
 #endif

@@ -33,9 +33,14 @@ tmm_irq tmm_port_irq_save(void);
 void tmm_port_irq_restore(tmm_irq irq);
 bool tmm_port_allow_counted(const char *point);
 
+static inline bool tmm_port_injects(void)
+{
+	return tmm_port_injecting;
+}
+
 static inline bool tmm_port_allow(const char *point)
 {
-	return !tmm_port_injecting || tmm_port_allow_counted(point);
+	return !tmm_port_injects() || tmm_port_allow_counted(point);
 }
 
 #endif

@@ -58,6 +58,11 @@ static inline void tmm_port_irq_restore(tmm_irq irq)
 	(void)irq;
 }
 
+static inline bool tmm_port_injects(void)
+{
+	return false;
+}
+
 static inline bool tmm_port_allow(const char *point)
 {
 	(void)point;
