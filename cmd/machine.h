@@ -56,7 +56,7 @@ enum memory_key { MEMORY_START, MEMORY_SIZE, MEMORY_TYPE, MEMORY_NODE };
 enum node_key { NODE_CPUS, NODE_DISTANCE };
 enum cma_key { CMA_SIZE, CMA_BASE, CMA_LIMIT, CMA_ALIGNMENT, CMA_ORDER_PER_BIT, CMA_NODE };
 
-enum debug_key { DEBUG_PAGE_OWNER, DEBUG_POISON };
+enum debug_key { DEBUG_PAGE_OWNER, DEBUG_POISON, DEBUG_SLAB_NOMERGE, DEBUG_SLAB_PANIC };
 
 /* A section as it was written; lists of a node are in the struct machine_file. */
 struct section {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <tuxmm/page_debug.h>
+#include <tuxmm/slab_debug.h>
 
 #define KIB           UINT64_C(1024)
 #define MIB           (KIB * 1024)
@@ -400,6 +401,10 @@ static void take_debug(struct machine_file *file)
 		file->shape.debug |= TMM_DEBUG_PAGE_OWNER;
 	if (debug && debug->value[DEBUG_POISON])
 		file->shape.debug |= TMM_DEBUG_PAGE_POISON;
+	if (debug && debug->value[DEBUG_SLAB_NOMERGE])
+		file->shape.slab_options |= TMM_SLAB_NO_MERGE;
+	if (debug && debug->value[DEBUG_SLAB_PANIC])
+		file->shape.slab_options |= TMM_SLAB_PANIC;
 }
 
 static bool take_lowmem(struct machine_file *file)

@@ -70,6 +70,8 @@ static const struct key node_keys[] = {
 static const struct key debug_keys[] = {
 	[DEBUG_PAGE_OWNER] = {"page-owner", WORD, 0, 0, switches},
 	[DEBUG_POISON] = {"poison", WORD, 0, 0, switches},
+	[DEBUG_SLAB_NOMERGE] = {"slab-nomerge", WORD, 0, 0, switches},
+	[DEBUG_SLAB_PANIC] = {"slab-panic", WORD, 0, 0, switches},
 };
 static const struct key cma_keys[] = {
 	[CMA_SIZE] = {"size", SIZE, 1, MOST_SIZE, NULL},

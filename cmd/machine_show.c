@@ -13,6 +13,7 @@
 #include <tuxmm/migrate.h>
 #include <tuxmm/node.h>
 #include <tuxmm/page_debug.h>
+#include <tuxmm/slab_debug.h>
 #include <tuxmm/policy.h>
 #include <tuxmm/view.h>
 
@@ -98,7 +99,9 @@ static void show_command_line(const struct show *show)
 	if (shape->debug & TMM_DEBUG_PAGE_OWNER)
 		used += (size_t)snprintf(line + used, sizeof(line) - used, " page_owner=on");
 	if (shape->debug & TMM_DEBUG_PAGE_POISON)
-		snprintf(line + used, sizeof(line) - used, " page_poison=1");
+		used += (size_t)snprintf(line + used, sizeof(line) - used, " page_poison=1");
+	if (shape->slab_options & TMM_SLAB_NO_MERGE)
+		snprintf(line + used, sizeof(line) - used, " slab_nomerge");
 	if (line[0])
 		fprintf(show->out, "Kernel command line:%s\n", line);
 }

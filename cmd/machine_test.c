@@ -82,7 +82,8 @@ TEST(memory_may_be_added_up_to_hotplug_end)
 	            "[debug]\npoison = on\npage-owner = off\n"));
 	CHECK(file.shape.hotplug_end == 1024 * MIB && file.arena_bytes == 1024 * MIB);
 	CHECK(file.ram_bytes == 64 * MIB && file.shape.debug == TMM_DEBUG_PAGE_POISON);
-	CHECK(reads("[machine]\nram = 64M\n[debug]\npoison = on\npage-owner = on\n"));
+	CHECK(reads("[machine]\nram = 64M\n[debug]\npoison = on\npage-owner = on\n"
+	            "slab-nomerge = on\nslab-panic = on\n"));
 	CHECK(file.shape.debug == (TMM_DEBUG_PAGE_OWNER | TMM_DEBUG_PAGE_POISON));
 }
 
@@ -162,7 +163,9 @@ static const struct bad {
          R "memory-model = sparse\nhotplug-end = 1\n"},
 	{3, "[debug x]: expected [debug]", R "[debug x]\npoison = on\n"},
 	{4, "[debug] poison = yes: expected off or on", R "[debug]\npoison = yes\n"},
-	{4, "[debug] owner: no such key: expected one of page-owner poison",
+	{4,
+         "[debug] owner: no such key: expected one of page-owner poison slab-nomerge "
+         "slab-panic",
          R "[debug]\nowner = on\n"},
 	{5, "[debug]: is there already, line 3: expected each section once",
          R "[debug]\npoison = on\n[debug]\npage-owner = on\n"},

@@ -152,3 +152,53 @@ TEST(a_pool_serves_all_when_memory_is_exhausted)
 	tmm_mempool_destroy(pool);
 	halt();
 }
+
+/* ---- caches that come and go ---- */
+
+/* Four creators of like caches: now one cache with aliases, now several. */
+static void *create_and_destroy(void *name)
+{
+	const struct tmm_cache_spec spec = {.name = name, .size_bytes = 104};
+	uint64_t *object[40];
+
+	for (unsigned i = 0; i < 400; i++) {
+		struct tmm_cache *cache;
+
+		if (tmm_cache_create(&m.slabs, &spec, &cache))
+			continue;
+		for (unsigned k = 0; k < 40; k++) {
+			object[k] = tmm_cache_alloc(cache, TMM_GFP_KERNEL);
+			if (object[k])
+				*object[k] = (uintptr_t)object[k];
+		}
+		for (unsigned k = 0; k < 40; k++) {
+			if (object[k] && *object[k] != (uintptr_t)object[k])
+				__atomic_fetch_add(&nr_broken, 1, __ATOMIC_RELAXED);
+			tmm_cache_free(cache, object[k]);
+		}
+		tmm_cache_shrink(cache);
+		if (tmm_cache_destroy(cache))
+			__atomic_fetch_add(&nr_refused, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+TEST(caches_come_and_go_while_others_use_theirs)
+{
+	static const char *const name[NR_THREADS] = {"one", "two", "three", "four"};
+	const struct slab_config config = {.debug = getenv("TUXMM_SLAB_DEBUG")};
+	pthread_t thread[NR_THREADS];
+	struct tmm_cache_alias alias;
+
+	boot_with(test_ram(16 * MB), 16 * MB, NR_THREADS, &config);
+	tmm_cpu_exit(cpu_self(&m.cpus));
+	nr_broken = nr_refused = 0;
+	for (unsigned i = 0; i < NR_THREADS; i++)
+		CHECK(pthread_create(&thread[i], NULL, create_and_destroy,
+		                     (void *)(uintptr_t)name[i]) == 0);
+	for (unsigned i = 0; i < NR_THREADS; i++)
+		pthread_join(thread[i], NULL);
+	CHECK(nr_broken == 0 && nr_refused == 0);
+	CHECK(!tmm_cache_alias(&m.slabs, 0, &alias));
+	halt();
+}
