@@ -112,6 +112,7 @@ MACHINE_FILE(buddyinfo)
 MACHINE_FILE(pagetypeinfo)
 MACHINE_FILE(zoneinfo)
 MACHINE_FILE(slabinfo)
+MACHINE_FILE(vmallocinfo)
 MACHINE_FILE(iomem)
 MACHINE_FILE(vmstat)
 
@@ -200,6 +201,7 @@ static const struct proc_file machine_files[] = {
 	{"pagetypeinfo", print_pagetypeinfo},
 	{"zoneinfo", print_zoneinfo},
 	{"slabinfo", print_slabinfo},
+	{"vmallocinfo", print_vmallocinfo},
 	{"iomem", print_iomem},
 	{"vmstat", print_vmstat},
 	{NODES "online", print_online},

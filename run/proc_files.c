@@ -33,6 +33,7 @@ MACHINE_FILE(buddyinfo)
 MACHINE_FILE(pagetypeinfo)
 MACHINE_FILE(zoneinfo)
 MACHINE_FILE(slabinfo)
+MACHINE_FILE(vmallocinfo)
 MACHINE_FILE(vmstat)
 
 /* As in Linux, only root sees addresses. */
@@ -201,6 +202,7 @@ static const struct {
 	{"/proc/pagetypeinfo", write_pagetypeinfo},
 	{"/proc/zoneinfo", write_zoneinfo},
 	{"/proc/slabinfo", write_slabinfo},
+	{"/proc/vmallocinfo", write_vmallocinfo},
 	{"/proc/iomem", write_iomem},
 	{"/proc/vmstat", write_vmstat},
 	{"/proc/swaps", write_swaps},

@@ -76,7 +76,9 @@ void tmm_vmalloc_stats(struct tmm_kernel_map *map, struct tmm_vmalloc_stats *out
 	tmm_irq irq = lock_take_irqsave(&map->space.lock);
 
 	*out = (struct tmm_vmalloc_stats){
-		.total_bytes = window->end - window->start,
+		/* Linux names the last address with 64 bits, and the one behind with 32. */
+		.total_bytes = window->end - window->start -
+	                       (tmm_mmu_format(map->geometry)->linear_bits != 32),
 		.lazy_pages = map->lazy_pages,
 		.lazy_most_pages = kernel_lazy_most(map),
 		.purges = map->purges,

@@ -115,12 +115,26 @@ static tmm_err map_frames(struct tmm_kernel_map *map, const struct vm_area *area
 	return TMM_OK;
 }
 
+/* What was freed last comes first, so adjacent frames often come the wrong way round. */
+static void sort_frames(tmm_pfn *pfn, size_t nr)
+{
+	for (size_t i = 1; i < nr; i++) {
+		tmm_pfn one = pfn[i];
+		size_t at = i;
+
+		for (; at > 0 && pfn[at - 1].v > one.v; at--)
+			pfn[at] = pfn[at - 1];
+		pfn[at] = one;
+	}
+}
+
 static tmm_err fill_small(const struct fill *fill, uint64_t at, uint64_t nr)
 {
 	tmm_pfn pfn[BATCH];
 	size_t got = alloc_frames(fill, nr, pfn);
 	tmm_err err = got == nr ? TMM_OK : TMM_E_NOMEM;
 
+	sort_frames(pfn, got);
 	for (size_t i = 0; i < got; i++)
 		mark(fill->map, pfn[i], 1, fill->area, at + i);
 	if (err == TMM_OK)

@@ -14,6 +14,7 @@
 #include <tuxmm/cma.h>
 #include <tuxmm/policy.h>
 #include <tuxmm/view.h>
+#include <tuxmm/vmalloc.h>
 
 #include "base/base.h"
 #include "test.h"
@@ -502,5 +503,42 @@ TEST(maps_lists_every_area_in_order)
 	CHECK(strstr(text,
 	             "7ffffffef000 rw-p 00000000 00:00 0                          [stack]\n"));
 	tmm_mm_put(mm);
+	tmm_machine_fini(machine);
+}
+
+TEST(areas_are_listed_by_address_and_counted)
+{
+	struct tmm_machine *machine = boot();
+	struct tmm_kernel_map *map = tmm_machine_kernel_map(machine);
+	uint64_t last = 0, pages = 0;
+	void *area[20];
+
+	for (int i = 0; i < 20; i++) {
+		area[i] = tmm_vmalloc(map, (uint64_t)(20 - i) * 5000, TMM_GFP_KERNEL);
+		CHECK(area[i]);
+	}
+	tmm_vfree(map, area[7]);
+	begin();
+	tmm_view_vmallocinfo(machine, &sink);
+	for (const char *at = text; *at; at = strchr(at, '\n') + 1) {
+		unsigned long long start, end, bytes, caller, nr;
+
+		CHECK(sscanf(at, "0x%llx-0x%llx %llu", &start, &end, &bytes) == 3);
+		CHECK(start >= last && end - start == bytes);
+		last = end;
+		if (sscanf(at, "0x%*x-0x%*x %*u 0x%llx pages=%llu", &caller, &nr) == 2)
+			pages += nr;
+	}
+	CHECK(strstr(text, " unpurged vm_area\n"));
+	begin();
+	tmm_view_meminfo(machine, &sink);
+	CHECK(pages > 200 && sum_of("VmallocUsed:") == pages * 4);
+	for (int i = 0; i < 20; i++)
+		tmm_vfree(map, i == 7 ? NULL : area[i]);
+	tmm_vmalloc_purge(map);
+	begin();
+	tmm_view_vmallocinfo(machine, &sink);
+	CHECK(text[0] == '\0');
+	tmm_check(machine);
 	tmm_machine_fini(machine);
 }

@@ -8,8 +8,6 @@
  */
 #include "view/snapshot.h"
 
-#define VMALLOC_TOTAL_KIB ((UINT64_C(1) << 35) - 1) /* of four levels: 32 TiB, less a byte */
-
 static void row(struct printer *printer, const char *name, uint64_t kib)
 {
 	print(printer, "%s:", name);
@@ -42,6 +40,12 @@ static uint64_t available_pages(const struct snapshot *snapshot, uint64_t free_p
 	                     takeable(snapshot->uses.slab_reclaimable_pages, low);
 
 	return available > reserve ? available - reserve : 0;
+}
+
+/* Zones are asked one after the other, so the sum may be of another moment. */
+static uint64_t free_low(const struct zone_sums *zones)
+{
+	return zones->free - min_u64(zones->free_high, zones->free);
 }
 
 static void print_head(struct printer *printer, const struct snapshot *snapshot)
@@ -81,22 +85,27 @@ static void print_huge(struct printer *printer)
 
 void print_meminfo(struct printer *printer, const struct snapshot *snapshot)
 {
-	static const char *const lru_and_swap[] = {
-		"SwapCached",     "Active",       "Inactive",       "Active(anon)",
-		"Inactive(anon)", "Active(file)", "Inactive(file)", "Unevictable",
-		"Mlocked",        "SwapTotal",    "SwapFree",       "Zswap",
-		"Zswapped",
-	};
+	static const char *const lru[] = {"SwapCached",     "Active",         "Inactive",
+	                                  "Active(anon)",   "Inactive(anon)", "Active(file)",
+	                                  "Inactive(file)", "Unevictable",    "Mlocked"};
+	static const char *const swap[] = {"SwapTotal", "SwapFree", "Zswap", "Zswapped"};
 	static const char *const io[] = {"SecPageTables", "NFS_Unstable", "Bounce",
 	                                 "WritebackTmp"};
 	static const char *const kernel[] = {
-		"VmallocUsed",    "VmallocChunk",   "Percpu",        "AnonHugePages",
-		"ShmemHugePages", "ShmemPmdMapped", "FileHugePages", "FilePmdMapped",
+		"VmallocChunk",   "Percpu",        "AnonHugePages", "ShmemHugePages",
+		"ShmemPmdMapped", "FileHugePages", "FilePmdMapped",
 	};
 	const struct tmm_space_totals *space = &snapshot->space;
 
 	print_head(printer, snapshot);
-	zero_rows(printer, lru_and_swap, ARRAY_SIZE(lru_and_swap));
+	zero_rows(printer, lru, ARRAY_SIZE(lru));
+	if (snapshot->zones.high) {
+		page_row(printer, "HighTotal", snapshot->zones.high);
+		page_row(printer, "HighFree", snapshot->zones.free_high);
+		page_row(printer, "LowTotal", snapshot->zones.managed - snapshot->zones.high);
+		page_row(printer, "LowFree", free_low(&snapshot->zones));
+	}
+	zero_rows(printer, swap, ARRAY_SIZE(swap));
 	page_row(printer, "Dirty", snapshot->uses.dirty_pages);
 	row(printer, "Writeback", 0);
 	page_row(printer, "AnonPages", snapshot->uses.anon_pages);
@@ -108,7 +117,8 @@ void print_meminfo(struct printer *printer, const struct snapshot *snapshot)
 	zero_rows(printer, io, ARRAY_SIZE(io));
 	page_row(printer, "CommitLimit", space->commit_limit_pages);
 	page_row(printer, "Committed_AS", space->committed_pages);
-	row(printer, "VmallocTotal", VMALLOC_TOTAL_KIB);
+	row(printer, "VmallocTotal", snapshot->vmalloc.total_bytes >> 10);
+	page_row(printer, "VmallocUsed", snapshot->vmalloc.used_pages);
 	zero_rows(printer, kernel, ARRAY_SIZE(kernel));
 	if (snapshot->zones.cma) {
 		page_row(printer, "CmaTotal", snapshot->zones.cma);

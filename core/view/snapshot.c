@@ -66,6 +66,10 @@ void zone_sums_add(struct zone_sums *sums, const struct tmm_zone_info *zone)
 	sums->managed += zone->managed_pages;
 	sums->free += zone->free_pages;
 	sums->free_blocks += free_in_blocks(zone);
+	if (memcmp(zone->name, "HighMem", sizeof("HighMem")) == 0) {
+		sums->high += zone->managed_pages;
+		sums->free_high += zone->free_pages;
+	}
 	sums->cma += zone->cma_pages;
 	sums->free_cma += zone->free_cma_pages;
 	sums->reserve += kept_back(zone);
@@ -142,6 +146,7 @@ void snapshot_take(struct tmm_machine *machine, struct snapshot *out)
 	while (zone_shot_next(machine, &cursor, &zone))
 		zone_sums_add(&out->zones, &zone.info);
 	tmm_pages_events(pages, &out->events);
+	tmm_vmalloc_stats(tmm_machine_kernel_map(machine), &out->vmalloc);
 	tmm_space_totals(tmm_machine_spaces(machine), &out->space);
 	for (unsigned n = 0; tmm_node_info(pages, n, &zone.node); n++)
 		node_uses_add(&out->uses, &zone.node);

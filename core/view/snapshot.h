@@ -11,6 +11,7 @@
 #include <tuxmm/cma.h>
 #include <tuxmm/machine.h>
 #include <tuxmm/migrate.h>
+#include <tuxmm/vmalloc.h>
 #include <tuxmm/node.h>
 
 #include "base/print.h"
@@ -29,6 +30,7 @@ struct zone_shot {
 struct zone_sums {
 	uint64_t managed, free, free_blocks; /* pages; free_blocks: in runs of 2 MiB and more */
 	uint64_t cma, free_cma;              /* of contiguous areas; free of these */
+	uint64_t high, free_high;            /* without an address; free of these */
 	uint64_t reserve, low;               /* kept back; low watermarks */
 	struct tmm_numa_counts numa;
 };
@@ -45,6 +47,7 @@ struct snapshot {
 	struct tmm_page_events events;
 	struct tmm_space_totals space;
 	struct direct_map direct_map;
+	struct tmm_vmalloc_stats vmalloc;
 	struct tmm_node_info uses;                /* of all nodes together */
 	uint64_t read_pages;                      /* from files, since boot */
 	uint64_t memmap_boot_pages, memmap_pages; /* frames of descriptors: of boot's, others */
@@ -100,6 +103,8 @@ void print_blocks_of_types(struct printer *printer, const struct tmm_type_info *
 /* iomem; hidden: addresses are zeroes. */
 void print_iomem_resource(struct printer *printer, const struct tmm_resource_info *resource,
                           bool hidden);
+
+void print_vmallocinfo_area(struct printer *printer, const struct tmm_vm_area_info *area);
 
 void print_slabinfo_head(struct printer *printer);
 void print_slabinfo_cache(struct printer *printer, const struct tmm_cache_info *cache);

@@ -226,6 +226,18 @@ void tmm_view_node_list(struct tmm_machine *machine, enum tmm_node_list list,
 	print_end(&printer);
 }
 
+void tmm_view_vmallocinfo(struct tmm_machine *machine, const struct tmm_sink *sink)
+{
+	struct tmm_kernel_map *map = tmm_machine_kernel_map(machine);
+	struct tmm_vm_area_info area;
+	struct printer printer;
+
+	print_begin(&printer, sink);
+	for (tmm_vaddr va = {0}; tmm_vm_area_next(map, va, &area); va.v = area.start.v + 1)
+		print_vmallocinfo_area(&printer, &area);
+	print_end(&printer);
+}
+
 void tmm_view_slabinfo(struct tmm_machine *machine, const struct tmm_sink *sink)
 {
 	struct tmm_slab_system *slabs = tmm_machine_slabs(machine);

@@ -129,6 +129,7 @@ static struct snapshot a_machine(void)
 	                  .minor_faults = 300,
 	                  .major_faults = 5},
 		.direct_map = {.small_bytes = 2 << 20, .large_bytes = 126 << 20},
+		.vmalloc = {.total_bytes = (UINT64_C(1) << 45) - 1, .used_pages = 3},
 		.uses = node_uses,
 		.read_pages = 500,
 		.memmap_boot_pages = 255,
@@ -182,7 +183,7 @@ TEST(meminfo_is_as_linux_prints_it)
 	              "CommitLimit:       63680 kB\n"
 	              "Committed_AS:       6000 kB\n"
 	              "VmallocTotal:   34359738367 kB\n"
-	              "VmallocUsed:           0 kB\n"
+	              "VmallocUsed:          12 kB\n"
 	              "VmallocChunk:          0 kB\n"
 	              "Percpu:                0 kB\n"
 	              "AnonHugePages:         0 kB\n"
@@ -564,6 +565,29 @@ TEST(slabinfo_is_as_linux_prints_it)
 	              "slabdata <active_slabs> <num_slabs> <sharedavail>\n"
 	              "vm_area_struct       987   1869    192   21    1 : tunables    0    0   "
 	              " 0 : slabdata     80     89      0\n"));
+}
+
+TEST(vmallocinfo_is_as_linux_prints_it)
+{
+	struct tmm_vm_area_info area = {.start = {0xffffc90000000000},
+	                                .size_bytes = 20480,
+	                                .nr_pages = 4,
+	                                .caller = (const void *)(uintptr_t)0x401234,
+	                                .nr_of_node = {1, 3}};
+
+	begin();
+	print_vmallocinfo_area(&printer, &area);
+	area.kind = TMM_VM_IOREMAP;
+	area.nr_pages = area.nr_of_node[0] = area.nr_of_node[1] = 0;
+	area.phys.v = 0xfee00000;
+	area.start.v = 0xf8800000;
+	print_vmallocinfo_area(&printer, &area);
+	area.is_freed = true;
+	print_vmallocinfo_area(&printer, &area);
+	CHECK(printed("0xffffc90000000000-0xffffc90000005000   20480 0x401234 pages=4 vmalloc "
+	              "N0=1 N1=3\n"
+	              "0xf8800000-0xf8805000   20480 0x401234 phys=0x00000000fee00000 ioremap\n"
+	              "0xf8800000-0xf8805000   20480 unpurged vm_area\n"));
 }
 
 TEST(maps_names_what_an_area_is)

@@ -8,7 +8,7 @@
  * Units    as in the files: kB are KiB, counts of vmstat and zoneinfo are pages.
  *          Pages on the CPUs' stacks are not free there, but in "pagesets"
  * Locks    each storey's own, one after the other; may be called at any time
- * Linux    /proc/meminfo, buddyinfo, pagetypeinfo, zoneinfo, slabinfo, iomem, vmstat,
+ * Linux    /proc/meminfo, buddyinfo, pagetypeinfo, zoneinfo, slabinfo, iomem, vmstat, vmallocinfo,
  *          PID/maps, PID/smaps, PID/status; /sys/devices/system/node (formats of 6.18)
  */
 #ifndef TUXMM_VIEW_H
@@ -23,6 +23,7 @@ void tmm_view_buddyinfo(struct tmm_machine *machine, const struct tmm_sink *sink
 void tmm_view_pagetypeinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_zoneinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_slabinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
+void tmm_view_vmallocinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_iomem(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_vmstat(struct tmm_machine *machine, const struct tmm_sink *sink);
 
