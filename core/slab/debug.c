@@ -17,14 +17,12 @@
  * corrupt when it is freed, and all free objects of a slab in which one is corrupt
  * when it is to be lent.  They are out of their slab, and lent to nobody.
  *
- * cache_debug_check() asserts, with what tmm_cache_validate() reports:
+ * cache_check() asserts, with what tmm_cache_validate() reports:
  *   I13  an object is in its slab exactly while its state is OBJECT_FREE
  *   I14  nr_aside counts the objects whose state is OBJECT_ASIDE
  *   I15  the chain of a slab visits its free objects, each once
  */
 #include "slab/debug.h"
-
-#define NO_OFFSET UINT32_MAX
 
 /* ---- where things are ---- */
 
@@ -34,7 +32,7 @@ uint64_t debug_layout(struct tmm_cache *cache, const struct tmm_cache_spec *spec
 	struct object_layout *layout = &cache->layout;
 	uint64_t at = align_up(spec->size_bytes, sizeof(uint64_t));
 
-	*layout = (struct object_layout){.free_offset = NO_OFFSET};
+	*layout = (struct object_layout){.left_bytes = 0};
 	cache->debug = flags;
 	if (!flags)
 		return align_up(spec->size_bytes, align);
@@ -117,7 +115,7 @@ static void chain_push(struct tmm_cache *cache, struct page *head, uint32_t inde
 	*first = index + 1;
 }
 
-/* From the slab's bits, rising or as chance has it. */
+/* From the slab's bits, rising. */
 static void chain_make(struct tmm_cache *cache, struct page *head)
 {
 	const uint64_t *bits = slab_bits(cache, head);

@@ -152,7 +152,7 @@ static void report_end(struct report *report, const struct subject *subject)
 	struct tmm_cache *cache = subject->cache;
 
 	print_end(&report->printer);
-	/* relaxed: a count; atomic as aliases of an object's slab may report at once */
+	/* relaxed: a count; atomic, as user copies report without the lock */
 	__atomic_fetch_add(&cache->nr_reports, 1, __ATOMIC_RELAXED);
 	if (cache->slabs->options & TMM_SLAB_PANIC)
 		tmm_port_panic(__FILE__, __LINE__,

@@ -124,7 +124,7 @@ struct tmm_cache {
 	struct list link;            /* (s) in caches */
 	uint32_t object_bytes;       /* (c) that a borrower may use */
 	uint32_t debug;              /* (c) TMM_SLAB_*; 0: the cache does not debug */
-	struct object_layout layout; /* (c) all 0 without debug, but for ... */
+	struct object_layout layout; /* (c) all 0 in a cache that does not debug */
 	uint64_t random;             /* (c) what free pointers are scrambled with */
 	uint64_t nr_aside;           /* (n) objects set aside as corrupt */
 	uint64_t nr_reports;         /* (a) */
