@@ -16,7 +16,7 @@
 
 #define MACHINE_MAX_RANGES   128u
 #define MACHINE_MAX_SECTIONS (2 + MACHINE_MAX_RANGES + TMM_MAX_NODES + TMM_MAX_CMA_AREAS)
-#define MACHINE_MAX_KEYS     21u
+#define MACHINE_MAX_KEYS     24u
 #define MACHINE_NAME         50u /* longest name of a section, with its kind and a final 0 */
 
 enum section_kind {
@@ -50,7 +50,8 @@ enum machine_key {
 	MACHINE_OVERCOMMIT_RATIO,
 	MACHINE_MAX_MAP_COUNT,
 	MACHINE_FAULT_AROUND,
-	MACHINE_ANON_AROUND
+	MACHINE_ANON_AROUND,
+	MACHINE_SLAB
 };
 enum memory_key { MEMORY_START, MEMORY_SIZE, MEMORY_TYPE, MEMORY_NODE };
 enum node_key { NODE_CPUS, NODE_DISTANCE };

@@ -482,6 +482,7 @@ static bool take_management(struct machine_file *file)
 	shape->fault_around_bytes = (uint32_t)value[MACHINE_FAULT_AROUND];
 	shape->anon_around_bytes = (uint32_t)value[MACHINE_ANON_AROUND];
 	shape->memory_model = (enum tmm_memory_model)value[MACHINE_MODEL];
+	shape->slab_allocator = (enum tmm_slab_allocator)value[MACHINE_SLAB];
 	shape->section_bytes = value[MACHINE_SECTION_SIZE];
 	shape->max_order = (uint32_t)value[MACHINE_MAX_ORDER];
 	shape->kernelcore_bytes = value[MACHINE_KERNELCORE];

@@ -27,6 +27,7 @@ struct key {
 };
 
 static const char *const models[] = {"flat", "discontiguous", "sparse", NULL};
+static const char *const allocators[] = {"slab", "slob", NULL};
 static const char *const tables[] = {"x86-64", "x86-64-la57", "x86-32", "x86-pae", NULL};
 static const char *const types[] = {"usable", "reserved", "acpi", "nvs", "unusable", NULL};
 static const char *const overcommits[] = {"heuristic", "always", "never", NULL};
@@ -56,6 +57,7 @@ static const struct key machine_keys[] = {
 	[MACHINE_MAX_MAP_COUNT] = {"max-map-count", NUMBER, 1, MAX_U32, NULL},
 	[MACHINE_FAULT_AROUND] = {"fault-around", SIZE, TMM_PAGE_SIZE, MAX_U32, NULL},
 	[MACHINE_ANON_AROUND] = {"anonymous-around", SIZE, TMM_PAGE_SIZE, MAX_U32, NULL},
+	[MACHINE_SLAB] = {"slab-allocator", WORD, TMM_SLABS, 0, allocators},
 };
 static const struct key memory_keys[] = {
 	[MEMORY_START] = {"start", SIZE, 0, MOST_SIZE, NULL},

@@ -24,7 +24,9 @@ static inline void cache_rig_begin(struct cache_rig *rig, uint64_t ram_bytes)
 
 	rig->free_before = tmm_pages_free_count(pages);
 	slab_init(&rig->slabs, pages,
-	          &(struct slab_config){.debug = getenv("TUXMM_SLAB_DEBUG")});
+	          &(struct slab_config){.debug = getenv("TUXMM_SLAB_DEBUG"),
+	                                .allocator = getenv("TUXMM_SLOB") ? TMM_SLOB
+	                                                                  : TMM_SLABS});
 	CHECK(cache_system_init(&rig->cache, pages, &rig->slabs) == TMM_OK);
 }
 

@@ -4,7 +4,7 @@
  * Each storey checks itself; here their accounts of the frames are compared.
  * What a frame is, its descriptor says (page/page.h).
  *   I1  a frame is free and of no kind, or lent and of at most one kind
- *   I2  slab frames are as many as all caches count, large runs likewise
+ *   I2  slab frames are as many as all caches or SLOB count, large runs likewise
  *   I3  pages that belong to a file are as many as the page cache counts
  *   I4  mapped private pages and page tables are as many as all address spaces
  *       count, and one page of zeroes serves them all
@@ -33,6 +33,7 @@ static enum node_stat use_of(const struct page *page, bool reclaimable)
 	switch (page->kind) {
 	case PAGE_SLAB:
 		return reclaimable ? NR_SLAB_RECLAIMABLE : NR_SLAB_UNRECLAIMABLE;
+	case PAGE_SLOB:
 	case PAGE_LARGE:
 		return NR_SLAB_UNRECLAIMABLE;
 	case PAGE_TABLE:
@@ -62,8 +63,8 @@ static void count_page(void *arg, tmm_pfn pfn, const struct page *page)
 		reclaimable = (cache->page_gfp & TMM_GFP_RECLAIMABLE) != 0;
 		census->nr_reclaimable += reclaimable;
 	}
-	if (page->kind == PAGE_LARGE)
-		TMM_ASSERT(head->kind == PAGE_LARGE &&
+	if (page->kind == PAGE_LARGE || page->kind == PAGE_SLOB)
+		TMM_ASSERT(head->kind == page->kind &&
 		           head->owner == &census->machine->slabs); /* I5 */
 	use = use_of(page, reclaimable);
 	/* The kernel's own tables count as nothing, as Linux's do. */
@@ -88,7 +89,7 @@ void tmm_check(struct tmm_machine *machine)
 	struct census census = {.machine = machine};
 	struct tmm_pages *pages = &machine->pages;
 	struct tmm_space_totals spaces;
-	uint64_t of_a_kind = 0;
+	uint64_t of_a_kind = 0, nr_slab;
 
 	tmm_memblock_check(&machine->memblock);
 	tmm_pages_check(pages);
@@ -103,10 +104,10 @@ void tmm_check(struct tmm_machine *machine)
 		of_a_kind += census.nr[kind];
 	/* I1: free frames have no kind, says tmm_pages_check(); so these are lent. */
 	TMM_ASSERT(of_a_kind + tmm_pages_free_count(pages) <= tmm_pages_managed_count(pages));
-	TMM_ASSERT(census.nr[PAGE_SLAB] + census.nr[PAGE_LARGE] ==
-	           machine->slabs.nr_pages);                                        /* I2 */
+	nr_slab = census.nr[PAGE_SLAB] + census.nr[PAGE_SLOB] + census.nr[PAGE_LARGE];
+	TMM_ASSERT(nr_slab == machine->slabs.nr_pages);                             /* I2 */
 	TMM_ASSERT(census.nr_reclaimable == tmm_slab_pages(&machine->slabs, true)); /* I2 */
-	TMM_ASSERT(census.nr[PAGE_SLAB] + census.nr[PAGE_LARGE] - census.nr_reclaimable ==
+	TMM_ASSERT(nr_slab - census.nr_reclaimable ==
 	           tmm_slab_pages(&machine->slabs, false)); /* I2 */
 	TMM_ASSERT(census.nr[PAGE_FILE] - census.nr_cut ==
 	           tmm_cache_pages(&machine->cache));                             /* I3 */

@@ -23,7 +23,8 @@
 #define KERNEL_START (16 * MIB)
 
 /* What boot takes beside the machine's own arrays: first slabs, and the least watermark. */
-#define BOOT_BYTES (256 * KIB)
+#define BOOT_BYTES      (256 * KIB)
+#define BOOT_SLOB_BYTES (48 * KIB) /* where few pages serve all caches */
 
 /*
  * And what a small static program takes: its text and data, page tables, a first
@@ -103,7 +104,8 @@ static uint64_t usable_needed(const struct tmm_shape *shape, uint64_t span_bytes
 {
 	const struct pages_config config = config_of(shape);
 
-	return shape->kernel_bytes + BOOT_BYTES +
+	return shape->kernel_bytes +
+	       (shape->slab_allocator == TMM_SLOB ? BOOT_SLOB_BYTES : BOOT_BYTES) +
 	       pages_array_bytes(&config, shape->nr_cpus, span_bytes) +
 	       2 * (shape->min_free_kbytes << 10);
 }
@@ -232,6 +234,7 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 		.options = shape->slab_options,
 		.seed = shape->slab_seed,
 		.direct_map = kernel_direct_start(shape->geometry, &machine->pages),
+		.allocator = shape->slab_allocator,
 	};
 	const struct kernel_map_config kernel = {
 		.pages = &machine->pages,

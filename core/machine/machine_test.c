@@ -191,15 +191,16 @@ TEST(the_least_ram_works_and_less_is_refused)
 {
 	void *ram = test_ram(128 * MIB);
 
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
 		struct tmm_shape shape = shape_of(map, tmm_firmware_pc(MIB, map));
 		bool booted = false, now;
 		uint64_t least;
 
-		shape.kernel_bytes = (const uint64_t[]){0, 0, MIB, 20 * MIB, 0}[i];
-		shape.nr_cpus = (const uint32_t[]){1, 256, 1, 4, 1}[i];
+		shape.kernel_bytes = (const uint64_t[]){0, 0, MIB, 20 * MIB, 0, 0}[i];
+		shape.nr_cpus = (const uint32_t[]){1, 256, 1, 4, 1, 1}[i];
 		shape.min_free_kbytes = i == 4 ? 4096 : 0;
+		shape.slab_allocator = i == 5 ? TMM_SLOB : TMM_SLABS;
 		least = tmm_machine_least_bytes(&shape);
 		CHECK(least < 48 * MIB);
 		for (uint64_t bytes = 0; bytes < least - MIB; bytes += 256 * KIB) {

@@ -184,6 +184,8 @@ static const char *limit_fault(const struct tmm_shape *shape)
 
 static const char *slab_fault(const struct tmm_shape *shape)
 {
+	if (shape->slab_allocator != TMM_SLABS && shape->slab_allocator != TMM_SLOB)
+		return "slab_allocator is neither TMM_SLABS nor TMM_SLOB";
 	if (shape->slab_options & ~(TMM_SLAB_PANIC | TMM_SLAB_NO_MERGE))
 		return "slab_options has a bit that is no option of slabs";
 	return tmm_slab_debug_fault(shape->slab_debug);

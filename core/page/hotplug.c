@@ -291,6 +291,7 @@ static const char *kind_name(unsigned kind)
 		[PAGE_NONE] = "lent, owner unknown",
 		[PAGE_TABLE] = "page table",
 		[PAGE_SLAB] = "slab",
+		[PAGE_SLOB] = "slob",
 		[PAGE_VMALLOC] = "vmalloc",
 		[PAGE_LARGE] = "kmalloc",
 		[PAGE_ANON] = "anonymous page",

@@ -16,6 +16,7 @@ enum page_kind {
 	PAGE_NONE,  /* free, or lent to somebody outside the core */
 	PAGE_TABLE, /* a page table; index: present entries */
 	PAGE_SLAB,  /* owner: the cache; refcount: objects lent */
+	PAGE_SLOB,  /* blocks of several caches; the fields: slob.c */
 	PAGE_LARGE, /* kmalloc straight from pages; owner: the slab system, index: its order */
 	PAGE_ANON,  /* a task's private page; owner: its mm */
 	PAGE_FILE,  /* in the page cache; owner: the mapping, index: place in the file */

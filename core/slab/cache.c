@@ -9,6 +9,7 @@
  *   I8  every cache is of this slab system
  */
 #include "slab/debug.h"
+#include "slab/slob.h"
 
 #define MAX_SLAB_ORDER  3u /* unless a single object needs more */
 #define MAX_OBJECT      (TMM_PAGE_SIZE << MAX_SLAB_ORDER)
@@ -79,7 +80,7 @@ static uint64_t choose_layout(struct tmm_cache *cache, const struct tmm_cache_sp
 	struct debug_choice choice = {.flags = 0};
 	uint64_t align = cache->align_bytes, size;
 
-	if (is_own_cache(cache))
+	if (is_own_cache(cache) || cache->slabs->is_slob)
 		return debug_layout(cache, spec, 0, align);
 	if (cache->slabs->has_debug)
 		choice = debug_choose(cache->slabs->debug, cache->name);
@@ -168,7 +169,7 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 	cache->lent_offset = cache->nr_words * (uint32_t)sizeof(uint64_t);
 	if (!own)
 		cache->states = choose_states(cache);
-	if (!own && !cache->debug) {
+	if (!own && !cache->debug && !slabs->is_slob) {
 		cache->nr_plain = cache->nr_objs;
 		cache->limit = magazine_limit(size);
 	}
@@ -331,6 +332,8 @@ bool tmm_cache_info(struct tmm_slab_system *slabs, size_t index, struct tmm_cach
 	bool found = false;
 
 	list_for_each (node, &slabs->caches) {
+		if (slabs->is_slob)
+			break;
 		if (index--)
 			continue;
 		cache_describe(list_entry(node, struct tmm_cache, link), out);
@@ -355,6 +358,8 @@ uint64_t tmm_slab_pages(struct tmm_slab_system *slabs, bool reclaimable)
 	tmm_irq irq = lock_take_irqsave(&slabs->lock);
 	uint64_t pages = reclaimable ? 0 : slabs->nr_large_pages;
 
+	if (slabs->is_slob && !reclaimable)
+		pages += slob_pages(&slabs->slob);
 	list_for_each (node, &slabs->caches) {
 		struct tmm_cache *cache = list_entry(node, struct tmm_cache, link);
 
@@ -405,7 +410,8 @@ void tmm_slab_check(struct tmm_slab_system *slabs)
 		struct tmm_cache *cache = list_entry(node, struct tmm_cache, link);
 
 		TMM_ASSERT(cache->slabs == slabs); /* I8 */
-		cache_check(cache);
+		if (!slabs->is_slob)
+			cache_check(cache);
 		for (struct list *other = node->next; other != &slabs->caches;
 		     other = other->next)
 			TMM_ASSERT(memcmp(cache->name,
@@ -413,6 +419,8 @@ void tmm_slab_check(struct tmm_slab_system *slabs)
 			                  sizeof(cache->name))); /* I7 */
 	}
 	aliases_check(slabs);
+	if (slabs->is_slob)
+		slob_check(slabs);
 	lock_drop_irqrestore(&slabs->lock, irq);
 }
 
@@ -448,6 +456,9 @@ static void config_take(struct tmm_slab_system *slabs, const struct slab_config 
 	if (!config)
 		config = &none;
 	slabs->options = config->options;
+	slabs->is_slob = config->allocator == TMM_SLOB;
+	if (slabs->is_slob) /* there are no slabs to share */
+		slabs->options |= TMM_SLAB_NO_MERGE;
 	slabs->seed = config->seed;
 	slabs->direct_map = config->direct_map ? config->direct_map : DIRECT_MAP;
 	slabs->clock = 0;
@@ -470,6 +481,7 @@ void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages,
 	list_init(&slabs->aliases);
 	slabs->none = (struct no_magazine){.nr = 0};
 	config_take(slabs, config);
+	slob_init(&slabs->slob);
 	own_init(slabs);
 	kmalloc_init(slabs);
 }
@@ -496,4 +508,5 @@ void slab_fini(struct tmm_slab_system *slabs)
 		cache_empty(cache);
 		list_del(node);
 	}
+	slob_fini(&slabs->slob);
 }

@@ -10,6 +10,7 @@
  * those caches debugs: kmalloc_plain is 0 then.
  */
 #include "slab/debug.h"
+#include "slab/slob.h"
 
 #define ODD_FLAGS (TMM_GFP_DMA | TMM_GFP_DMA32 | TMM_GFP_RECLAIMABLE | TMM_GFP_ACCOUNT)
 
@@ -42,7 +43,7 @@ void kmalloc_init(struct tmm_slab_system *slabs)
 	static const char *const prefix[NR_KMALLOC_TYPES] = {"kmalloc-", "kmalloc-rcl-",
 	                                                     "dma-kmalloc-", "kmalloc-cg-"};
 
-	slabs->kmalloc_plain = TMM_KMALLOC_MAX_CACHE;
+	slabs->kmalloc_plain = slabs->is_slob ? 0 : TMM_KMALLOC_MAX_CACHE;
 	for (unsigned type = 0; type < NR_KMALLOC_TYPES; type++) {
 		for (unsigned i = 0; i < NR_KMALLOC_SIZES; i++) {
 			struct tmm_cache *cache = &slabs->kmalloc[type * NR_KMALLOC_SIZES + i];
@@ -106,7 +107,7 @@ static void count_large(struct tmm_slab_system *slabs, tmm_pfn pfn, unsigned ord
 	slab_count_run(slabs, pfn, order, false, sign);
 }
 
-static void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
+void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
 {
 	unsigned order = order_by_size(size_bytes);
 	tmm_pfn pfn;
@@ -119,7 +120,7 @@ static void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_g
 	return tmm_page_address(slabs->pages, pfn);
 }
 
-static void large_free(struct tmm_slab_system *slabs, struct place place)
+void large_free(struct tmm_slab_system *slabs, struct place place)
 {
 	tmm_pfn pfn = page_pfn(slabs->pages, place.head);
 	unsigned order = place.head->index;
@@ -133,12 +134,15 @@ static void large_free(struct tmm_slab_system *slabs, struct place place)
 
 /* ---- lending ---- */
 
-/* The cache of a lent address; NULL for a run of its own.  Panics for all others. */
+/*
+ * The cache of a lent address; NULL for one in a run of its own or in a page of SLOB.
+ * Panics for all others.
+ */
 static struct tmm_cache *cache_of(struct tmm_slab_system *slabs, const struct page *head)
 {
 	struct tmm_cache *cache = head->owner;
 
-	if (head->kind == PAGE_LARGE)
+	if (head->kind == PAGE_LARGE || head->kind == PAGE_SLOB)
 		return NULL;
 	TMM_ASSERT(head->kind == PAGE_SLAB && "the address is of kmalloc");
 	TMM_ASSERT(cache->is_kmalloc && cache->slabs == slabs &&
@@ -146,14 +150,30 @@ static struct tmm_cache *cache_of(struct tmm_slab_system *slabs, const struct pa
 	return cache;
 }
 
-/* More than one look: a run of its own, or a cache that debugs. */
+/* Linux promises that much. */
+static void *slob_kmalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
+{
+	size_t align = is_power_of_two(size_bytes) ? size_bytes : 8;
+	void *object;
+
+	if (!slob_fits(size_bytes, align))
+		return large_alloc(slabs, size_bytes, gfp);
+	object = slob_alloc(slabs, size_bytes, align, gfp);
+	if (object && gfp & TMM_GFP_ZERO)
+		memset(object, 0, align_up(size_bytes, 8)); /* all that it may grow to */
+	return object;
+}
+
+/* More than one look: a run of its own, a cache that debugs, or no slabs. */
 static NOINLINE void *odd_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp,
                                 const void *site)
 {
 	struct tmm_cache *cache;
 	void *object;
 
-	if (size_bytes > TMM_KMALLOC_MAX_CACHE || (gfp & TMM_GFP_DMA32))
+	if (slabs->is_slob && !(gfp & (TMM_GFP_DMA | TMM_GFP_DMA32)))
+		return slob_kmalloc(slabs, size_bytes, gfp);
+	if (slabs->is_slob || size_bytes > TMM_KMALLOC_MAX_CACHE || (gfp & TMM_GFP_DMA32))
 		return large_alloc(slabs, size_bytes, gfp);
 	cache = &slabs->kmalloc[type_of(gfp) * NR_KMALLOC_SIZES + size_index(size_bytes)];
 	gfp &= ~ODD_FLAGS; /* the cache's pages are so by themselves */
@@ -208,6 +228,14 @@ void *tmm_kcalloc(struct tmm_slab_system *slabs, size_t nr, size_t size_bytes, t
 
 /* ---- taking back ---- */
 
+static NOINLINE void odd_kfree(struct tmm_slab_system *slabs, struct place place, void *object)
+{
+	if (place.head->kind == PAGE_SLOB)
+		slob_free(slabs, object, 0);
+	else
+		large_free(slabs, place);
+}
+
 static void free_for(struct tmm_slab_system *slabs, void *object, const void *site)
 {
 	struct tmm_cache *cache;
@@ -220,7 +248,7 @@ static void free_for(struct tmm_slab_system *slabs, void *object, const void *si
 	if (likely(cache != NULL))
 		object_free(cache, place, object, site);
 	else
-		large_free(slabs, place);
+		odd_kfree(slabs, place, object);
 }
 
 void tmm_kfree(struct tmm_slab_system *slabs, void *object)
@@ -254,7 +282,12 @@ static struct lent lent_of(struct tmm_slab_system *slabs, const void *object)
 	struct tmm_cache *cache = cache_of(slabs, head);
 	struct lent lent = {.cache = cache};
 
-	lent.room_bytes = cache ? cache->object_bytes : TMM_PAGE_SIZE << head->index;
+	if (cache)
+		lent.room_bytes = cache->object_bytes;
+	else if (head->kind == PAGE_SLOB)
+		lent.room_bytes = slob_bytes(slabs, object);
+	else
+		lent.room_bytes = TMM_PAGE_SIZE << head->index;
 	lent.asked_bytes = cache && cache->debug ? debug_asked_bytes(cache, object)
 	                                         : lent.room_bytes;
 	return lent;

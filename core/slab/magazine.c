@@ -29,6 +29,7 @@
  *   I12  an object in a magazine is not lent
  */
 #include "slab/debug.h"
+#include "slab/slob.h"
 
 #define NR_VISITS 32u
 
@@ -295,6 +296,8 @@ static NOINLINE void *object_alloc_plain(struct tmm_cache *cache, tmm_gfp gfp)
 /* A cache that debugs has no magazines, and so comes here. */
 static NOINLINE void *object_alloc_slow(struct tmm_cache *cache, tmm_gfp gfp, const void *site)
 {
+	if (unlikely(cache->slabs->is_slob))
+		return slob_cache_alloc(cache, gfp);
 	return cache->debug ? debug_alloc(cache, gfp, cache->object_bytes, site)
 	                    : object_alloc_plain(cache, gfp);
 }

@@ -46,6 +46,8 @@ TEST(magazines_hold_free_objects_until_the_cache_is_shrunk)
 {
 	struct tmm_cache_info info;
 
+	if (rig_skips())
+		return;
 	boot_plain(8 * MB);
 	tested = cache_of_size("held", 64);
 	for (int round = 0; round < 3; round++) {
@@ -67,6 +69,9 @@ TEST(magazines_hold_free_objects_until_the_cache_is_shrunk)
 
 TEST(objects_in_magazines_do_not_keep_a_cache)
 {
+
+	if (rig_skips())
+		return;
 	boot_plain(8 * MB);
 	tested = cache_of_size("gone", 64);
 	take(NR);
@@ -141,6 +146,8 @@ TEST(bulk_and_single_calls_mix)
 {
 	static const size_t sizes[] = {1, 7, 32, 64, 65, 200, NR};
 
+	if (rig_skips())
+		return;
 	boot_plain(8 * MB);
 	tested = cache_of_size("bulk", 64);
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -169,6 +176,8 @@ TEST(a_bulk_gets_what_there_is)
 	static void *all[200000];
 	size_t nr;
 
+	if (rig_skips())
+		return;
 	boot_plain(8 * MB);
 	tested = cache_of_size("bulk", 64);
 	nr = tmm_cache_alloc_bulk(tested, TMM_GFP_KERNEL, ARRAY_SIZE(all), all);
@@ -183,6 +192,8 @@ TEST(magazines_are_tuned_while_in_use)
 {
 	static const uint32_t limits[] = {64, 1, 0, 2, 33, 0, 64};
 
+	if (rig_skips())
+		return;
 	boot_plain(8 * MB);
 	tested = cache_of_size("tuned", 64);
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {

@@ -3,9 +3,11 @@
  *
  * The fast path believes in an address when it is the start of a lent object of a
  * cache that does not debug.  All others come here: those of caches that debug are
- * looked at and taken back, the rest are mistakes of the caller's.
+ * looked at and taken back, as are those of machines without slabs, the rest are
+ * mistakes of the caller's.
  */
 #include "slab/debug.h"
+#include "slab/slob.h"
 
 /* What is wrong with freeing it to the cache. */
 static const char *mistake(const struct tmm_cache *cache, const void *object)
@@ -29,7 +31,9 @@ static const char *mistake(const struct tmm_cache *cache, const void *object)
 
 void odd_free(struct tmm_cache *cache, void *object, const void *site)
 {
-	if (cache->debug)
+	if (cache->slabs->is_slob)
+		slob_cache_free(cache, object);
+	else if (cache->debug)
 		debug_free(cache, object, site);
 	else
 		tmm_port_panic(__FILE__, __LINE__, mistake(cache, object));

@@ -74,6 +74,8 @@ TEST(a_cache_may_debug_by_its_own_wish)
 		.name = "careful", .size_bytes = 40, .debug = Z | U};
 	struct tmm_cache *cache;
 
+	if (rig_skips())
+		return;
 	boot_plain(8 * MB);
 	CHECK(tmm_cache_create(&m.slabs, &spec, &cache) == TMM_OK);
 	CHECK(cache->debug == (Z | U) && !m.slabs.kmalloc[3].debug);

@@ -34,11 +34,26 @@ static inline void boot_with(void *ram, uint64_t ram_bytes, uint32_t nr_cpus,
 	slab_init(&m.slabs, &m.pages, config);
 }
 
+/* With TUXMM_SLOB=1 every test that is not about slabs runs without them. */
+static inline enum tmm_slab_allocator allocator_of_run(void)
+{
+	return getenv("TUXMM_SLOB") ? TMM_SLOB : TMM_SLABS;
+}
+
+/* For tests of what is in slabs and magazines, and what slabinfo says. */
+static inline bool rig_skips(void)
+{
+	if (allocator_of_run() == TMM_SLOB)
+		test_note("skipped: there are no slabs");
+	return allocator_of_run() == TMM_SLOB;
+}
+
 /* With TUXMM_SLAB_DEBUG=FZPU every test runs on caches that debug. */
 static inline struct slab_config config_of_run(void)
 {
 	return (struct slab_config){.debug = getenv("TUXMM_SLAB_DEBUG"),
-	                            .options = TMM_SLAB_NO_MERGE};
+	                            .options = TMM_SLAB_NO_MERGE,
+	                            .allocator = allocator_of_run()};
 }
 
 static inline void boot_on(void *ram, uint64_t ram_bytes, uint32_t nr_cpus)
@@ -56,7 +71,8 @@ static inline void boot(uint64_t ram_bytes)
 /* For tests of what caches that debug do not have: magazines, panics. */
 static inline void boot_plain(uint64_t ram_bytes)
 {
-	const struct slab_config config = {.options = TMM_SLAB_NO_MERGE};
+	const struct slab_config config = {.options = TMM_SLAB_NO_MERGE,
+	                                   .allocator = allocator_of_run()};
 
 	boot_with(test_ram(ram_bytes), ram_bytes, 1, &config);
 }

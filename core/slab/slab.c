@@ -32,6 +32,7 @@
  *   I10 objects out of their slabs are lent or in a magazine
  */
 #include "slab/debug.h"
+#include "slab/slob.h"
 
 #define ENOUGH 8u /* objects for one visit to the lock */
 
@@ -254,6 +255,8 @@ void *own_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 	struct entry entry;
 	uint32_t first;
 
+	if (cache->slabs->is_slob)
+		return slob_cache_alloc(cache, gfp);
 	if (take_listed(cache, &entry, 1))
 		return entry.object;
 	first = slab_create(cache, gfp, NULL);
@@ -373,8 +376,13 @@ static uint32_t put(struct tmm_cache *cache, const struct entry *entry, uint32_t
 void own_free(struct tmm_cache *cache, void *object)
 {
 	const struct entry entry = {.object = object};
-	uint32_t gone = put(cache, &entry, 1);
+	uint32_t gone;
 
+	if (cache->slabs->is_slob) {
+		slob_cache_free(cache, object);
+		return;
+	}
+	gone = put(cache, &entry, 1);
 	if (gone != NO_SLAB)
 		slab_destroy(cache, gone);
 }

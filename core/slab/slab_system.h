@@ -140,12 +140,23 @@ struct tmm_cache {
 	char name[32];               /* (c) */
 } __attribute__((aligned(CACHE_LINE)));
 
+#define NR_SLOB_LISTS 3u
+
+/* Blocks of all sizes in shared pages: slob.c.  (l) lock */
+struct slob {
+	struct lock lock;
+	uint32_t first[NR_SLOB_LISTS]; /* (l) of pages with free units, where searches begin */
+	uint64_t nr_pages;             /* (l) */
+	uint64_t nr_lent;              /* (l) blocks */
+};
+
 /* What a shape says of slabs; all zeroes: as a machine boots by itself. */
 struct slab_config {
 	const char *debug;   /* tmm_slab_debug_fault() finds no fault; NULL: none */
 	uint32_t options;    /* TMM_SLAB_* of tuxmm/slab_debug.h */
 	uint64_t seed;       /* of what is to be random */
 	uint64_t direct_map; /* where the processor has RAM; 0: as x86-64 has it */
+	enum tmm_slab_allocator allocator;
 };
 
 struct tmm_slab_system {
@@ -164,7 +175,9 @@ struct tmm_slab_system {
 	uint64_t seed;                  /* (c) */
 	uint64_t direct_map;            /* (c) */
 	uint64_t clock;                 /* (a) counts what is tracked */
-	size_t kmalloc_plain;           /* (c) largest size that needs no second look */
+	bool is_slob;                   /* (c) no cache has slabs */
+	struct slob slob;
+	size_t kmalloc_plain; /* (c) largest size that needs no second look */
 	struct tmm_cache own[NR_OWN_CACHES];
 	struct tmm_cache kmalloc[NR_KMALLOC_CACHES]; /* by type, and by size, rising */
 };
@@ -211,6 +224,11 @@ struct alias *aliases_take(struct tmm_slab_system *slabs, struct tmm_cache *cach
 
 /* kmalloc.c: make the caches of all types and sizes. */
 void kmalloc_init(struct tmm_slab_system *slabs);
+
+/* kmalloc.c: a run of frames of its own, and its end; a place in such a run. */
+struct place;
+void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp);
+void large_free(struct tmm_slab_system *slabs, struct place place);
 
 /* cache.c: fill in the fields, for a spec that is valid. */
 void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,

@@ -20,7 +20,7 @@ TEST(specs_out_of_range_are_refused)
 	CHECK(tmm_cache_create(&m.slabs, &taken, &cache) == TMM_E_EXIST);
 	CHECK(cache == NULL);
 	cache = cache_of_size("1234567890123456789012345678901", 32768);
-	CHECK(info_of("1234567890123456789012345678901").objs_per_slab == 1);
+	CHECK(m.slabs.is_slob || info_of("1234567890123456789012345678901").objs_per_slab == 1);
 	CHECK(tmm_cache_destroy(cache) == TMM_OK);
 	halt();
 }
@@ -31,6 +31,8 @@ TEST(caches_are_listed_newest_first)
 	struct tmm_cache_info info;
 	size_t nr = 0;
 
+	if (rig_skips())
+		return;
 	boot(8 * MB);
 	cache_of_size("a", 24);
 	cache_of_size("b", 24);
@@ -130,7 +132,7 @@ TEST(writing_every_object_leaves_the_allocator_alone)
 			CHECK(object[k]);
 			memset(object[k], k & 1 ? 0 : 0xff, size);
 		}
-		CHECK(info_of("small").num_slabs == 2);
+		CHECK(m.slabs.is_slob || info_of("small").num_slabs == 2);
 		tmm_slab_check(&m.slabs);
 		for (uint32_t k = 0; k < nr; k++)
 			tmm_cache_free(cache, object[k]);
@@ -153,7 +155,6 @@ TEST(constructors_run_once_for_each_object)
 	const struct tmm_cache_spec spec = {
 		.name = "built", .size_bytes = 100, .ctor = construct};
 	struct tmm_cache *cache;
-	struct tmm_cache_info info;
 
 	boot(8 * MB);
 	nr_constructed = 0;
@@ -168,9 +169,10 @@ TEST(constructors_run_once_for_each_object)
 			for (int i = 0; i < 100; i++)
 				CHECK(object[k][i] == 0x5a);
 		}
-		info = info_of("built");
-		if (round == 0)
-			CHECK(nr_constructed == info.num_objs);
+		if (m.slabs.is_slob) /* once for each time it is lent */
+			CHECK(nr_constructed == 90u * (unsigned)(round + 1));
+		else if (round == 0)
+			CHECK(nr_constructed == info_of("built").num_objs);
 		for (int k = 0; k < 90; k++)
 			tmm_cache_free(cache, object[k]);
 	}
@@ -212,7 +214,7 @@ TEST(a_cache_with_lent_objects_is_busy)
 	CHECK(a && b && tmm_cache_destroy(cache) == TMM_E_BUSY);
 	tmm_cache_free(cache, a);
 	CHECK(tmm_cache_destroy(cache) == TMM_E_BUSY);
-	CHECK(info_of("busy").active_objs == 1);
+	CHECK(m.slabs.is_slob || info_of("busy").active_objs == 1);
 	tmm_cache_free(cache, b);
 	tmm_cache_free(cache, NULL);
 	CHECK(tmm_cache_destroy(cache) == TMM_OK);
@@ -228,6 +230,8 @@ TEST(empty_slabs_go_back_and_shrink_takes_the_last)
 	struct tmm_cache_info info;
 	void *object[24];
 
+	if (rig_skips())
+		return;
 	boot_plain(8 * MB);
 	cache = cache_of_size("shrunk", 4096);
 	CHECK(tmm_cache_tune(cache, 0, 0) == TMM_OK);
@@ -257,7 +261,7 @@ TEST(kmalloc_gives_what_fits_and_is_aligned)
 		CHECK(object && usable >= size);
 		CHECK(usable <= 2 * size || usable == 8);
 		CHECK((uintptr_t)object % 8 == 0);
-		CHECK(!is_power_of_two(usable) ||
+		CHECK(!is_power_of_two(m.slabs.is_slob ? size : usable) ||
 		      ((uint64_t)(object - (char *)m.memblock.ram)) % usable == 0);
 		memset(object, 0xee, usable);
 		tmm_kfree(&m.slabs, object);
@@ -324,6 +328,8 @@ TEST(pages_are_counted_by_reclaimability)
 	struct tmm_cache *cache;
 	void *object;
 
+	if (rig_skips())
+		return;
 	boot(8 * MB);
 	CHECK(tmm_cache_create(&m.slabs, &spec, &cache) == TMM_OK);
 	object = tmm_cache_alloc(cache, TMM_GFP_KERNEL);

@@ -5,8 +5,10 @@
  * meant.  So each copy between user memory and a slab is held against the one object it
  * starts in, and in that against the region that its cache names: objects of kmalloc
  * are all such region, those of other caches have none unless their maker says so.
+ * SLOB knows no caches: there a copy may reach up to the end of its object.
  */
 #include "slab/debug.h"
+#include "slab/slob.h"
 
 #define LOG_EMERGENCY 0u
 
@@ -57,6 +59,8 @@ bool tmm_usercopy_allowed(struct tmm_slab_system *slabs, const void *address, si
 	place = place_of(pages, address);
 	if (place.head->kind == PAGE_SLAB)
 		return check_object(place.head->owner, place.offset, bytes, to_user);
+	if (place.head->kind == PAGE_SLOB && bytes > slob_room(slabs, address))
+		return refuse("SLOB object", NULL, place.offset, bytes, to_user);
 	if (place.head->kind == PAGE_LARGE &&
 	    bytes > (TMM_PAGE_SIZE << place.head->index) - place.offset)
 		return refuse("kmalloc pages", NULL, place.offset, bytes, to_user);

@@ -75,6 +75,7 @@ struct tmm_shape {
 	uint32_t stack_batch_pages; /* taken or given back at a time; 0: by stack_high */
 
 	/* Slabs. */
+	enum tmm_slab_allocator slab_allocator;
 	const char *slab_debug; /* which caches debug: tuxmm/slab_debug.h; NULL: none */
 	uint32_t slab_options;  /* TMM_SLAB_* of tuxmm/slab_debug.h */
 	uint64_t slab_seed;     /* of what is random in slabs */

@@ -21,6 +21,19 @@
 #define TMM_KMALLOC_MAX_CACHE UINT64_C(8192) /* beyond: straight from pages */
 #define TMM_KMALLOC_MAX       (TMM_PAGE_SIZE << TMM_DEFAULT_ORDER)
 
+/* What is behind all calls; a machine's shape says which. */
+enum tmm_slab_allocator {
+	TMM_SLABS, /* pages for each size, fast */
+
+	/*
+	 * All sizes in the same pages, for machines of a few MiB: slow, without magazines
+	 * and debugging; constructors are called each time an object is lent.  An object
+	 * that is freed to another cache of its size is not noticed, and there is nothing
+	 * to see in slabinfo.
+	 */
+	TMM_SLOB
+};
+
 struct tmm_slab_system; /* fields: core/slab/slab_system.h */
 struct tmm_cache;       /* Linux: struct kmem_cache */
 
@@ -39,7 +52,7 @@ struct tmm_cache_spec {
 
 	uint32_t debug; /* TMM_SLAB_* of tuxmm/slab_debug.h, beside those of the machine */
 
-	/* Called once for each object when its slab is made; NULL: none. */
+	/* Called once for each object when its slab is made; TMM_SLOB: when lent. */
 	void (*ctor)(void *object);
 };
 
@@ -156,7 +169,7 @@ struct tmm_cache_info {
 
 /*
  * Caches in the order of /proc/slabinfo (newest first), index 0 upwards; false
- * past the last.
+ * past the last, and for any with TMM_SLOB, whose pages are no cache's.
  */
 bool tmm_cache_info(struct tmm_slab_system *slabs, size_t index, struct tmm_cache_info *out);
 
