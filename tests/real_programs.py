@@ -73,6 +73,8 @@ select sum(length(b)) from t;
 # name, command, RAM sizes, standard input (a file's name or None)
 CASES = [
     ("busybox sort", [BUSYBOX, "sort", "text"], ["48M", "256M"], None),
+    ("busybox echo", [BUSYBOX, "echo", "hello"], ["tiny", "4M"], None),
+    ("busybox sort small", [BUSYBOX, "sort", "small"], ["tiny"], None),
     ("busybox sort -n -r", [BUSYBOX, "sort", "-nr", "numbers"], ["64M"], None),
     ("busybox sha256sum", [BUSYBOX, "sha256sum", "text", "numbers"], ["8M", "128M"], None),
     ("busybox awk", [BUSYBOX, "awk", "{ n[$1]++ } END { for (k in n) if (n[k] > 90) print k, n[k] }", "text"], ["64M"], None),
@@ -173,7 +175,8 @@ def differs(case, ram, template, tuxmm, scratch):
     reports = []
     for where in trees[1:]:
         report = scratch / (where.name + ".json")
-        ours = run([tuxmm, "run", "-q", "--ram", ram, "--json", str(report), "--"] + command,
+        machine = "--ram" if ram[0].isdigit() else "--machine"
+        ours = run([tuxmm, "run", "-q", machine, ram, "--json", str(report), "--"] + command,
                    where, stdin)
         if ours[0] != native[0]:
             return "status %d, natively %d: %s" % (ours[0], native[0], ours[2][-300:])
