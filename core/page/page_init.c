@@ -3,7 +3,7 @@
  *
  * The allocator's arrays come from memblock, which hands over the rest:
  *
- *   bits, info   per 2 MiB block: 64 + 12 bytes
+ *   bits, info   per 2 MiB block: 64 + 16 bytes
  *   block sets   per zone, 50 bits a block, on its node
  *   cpu          per CPU, on its node
  *   descriptors  32 bytes a frame: model.c
