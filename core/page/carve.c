@@ -231,6 +231,17 @@ tmm_err carve_nodes(struct tmm_pages *pages, uint64_t kernelcore_bytes,
 	return TMM_OK;
 }
 
+uint64_t carve_limit(const struct tmm_pages *pages, enum tmm_zone_id kind)
+{
+	uint64_t end = pages->first_pfn + pages->nr_frames;
+
+	if (kind == TMM_ZONE_DMA)
+		return min_u64(DMA_END, end);
+	if (kind == TMM_ZONE_DMA32)
+		return min_u64(DMA32_END, end);
+	return kind == TMM_ZONE_NORMAL ? min_u64(pages->lowmem_end, end) : end;
+}
+
 void carve_zones(struct tmm_pages *pages)
 {
 	struct carve_cursor cursor = {0, 0};

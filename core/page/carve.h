@@ -32,6 +32,9 @@ bool region_to_frames(const struct tmm_region *region, uint64_t *start, uint64_t
 TMM_MUST_CHECK tmm_err carve_nodes(struct tmm_pages *pages, uint64_t kernelcore_bytes,
                                    uint64_t movablecore_bytes);
 
+/* Frames from here on are in no zone of the kind, whatever memory is added. */
+uint64_t carve_limit(const struct tmm_pages *pages, enum tmm_zone_id kind);
+
 /* Fill in pages->zone[]: numbers, spans and counts of RAM. */
 void carve_zones(struct tmm_pages *pages);
 

@@ -4,7 +4,7 @@
  * The allocator's arrays come from memblock, which hands over the rest:
  *
  *   bits, info   per 2 MiB block: 64 + 16 bytes
- *   block sets   per zone, 50 bits a block, on its node
+ *   block sets   per zone, 50 bits a block up to where it can end, on its node
  *   cpu          per CPU, on its node
  *   descriptors  32 bytes a frame: model.c
  *
@@ -45,9 +45,11 @@ static struct array_ends array_ends(const struct tmm_pages *pages, uint64_t limi
 #define SETS_PER_ZONE           (NR_FILED_TYPES * NR_LONGEST)
 
 static tmm_err take_sets_of(struct tmm_pages *pages, struct tmm_memblock *memblock,
-                            unsigned node, uint64_t end, struct zone *zone)
+                            unsigned node, uint64_t end, enum tmm_zone_id kind)
 {
-	uint64_t words = block_set_words(nr_blocks(pages));
+	struct zone *zone = &pages->zone[pages->node[node].zone_index[kind]];
+	uint64_t nr = block_of(pages, carve_limit(pages, kind) - 1) + 1;
+	uint64_t words = block_set_words(nr);
 	struct block_set *set = &zone->by_longest[0][0];
 	void *array;
 	uint64_t *next;
@@ -58,7 +60,8 @@ static tmm_err take_sets_of(struct tmm_pages *pages, struct tmm_memblock *memblo
 		return err;
 	next = array;
 	for (unsigned i = 0; i < SETS_PER_ZONE; i++, next += words)
-		block_set_init(&set[i], next, nr_blocks(pages));
+		block_set_init(&set[i], next, nr);
+	zone->nr_set_words = (nr + 63) / 64;
 	return TMM_OK;
 }
 
@@ -71,8 +74,7 @@ static tmm_err take_sets(struct tmm_pages *pages, struct tmm_memblock *memblock,
 			tmm_err err = TMM_OK;
 
 			if (index != ZONE_NONE)
-				err = take_sets_of(pages, memblock, n, ends->on[n],
-				                   &pages->zone[index]);
+				err = take_sets_of(pages, memblock, n, ends->on[n], kind);
 			if (err != TMM_OK)
 				return err;
 		}

@@ -141,6 +141,7 @@ struct zone {
 	/* (z) Blocks by type and block_info.longest; [0] is not used.  Bit i of the mask: [i]
 	 * has some. */
 	struct block_set by_longest[NR_FILED_TYPES][NR_LONGEST];
+	uint64_t nr_set_words; /* (c) 64 blocks each, up to where the zone can end */
 	uint16_t longest_mask[NR_FILED_TYPES];
 };
 

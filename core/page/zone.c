@@ -199,13 +199,12 @@ static uint64_t whole_in_word(const struct zone *zone, unsigned types, uint64_t 
  * Adjacent whole blocks of types that may serve, 2^log of them from a multiple of
  * that on: the least such run.
  */
-static bool find_blocks(const struct tmm_pages *pages, const struct zone *zone, unsigned types,
-                        unsigned log, uint64_t *out_block)
+static bool find_blocks(const struct zone *zone, unsigned types, unsigned log,
+                        uint64_t *out_block)
 {
-	uint64_t nr_words = (nr_blocks(pages) + 63) / 64;
 	uint64_t step = log > WORD_ORDER ? UINT64_C(1) << (log - WORD_ORDER) : 1;
 
-	for (uint64_t w = 0; w + step <= nr_words; w += step) {
+	for (uint64_t w = 0; w + step <= zone->nr_set_words; w += step) {
 		uint64_t whole = UINT64_MAX, runs;
 
 		for (uint64_t i = 0; i < step && whole; i++)
@@ -257,7 +256,7 @@ static bool take_blocks(struct tmm_pages *pages, struct zone *zone, struct sourc
 	uint64_t block;
 	uint32_t fresh = ENTRY_FRESH, entry;
 
-	if (!find_blocks(pages, zone, zone_whole_types(source), log, &block))
+	if (!find_blocks(zone, zone_whole_types(source), log, &block))
 		return false;
 	for (uint64_t b = block; b < block + (UINT64_C(1) << log); b++) {
 		zone_claim_whole(pages, zone, b, source);
@@ -354,8 +353,7 @@ bool zone_has_run(struct tmm_pages *pages, struct zone *zone, struct source sour
 	uint64_t block;
 
 	if (order > BLOCK_ORDER)
-		return find_blocks(pages, zone, zone_whole_types(source), order - BLOCK_ORDER,
-		                   &block);
+		return find_blocks(zone, zone_whole_types(source), order - BLOCK_ORDER, &block);
 	for (unsigned type = 0; type < NR_FILED_TYPES; type++) {
 		if (!(zone_whole_types(source) >> type & 1))
 			continue;
