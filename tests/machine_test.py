@@ -184,9 +184,24 @@ def hotplug():
     need(done.returncode == 0 and done.stdout == b"on it\n", done.stderr)
 
 
+def high_memory():
+    """Programs run where most of memory has no address."""
+    pathlib.Path("high.ini").write_text("[machine]\nram = 256M\nlowmem = 32M\n")
+    text = "".join("%d\n" % (7919 * n % 100003) for n in range(60000))
+    pathlib.Path("numbers").write_text(text)
+    done = run("run", "--machine", "high.ini", "--proc", "proc", "--", BUSYBOX, "sort", "-n",
+               "numbers")
+    need(done.returncode == 0, done.stderr)
+    need(list(map(int, done.stdout.split())) == sorted(map(int, text.split())), "sorted")
+    meminfo = dict(re.findall(r"^(\w+): +(\d+) kB", pathlib.Path("proc/meminfo").read_text(), re.M))
+    need(int(meminfo["HighTotal"]) == (256 - 32) * 1024, meminfo)
+    need(int(meminfo["HighTotal"]) - int(meminfo["HighFree"]) > 1024, "high memory in use")
+    need(int(meminfo["HighTotal"]) + int(meminfo["LowTotal"]) == int(meminfo["MemTotal"]), meminfo)
+
+
 def main():
     cases = [("listed", listed), ("limits", limits), ("programs", programs), ("nodes", nodes),
-             ("debugged", debugged), ("hotplug", hotplug)]
+             ("debugged", debugged), ("hotplug", hotplug), ("high memory", high_memory)]
     for name in sorted(path.stem for path in KEPT.glob("*.txt")):
         cases.append(("text of " + name, lambda name=name: same_text(name)))
         cases.append(("sums of " + name, lambda name=name: sums(name)))

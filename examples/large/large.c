@@ -7,8 +7,11 @@
  *
  *   larger order  boot with a larger maximum order; runs are powers of two
  *   early boot    take it from memblock before the page allocator has it
- *   mem=          hide the end of RAM from the kernel and use it directly
+ *   mem=          hide the end of RAM from the kernel, claim it as a region of
+ *                 physical addresses and map that (ioremap)
  *   CMA           set an area apart that movable pages use meanwhile
+ *   vmalloc       frames from anywhere, in a row by kernel address alone: for the
+ *                 processor, not for a device
  *
  * Each piece is written to and read back; the rest of the machine is used up in the
  * meantime, so that a piece which the machine believes to be its own is found out.
@@ -22,6 +25,8 @@
 #include <tuxmm/cma.h>
 #include <tuxmm/hosted.h>
 #include <tuxmm/machine.h>
+#include <tuxmm/resource.h>
+#include <tuxmm/vmalloc.h>
 
 #define MIB       (UINT64_C(1) << 20)
 #define RAM_BYTES (256 * MIB)
@@ -30,6 +35,7 @@
 /* Which run of which machine, and what it took. */
 struct piece {
 	uint64_t start, bytes; /* bytes: what is not free because of it */
+	unsigned char *memory; /* where it is used; NULL: at its start in the direct map */
 	double microseconds;   /* from asking to having; 0: at boot */
 	uint64_t idle_bytes;   /* what nobody else can use while it is not needed */
 	const char *given_back;
@@ -92,16 +98,18 @@ static void use(struct rig *rig, const struct piece *piece)
 	uint64_t nr = tmm_pages_managed_count(pages), lent = 0;
 	tmm_pfn *others = malloc(nr * sizeof(*others));
 
+	unsigned char *memory = piece->memory ? piece->memory : address(rig, piece->start);
+
 	if (!others)
 		fail("the test", "no memory for it");
-	memset(address(rig, piece->start), 0xa5, WANTED);
+	memset(memory, 0xa5, WANTED);
 	while (lent < nr && tmm_pages_alloc(pages, TMM_GFP_NOWAIT | TMM_GFP_NOWARN, 0,
 	                                    &others[lent]) == TMM_OK) {
 		memset(tmm_page_address(pages, others[lent]), 0x5a, TMM_PAGE_SIZE);
 		lent++;
 	}
 	for (uint64_t i = 0; i < WANTED; i++)
-		if (address(rig, piece->start)[i] != 0xa5)
+		if (memory[i] != 0xa5)
 			fail("the piece", "somebody else wrote to it");
 	while (lent > 0)
 		tmm_pages_free(pages, others[--lent], 0);
@@ -178,6 +186,24 @@ static struct piece by_early_boot(void)
 	return piece;
 }
 
+/* request_mem_region() and ioremap(), of memory that caches as memory does. */
+static unsigned char *claim_and_map(struct rig *rig, tmm_paddr start)
+{
+	struct tmm_kernel_map *map = tmm_machine_kernel_map(rig->machine);
+	tmm_vaddr va;
+	void *area;
+
+	if (tmm_mem_region_request(tmm_machine_iomem(rig->machine), start, WANTED, "camera",
+	                           NULL) != TMM_OK)
+		fail("mem=", "somebody else has claimed the region");
+	area = tmm_vm_area_get(map, WANTED, 0, TMM_VM_IOREMAP, start, TMM_GFP_KERNEL);
+	if (!area || !tmm_kernel_address(map, area, &va) ||
+	    tmm_vmap_range(map, va, start, WANTED, TMM_KPROT_KERNEL | TMM_KPROT_HUGE,
+	                   TMM_GFP_KERNEL) != TMM_OK)
+		fail("mem=", "the region cannot be mapped");
+	return area;
+}
+
 /* What the kernel does not know of is the driver's, at a known address. */
 static struct piece by_mem_limit(void)
 {
@@ -191,7 +217,38 @@ static struct piece by_mem_limit(void)
 	piece.start = RAM_BYTES - WANTED;
 	if (tmm_memblock_end(tmm_machine_memblock(rig.machine)) > piece.start)
 		fail("mem=", "the machine reaches into what it should not know of");
+	piece.microseconds = -now();
+	piece.memory = claim_and_map(&rig, (tmm_paddr){piece.start});
+	piece.microseconds += now();
 	use(&rig, &piece);
+	tmm_vm_area_put(tmm_machine_kernel_map(rig.machine), piece.memory);
+	if (tmm_mem_region_release(tmm_machine_iomem(rig.machine), (tmm_paddr){piece.start},
+	                           WANTED) != TMM_OK)
+		fail("mem=", "the region is not claimed");
+	put_away(&rig);
+	return piece;
+}
+
+/* Frames from anywhere: nothing has to be kept for it, and nothing is adjacent but addresses.
+ */
+static struct piece by_vmalloc(void)
+{
+	struct piece piece = {.bytes = WANTED, .given_back = "at any time"};
+	struct tmm_kernel_map *map;
+	struct rig rig;
+	tmm_vaddr va;
+
+	prepare(&rig);
+	boot(&rig);
+	map = tmm_machine_kernel_map(rig.machine);
+	piece.microseconds = -now();
+	piece.memory = tmm_vmalloc(map, WANTED, TMM_GFP_KERNEL);
+	piece.microseconds += now();
+	if (!piece.memory || !tmm_kernel_address(map, piece.memory, &va))
+		fail("vmalloc", "memory or addresses are short");
+	piece.start = va.v;
+	use(&rig, &piece);
+	tmm_vfree(map, piece.memory);
 	put_away(&rig);
 	return piece;
 }
@@ -230,11 +287,12 @@ int main(void)
 		{"early boot", by_early_boot},
 		{"mem=", by_mem_limit},
 		{"CMA", by_cma},
+		{"vmalloc", by_vmalloc},
 	};
 
 	show_limit();
 	printf("%" PRIu64 " MiB in one piece:\n", WANTED / MIB);
-	printf("%-13s %-11s %8s %10s %9s  %s\n", "way", "address", "taken", "idle cost", "time",
+	printf("%-13s %-18s %8s %10s %9s  %s\n", "way", "address", "taken", "idle cost", "time",
 	       "given back");
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		struct piece piece = ways[i].get();
@@ -242,7 +300,7 @@ int main(void)
 
 		if (piece.microseconds > 0)
 			snprintf(time, sizeof(time), "%.1f us", piece.microseconds);
-		printf("%-13s 0x%09" PRIx64 " %4" PRIu64 " MiB %6" PRIu64 " MiB %9s  %s\n",
+		printf("%-13s 0x%016" PRIx64 " %4" PRIu64 " MiB %6" PRIu64 " MiB %9s  %s\n",
 		       ways[i].name, piece.start, piece.bytes / MIB, piece.idle_bytes / MIB,
 		       time, piece.given_back);
 	}
