@@ -320,3 +320,28 @@ TEST(every_mistake_is_reported_by_the_modes_that_promise_it)
 			plant(modes[mode], i);
 	}
 }
+
+/*
+ *   lent    A . .
+ *   free    . B C      B's pointer is forged: it leads to A, scrambled as it should be
+ *
+ * A is not lent a second time.
+ */
+TEST(a_forged_free_pointer_lends_nothing_twice)
+{
+	const struct slab_config config = {.debug = "F", .seed = test_seed()};
+	struct tmm_cache *cache;
+	char *a, *b;
+
+	boot_with(test_ram(8 * MB), 8 * MB, 1, &config);
+	cache = cache_of_size("forged", 64);
+	a = tmm_cache_alloc(cache, TMM_GFP_KERNEL);
+	b = tmm_cache_alloc(cache, TMM_GFP_KERNEL);
+	tmm_cache_free(cache, b);
+	*link_of(cache, b) = link_code(cache, b, (uintptr_t)a);
+	log_begin();
+	for (int k = 0; k < 20; k++)
+		CHECK(tmm_cache_alloc(cache, TMM_GFP_KERNEL) != a);
+	CHECK(is_logged("Freepointer corrupt") && tmm_cache_reports(cache) == 1);
+	abandon();
+}
