@@ -100,24 +100,35 @@ TEST(pages_are_kept_apart_by_the_size_of_blocks)
 	halt();
 }
 
-/* The page that served last is asked first, and not one before it that has room too. */
+/*
+ *   page 1   |aaaaaaaaaaaaaaa.|..|    16 blocks of 31 units and 8 units in each
+ *   page 2   |bbbbbbbbbbbbbbbb|..|
+ *
+ * The page that served last is asked first, though the other one has room too.
+ */
 TEST(a_search_goes_on_where_the_last_ended)
 {
-	void *first[15], *second, *third;
+	void *a[16], *b[16], *small[2];
 
 	boot_slob(MB);
-	for (unsigned i = 0; i < ARRAY_SIZE(first); i++)
-		first[i] = take(248); /* 31 units, so that 39 of 504 are left */
-	second = take(248);
-	CHECK(same_page(first[0], first[14]) && same_page(second, first[0]));
-	third = take(248);
-	CHECK(!same_page(third, first[0]));
-	give(first[3]);
-	CHECK(same_page(first[3] = take(8), third));
-	for (unsigned i = 0; i < ARRAY_SIZE(first); i++)
-		give(first[i]);
-	give(second);
-	give(third);
+	for (unsigned i = 0; i < 16; i++)
+		a[i] = take(248);
+	for (unsigned i = 0; i < 16; i++)
+		b[i] = take(248);
+	CHECK(same_page(a[0], a[15]) && same_page(b[0], b[15]) && !same_page(a[0], b[0]));
+	small[0] = take(8);
+	CHECK(same_page(small[0], b[0]));
+	give(a[3]);
+	a[3] = take(248); /* which has room there alone */
+	CHECK(same_page(a[3], a[0]));
+	small[1] = take(8);
+	CHECK(same_page(small[1], a[0]));
+	for (unsigned i = 0; i < 16; i++) {
+		give(a[i]);
+		give(b[i]);
+	}
+	give(small[0]);
+	give(small[1]);
 	halt();
 }
 
