@@ -16,7 +16,7 @@
 
 #define MACHINE_MAX_RANGES   128u
 #define MACHINE_MAX_SECTIONS (2 + MACHINE_MAX_RANGES + TMM_MAX_NODES + TMM_MAX_CMA_AREAS)
-#define MACHINE_MAX_KEYS     24u
+#define MACHINE_MAX_KEYS     28u
 #define MACHINE_NAME         50u /* longest name of a section, with its kind and a final 0 */
 
 enum section_kind {
@@ -51,7 +51,11 @@ enum machine_key {
 	MACHINE_MAX_MAP_COUNT,
 	MACHINE_FAULT_AROUND,
 	MACHINE_ANON_AROUND,
-	MACHINE_SLAB
+	MACHINE_SLAB,
+	MACHINE_SWIOTLB,
+	MACHINE_SWIOTLB_MODE,
+	MACHINE_COHERENT_POOL,
+	MACHINE_DMA_DEBUG
 };
 enum memory_key { MEMORY_START, MEMORY_SIZE, MEMORY_TYPE, MEMORY_NODE };
 enum node_key { NODE_CPUS, NODE_DISTANCE };

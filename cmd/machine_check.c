@@ -503,6 +503,22 @@ static bool take_management(struct machine_file *file)
 	       check_around(file, MACHINE_ANON_AROUND, "anonymous-around");
 }
 
+/* ---- devices ---- */
+
+static bool take_devices(struct machine_file *file)
+{
+	const struct section *main = machine_main(file);
+	struct tmm_shape *shape = &file->shape;
+
+	shape->swiotlb_bytes = main->value[MACHINE_SWIOTLB];
+	shape->swiotlb = (enum tmm_swiotlb_mode)main->value[MACHINE_SWIOTLB_MODE];
+	shape->coherent_pool_bytes = main->value[MACHINE_COHERENT_POOL];
+	shape->dma_debug = main->value[MACHINE_DMA_DEBUG] ? TMM_DMA_DEBUG : 0;
+	return shape->swiotlb != TMM_SWIOTLB_NONE || !main->key_line[MACHINE_SWIOTLB] ||
+	       machine_fault(file, main->key_line[MACHINE_SWIOTLB],
+	                     "[machine] swiotlb: expected no size with swiotlb-mode = none");
+}
+
 /* ---- CMA ---- */
 
 static uint64_t cma_alignment(const struct section *section)
@@ -663,7 +679,8 @@ bool machine_check(struct machine_file *file, const uint64_t *ram_bytes)
 	file->shape.nr_cpus = main->key_line[MACHINE_CPUS] ? (uint32_t)main->value[MACHINE_CPUS]
 	                                                   : 1;
 	return check_wished(file, ram_bytes) && take_memory(file, ram_bytes) &&
-	       take_nodes(file) && take_management(file) && take_cma(file);
+	       take_nodes(file) && take_management(file) && take_devices(file) &&
+	       take_cma(file);
 }
 
 bool machine_read(const char *text, size_t length, const uint64_t *ram_bytes,

@@ -33,6 +33,9 @@ static const char *const types[] = {"usable", "reserved", "acpi", "nvs", "unusab
 static const char *const overcommits[] = {"heuristic", "always", "never", NULL};
 static const char *const switches[] = {"off", "on", NULL};
 
+static const char *const swiotlb_modes[] = {"auto", "force", "none", NULL};
+static const char *const off_on[] = {"off", "on", NULL};
+
 #define MOST_SIZE UINT64_MAX
 
 static const struct key machine_keys[] = {
@@ -58,6 +61,10 @@ static const struct key machine_keys[] = {
 	[MACHINE_FAULT_AROUND] = {"fault-around", SIZE, TMM_PAGE_SIZE, MAX_U32, NULL},
 	[MACHINE_ANON_AROUND] = {"anonymous-around", SIZE, TMM_PAGE_SIZE, MAX_U32, NULL},
 	[MACHINE_SLAB] = {"slab-allocator", WORD, TMM_SLABS, 0, allocators},
+	[MACHINE_SWIOTLB] = {"swiotlb", SIZE, 1, UINT64_C(1) << 30, NULL},
+	[MACHINE_SWIOTLB_MODE] = {"swiotlb-mode", WORD, TMM_SWIOTLB_AUTO, 0, swiotlb_modes},
+	[MACHINE_COHERENT_POOL] = {"coherent-pool", SIZE, 1, UINT64_C(4) << 20, NULL},
+	[MACHINE_DMA_DEBUG] = {"dma-debug", WORD, 0, 0, off_on},
 };
 static const struct key memory_keys[] = {
 	[MEMORY_START] = {"start", SIZE, 0, MOST_SIZE, NULL},

@@ -120,6 +120,16 @@ static void show_cma(const struct show *show)
 	}
 }
 
+static void show_swiotlb(const struct show *show)
+{
+	tmm_paddr start;
+	uint64_t bytes;
+
+	if (tmm_dma_swiotlb(tmm_machine_dma(show->machine), &start, &bytes))
+		fprintf(show->out, "software IO TLB: mapped " RANGE " (%" PRIu64 "MB)\n",
+		        ENDS(start.v, start.v + bytes), bytes / MIB);
+}
+
 /* What addresses a zone may have: from the end of the one below, where memory is. */
 static void show_zones(const struct show *show)
 {
@@ -368,6 +378,7 @@ void show_machine(FILE *out, const struct machine_file *file, struct tmm_machine
 	show_firmware(&show);
 	show_hotplug(&show);
 	show_cma(&show);
+	show_swiotlb(&show);
 	show_zones(&show);
 	show_movable(&show);
 	show_nodes(&show);

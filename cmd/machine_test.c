@@ -42,6 +42,8 @@ TEST(what_is_written_is_the_shape)
 	            "stack-high = 64\nstack-batch = 16\nkernel = 4M\n"
 	            "overcommit = never\novercommit-ratio = 80\nmax-map-count = 100\n"
 	            "fault-around = 16K\nanonymous-around = 4096\n"
+	            "swiotlb = 2M\nswiotlb-mode = force\ncoherent-pool = 64K\n"
+	            "dma-debug = on\n"
 	            "page-tables = x86-64-la57\n"
 	            "[memory low]\nstart = 1M\nsize = 63M\n"
 	            "[memory high]\nstart = 64M\nsize = 64M\nnode = 1\n"
@@ -61,6 +63,8 @@ TEST(what_is_written_is_the_shape)
 	CHECK(file.shape.stack_high_pages == 64 && file.shape.stack_batch_pages == 16);
 	CHECK(file.shape.kernel_bytes == 4 * MIB && file.shape.overcommit_memory == 2);
 	CHECK(file.shape.overcommit_ratio == 80 && file.shape.max_map_count == 100);
+	CHECK(file.shape.swiotlb_bytes == 2 << 20 && file.shape.swiotlb == TMM_SWIOTLB_FORCE);
+	CHECK(file.shape.coherent_pool_bytes == 65536 && file.shape.dma_debug == TMM_DMA_DEBUG);
 	CHECK(file.shape.fault_around_bytes == 16384 && file.shape.anon_around_bytes == 4096);
 	CHECK(file.shape.geometry == TMM_GEOMETRY_X86_64_LA57 && file.shape.lowmem_bytes == 0);
 	CHECK(file.shape.nr_ranges == 3 && file.shape.firmware_map == file.map);
@@ -213,6 +217,8 @@ static const struct bad {
          R "[node 0]\ncpus = 0\n[node 1]\ncpus = 0\n"},
 	{4, "CPU 2 is not there: expected numbers below cpus = 1", R "[node 0]\ncpus = 0,2\n"},
 	{3, "CPU 1 is on no node", R "cpus = 2\n[node 0]\ncpus = 0\n"},
+	{4, "swiotlb: expected no size with swiotlb-mode = none",
+         R "swiotlb-mode = none\nswiotlb = 1M\n"},
 	{4, "cpus = 3-1: expected a list of CPUs", R "[node 0]\ncpus = 3-1\n"},
 	{4, "cpus = 0-256: expected a list of CPUs", R "[node 0]\ncpus = 0-256\n"},
 	{4, "cpus = 0,: expected a list of CPUs", R "[node 0]\ncpus = 0,\n"},

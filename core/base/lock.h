@@ -38,6 +38,7 @@ enum lock_rank {
 	RANK_SLAB,       /* list of caches */
 	RANK_CACHE_NODE, /* one slab cache's slabs */
 	RANK_MEMPOOL,    /* one pool's reserve; a leaf */
+	RANK_DEVICE,     /* what the model of devices shares: bus, DMA; leaves */
 	RANK_RESOURCE,   /* who has which physical addresses; a leaf */
 	RANK_STACKS,     /* whose turn it is to take other CPUs' stacks */
 	RANK_ZONE,       /* one zone's blocks */

@@ -42,6 +42,8 @@ struct print_text {
 void print_text_begin(struct printer *printer, struct print_text *text, char *buffer,
                       size_t bytes);
 
+#define LOG_WARNING 4u /* a level of tmm_port_log(), as Linux's */
+
 /* Whole lines into the machine's log, cut where they are too long for one. */
 struct log_lines {
 	unsigned level; /* of tmm_port_log() */

@@ -117,6 +117,36 @@ static bool enter_firmware(struct tmm_iomem *iomem, const struct iomem_config *c
 	return true;
 }
 
+/* What mem= hides is remembered all the same: something answers there. */
+static bool remember_unused(struct tmm_iomem *iomem, const struct iomem_config *config)
+{
+	struct iomem_config all = *config;
+	struct run run = {.end = min_u64(config->ram_end, TMM_PHYS_END)};
+
+	all.ram_end = UINT64_MAX;
+	while (next_run(&all, &run)) {
+		struct tmm_resource *unused = &iomem->boot[iomem->nr_boot];
+
+		if (run.type != TMM_FW_USABLE)
+			continue;
+		if (iomem->nr_boot == MAX_BOOT_RESOURCES)
+			return false;
+		*unused = (struct tmm_resource){
+			.start = run.start, .end = run.end, .sibling = iomem->unused_ram};
+		iomem->unused_ram = unused;
+		iomem->nr_boot++;
+	}
+	return true;
+}
+
+bool iomem_is_unused_ram(const struct tmm_iomem *iomem, uint64_t start, uint64_t end)
+{
+	for (const struct tmm_resource *at = iomem->unused_ram; at; at = at->sibling)
+		if (at->start <= start && end <= at->end)
+			return true;
+	return false;
+}
+
 static bool enter_window(struct tmm_iomem *iomem, const struct iomem_config *config)
 	TMM_REQUIRES(iomem->lock)
 {
@@ -154,9 +184,11 @@ tmm_err iomem_init(struct tmm_iomem *iomem, struct tmm_slab_system *slabs,
 	lock_init(&iomem->lock, RANK_RESOURCE);
 	iomem->slabs = slabs;
 	iomem->nr_boot = 0;
+	iomem->unused_ram = NULL;
 	iomem->root = (struct tmm_resource){.end = TMM_PHYS_END, .name = "PCI mem"};
 	lock_take(&iomem->lock);
-	has_room = enter_firmware(iomem, config) && enter_window(iomem, config) &&
+	has_room = enter_firmware(iomem, config) && remember_unused(iomem, config) &&
+	           enter_window(iomem, config) &&
 	           (!config->kernel_bytes || enter(iomem, &kernel));
 	lock_drop(&iomem->lock);
 	return has_room ? TMM_OK : TMM_E_NOSPC;

@@ -16,9 +16,10 @@
 /* (c) constant after init  (r) lock */
 struct tmm_iomem {
 	struct lock lock;
-	struct tmm_slab_system *slabs;                /* (c) */
-	struct tmm_resource root;                     /* (r) and everything below */
-	uint32_t nr_boot;                             /* (c) */
+	struct tmm_slab_system *slabs;   /* (c) */
+	struct tmm_resource root;        /* (r) and everything below */
+	struct tmm_resource *unused_ram; /* (c) a chain: RAM above mem=, in no tree */
+	uint32_t nr_boot;                /* (c) */
 	struct tmm_resource boot[MAX_BOOT_RESOURCES]; /* (r) entered before there is a slab */
 };
 
@@ -37,6 +38,9 @@ struct iomem_config {
  */
 TMM_MUST_CHECK tmm_err iomem_init(struct tmm_iomem *iomem, struct tmm_slab_system *slabs,
                                   const struct iomem_config *config);
+
+/* Is all of [start, end) RAM that the page allocator was not given (mem=)? */
+bool iomem_is_unused_ram(const struct tmm_iomem *iomem, uint64_t start, uint64_t end);
 
 /* Every claim must be released (asserted). */
 void iomem_fini(struct tmm_iomem *iomem);

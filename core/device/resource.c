@@ -330,14 +330,14 @@ static struct tmm_resource *claim_unlink(struct tmm_iomem *iomem, uint64_t start
 
 static void log_not_claimed(uint64_t start, uint64_t end)
 {
-	struct print_text text;
+	struct log_lines lines;
+	const struct tmm_sink sink = log_lines_begin(&lines, LOG_WARNING);
 	struct printer printer;
-	char line[96];
 
-	print_text_begin(&printer, &text, line, sizeof(line));
-	print(&printer, "Trying to free nonexistent resource <%016lx-%016lx>", start, end - 1);
+	print_begin(&printer, &sink);
+	print(&printer, "Trying to free nonexistent resource <%016lx-%016lx>\n", start,
+	      end - 1);
 	print_end(&printer);
-	tmm_port_log(4, line);
 }
 
 tmm_err tmm_mem_region_release(struct tmm_iomem *iomem, tmm_paddr start, uint64_t size_bytes)

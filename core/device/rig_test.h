@@ -4,6 +4,8 @@
 #ifndef TUXMM_DEVICE_RIG_TEST_H
 #define TUXMM_DEVICE_RIG_TEST_H
 
+#include <sys/mman.h>
+
 #include <tuxmm/machine.h>
 
 #include "inject.h"
@@ -19,9 +21,21 @@
 static struct {
 	_Alignas(64) struct tmm_machine machine;
 	char *ram;
+	uint64_t ram_bytes;
 	uint64_t free_pages; /* after boot */
 	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
 } m;
+
+/* As test_ram(), but one at a time: a test may boot hundreds of machines. */
+static inline void rig_ram(uint64_t bytes)
+{
+	if (m.ram)
+		munmap(m.ram, m.ram_bytes);
+	m.ram_bytes = bytes;
+	m.ram = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	             MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	CHECK(m.ram != MAP_FAILED);
+}
 
 static inline void boot_shape(struct tmm_shape shape, uint64_t ram_bytes)
 {
@@ -32,8 +46,8 @@ static inline void boot_shape(struct tmm_shape shape, uint64_t ram_bytes)
 		shape.firmware_map = m.map;
 	}
 	shape.nr_cpus = shape.nr_cpus ? shape.nr_cpus : 1;
-	/* addresses of devices below 4 GiB are backed too: plain device memory */
-	m.ram = test_ram(ram_bytes > 3 * GB ? ram_bytes + GB : 4 * GB);
+	/* Addresses of devices below 4 GiB are backed too: plain device memory. */
+	rig_ram(ram_bytes > 3 * GB ? ram_bytes + GB : 4 * GB);
 	if (tmm_machine_init(&m.machine, &shape, m.ram, &why) != TMM_OK)
 		test_fail(__FILE__, __LINE__, why);
 	m.free_pages = tmm_pages_free_count(&m.machine.pages);

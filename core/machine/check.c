@@ -96,6 +96,7 @@ void tmm_check(struct tmm_machine *machine)
 	tmm_slab_check(&machine->slabs);
 	tmm_iomem_check(&machine->iomem);
 	tmm_kernel_map_check(&machine->kernel_map);
+	tmm_dma_check(&machine->dma);
 	tmm_cache_check(&machine->cache);
 	tmm_space_check(&machine->spaces);
 	tmm_space_totals(&machine->spaces, &spaces);

@@ -104,7 +104,7 @@ static uint64_t usable_needed(const struct tmm_shape *shape, uint64_t span_bytes
 {
 	const struct pages_config config = config_of(shape);
 
-	return shape->kernel_bytes +
+	return shape->kernel_bytes + shape->swiotlb_bytes +
 	       (shape->slab_allocator == TMM_SLOB ? BOOT_SLOB_BYTES : BOOT_BYTES) +
 	       pages_array_bytes(&config, shape->nr_cpus, span_bytes) +
 	       2 * (shape->min_free_kbytes << 10);
@@ -193,9 +193,25 @@ static uint64_t reclaim(void *arg, tmm_gfp gfp, unsigned order)
 
 static const struct tmm_reclaim_ops reclaim_ops = {.reclaim = reclaim};
 
+static struct dma_config dma_config_of(const struct tmm_machine *machine,
+                                       const struct tmm_shape *shape)
+{
+	return (struct dma_config){
+		.swiotlb_bytes = shape->swiotlb_bytes,
+		.mode = shape->swiotlb,
+		.pool_bytes = shape->coherent_pool_bytes,
+		.debug = shape->dma_debug,
+		.ram_end = max_u64(tmm_memblock_end(&machine->memblock), shape->hotplug_end),
+		.lowmem_bytes = shape->lowmem_bytes,
+	};
+}
+
 static tmm_err boot_pages(struct tmm_machine *machine, const struct tmm_shape *shape, void *ram)
 {
+	const struct dma_config dma = dma_config_of(machine, shape);
 	struct pages_config config = config_of(shape);
+
+	dma_reserve(&machine->dma, &machine->memblock, ram, &dma);
 
 	config.ram = ram;
 	config.cpus = &machine->cpus;
@@ -218,6 +234,17 @@ static tmm_err boot_iomem(struct tmm_machine *machine, const struct tmm_shape *s
 
 	pages_set_ram_ops(&machine->pages, &ram_ops, &machine->iomem);
 	return iomem_init(&machine->iomem, &machine->slabs, &config);
+}
+
+static tmm_err boot_devices(struct tmm_machine *machine, const struct tmm_shape *shape)
+{
+	const struct dma_config config = dma_config_of(machine, shape);
+	tmm_err err = boot_iomem(machine, shape);
+
+	if (err)
+		return err;
+	bus_init(&machine->bus, &machine->pages, &machine->iomem);
+	return dma_init(&machine->dma, &machine->slabs, &machine->bus, &config);
 }
 
 static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape *shape)
@@ -249,9 +276,9 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 	err = kernel_map_init(&machine->kernel_map, &kernel);
 	if (err)
 		goto no_kernel_map;
-	err = boot_iomem(machine, shape);
+	err = boot_devices(machine, shape);
 	if (err)
-		goto no_iomem;
+		goto no_devices;
 	err = cache_system_init(&machine->cache, &machine->pages, &machine->slabs);
 	if (err)
 		goto no_cache;
@@ -265,8 +292,10 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 no_spaces:
 	cache_system_fini(&machine->cache);
 no_cache:
+	dma_fini(&machine->dma);
+	bus_fini(&machine->bus);
 	iomem_fini(&machine->iomem);
-no_iomem:
+no_devices:
 	kernel_map_fini(&machine->kernel_map);
 no_kernel_map:
 	slab_fini(&machine->slabs);
@@ -334,6 +363,8 @@ void tmm_machine_fini(struct tmm_machine *machine)
 {
 	space_system_fini(&machine->spaces);
 	cache_system_fini(&machine->cache);
+	dma_fini(&machine->dma);
+	bus_fini(&machine->bus);
 	iomem_fini(&machine->iomem);
 	kernel_map_fini(&machine->kernel_map);
 	slab_fini(&machine->slabs);
@@ -385,6 +416,16 @@ struct tmm_iomem *tmm_machine_iomem(struct tmm_machine *machine)
 struct tmm_kernel_map *tmm_machine_kernel_map(struct tmm_machine *machine)
 {
 	return &machine->kernel_map;
+}
+
+struct tmm_bus *tmm_machine_bus(struct tmm_machine *machine)
+{
+	return &machine->bus;
+}
+
+struct tmm_dma *tmm_machine_dma(struct tmm_machine *machine)
+{
+	return &machine->dma;
 }
 
 struct tmm_cache_system *tmm_machine_cache(struct tmm_machine *machine)

@@ -8,6 +8,7 @@
 
 #include "base/cpu.h"
 #include "cache/cache_system.h"
+#include "device/dma_impl.h"
 #include "device/iomem.h"
 #include "map/kernel_map_impl.h"
 #include "page/page_system.h"
@@ -23,6 +24,8 @@ struct tmm_machine {
 	struct tmm_slab_system slabs;
 	struct tmm_iomem iomem;
 	struct tmm_kernel_map kernel_map;
+	struct tmm_bus bus;
+	struct tmm_dma dma;
 	struct tmm_cache_system cache;
 	struct tmm_space_system spaces;
 	char why[160]; /* what tmm_machine_init() had to say */

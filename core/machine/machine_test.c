@@ -95,12 +95,16 @@ static void use(struct tmm_machine *machine)
 static uint64_t lives(const struct tmm_shape *shape, void *ram)
 {
 	const char *why = NULL;
-	uint64_t bytes, managed, kept;
+	uint64_t bytes, managed, kept, bounce = 0;
+	tmm_paddr start;
 
 	CHECK(tmm_machine_init(&one, shape, ram, &why) == TMM_OK);
 	bytes = tmm_memblock_memory_bytes(tmm_machine_memblock(&one));
 	managed = tmm_pages_managed_count(tmm_machine_pages(&one)) * TMM_PAGE_SIZE;
-	kept = shape->kernel_bytes + 2 * TMM_PAGE_SIZE +
+	/* Bounce buffers, and a 127th of them to say what is in use. */
+	if (tmm_dma_swiotlb(tmm_machine_dma(&one), &start, &bounce))
+		bounce += bounce / 64;
+	kept = shape->kernel_bytes + 2 * TMM_PAGE_SIZE + bounce +
 	       pages_array_bytes(&(struct pages_config){.nr_nodes = 1}, shape->nr_cpus,
 	                         tmm_memblock_end(&one.memblock) -
 	                                 tmm_memblock_start(&one.memblock));

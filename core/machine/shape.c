@@ -12,6 +12,7 @@
 #include <tuxmm/migrate.h>
 
 #define MIB UINT64_C(0x100000)
+#define GIB (1024 * MIB)
 
 /* Frame numbers end there. */
 #define MOST_BYTES (UINT64_C(8) << 40)
@@ -164,6 +165,20 @@ static const char *cma_fault(const struct tmm_shape *shape)
 	return NULL;
 }
 
+static const char *device_fault(const struct tmm_shape *shape)
+{
+	if (shape->swiotlb > TMM_SWIOTLB_NONE)
+		return "swiotlb is not one of the three there are";
+	if (shape->swiotlb_bytes > GIB ||
+	    (shape->swiotlb_bytes && shape->swiotlb == TMM_SWIOTLB_NONE))
+		return "swiotlb_bytes is more than 1 GiB, or given where there is to be none";
+	if (shape->coherent_pool_bytes > 4 * MIB)
+		return "coherent_pool_bytes is more than 4 MiB";
+	if (shape->dma_debug & ~TMM_DMA_DEBUG)
+		return "dma_debug has a bit that is no TMM_DMA_DEBUG";
+	return NULL;
+}
+
 static bool around_is_valid(uint32_t bytes)
 {
 	return !bytes || (is_power_of_two(bytes) && bytes >= TMM_PAGE_SIZE);
@@ -194,7 +209,8 @@ static const char *slab_fault(const struct tmm_shape *shape)
 const char *shape_fault(const struct tmm_shape *shape)
 {
 	static const char *(*const faults[])(const struct tmm_shape *) = {
-		limit_fault, node_fault, frame_fault, cma_fault, map_fault, slab_fault};
+		limit_fault,  node_fault, frame_fault, cma_fault,
+		device_fault, map_fault,  slab_fault};
 
 	if (!shape->firmware_map || !shape->nr_ranges)
 		return "the firmware map is empty";

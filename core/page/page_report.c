@@ -10,7 +10,6 @@
 #include "page/page_slow.h"
 
 #define REPORTS_MOST 10u
-#define LOG_WARNING  4u
 
 static void print_flags(struct printer *printer, tmm_gfp gfp)
 {

@@ -13,7 +13,9 @@
 #ifndef TUXMM_MACHINE_H
 #define TUXMM_MACHINE_H
 
+#include <tuxmm/bus.h>
 #include <tuxmm/cpu.h>
+#include <tuxmm/dma.h>
 #include <tuxmm/kernel_map.h>
 #include <tuxmm/memblock.h>
 #include <tuxmm/mmu.h>
@@ -69,6 +71,14 @@ struct tmm_shape {
 	struct tmm_cma_spec cma[TMM_MAX_CMA_AREAS];
 	uint32_t nr_cma;
 
+	/* Devices. */
+	uint64_t swiotlb_bytes; /* bounce buffers; 0: 64 MiB where RAM goes beyond 4 GiB, else
+	                           none before they are needed */
+	enum tmm_swiotlb_mode swiotlb;
+	uint64_t coherent_pool_bytes; /* for requests that cannot wait, of each kind of device;
+	                                 0: 128 KiB for each GiB */
+	uint32_t dma_debug;           /* TMM_DMA_DEBUG */
+
 	/* When memory is short. */
 	uint32_t watermark_scale_factor; /* 1/10000 of a zone between marks; 0: 10 */
 	uint32_t stack_high_pages;  /* single frames a CPU keeps of a zone; 0: by its size */
@@ -111,6 +121,8 @@ struct tmm_pages *tmm_machine_pages(struct tmm_machine *machine);
 struct tmm_slab_system *tmm_machine_slabs(struct tmm_machine *machine);
 struct tmm_iomem *tmm_machine_iomem(struct tmm_machine *machine);
 struct tmm_kernel_map *tmm_machine_kernel_map(struct tmm_machine *machine);
+struct tmm_bus *tmm_machine_bus(struct tmm_machine *machine);
+struct tmm_dma *tmm_machine_dma(struct tmm_machine *machine);
 struct tmm_cache_system *tmm_machine_cache(struct tmm_machine *machine);
 struct tmm_space_system *tmm_machine_spaces(struct tmm_machine *machine);
 const struct tmm_memblock *tmm_machine_memblock(const struct tmm_machine *machine);
