@@ -19,9 +19,10 @@ struct target {
 	struct tmm_bus_block block;
 };
 
-void bus_init(struct tmm_bus *bus, struct tmm_pages *pages, const struct tmm_iomem *iomem)
+void bus_init(struct tmm_bus *bus, struct tmm_pages *pages, const struct tmm_iomem *iomem,
+              uint64_t backed_end)
 {
-	*bus = (struct tmm_bus){.pages = pages, .iomem = iomem};
+	*bus = (struct tmm_bus){.pages = pages, .iomem = iomem, .backed_end = backed_end};
 	lock_init(&bus->lock, RANK_DEVICE);
 }
 
@@ -96,7 +97,7 @@ tmm_err tmm_bus_attach(struct tmm_bus *bus, struct tmm_bus_block *block)
 	tmm_irq irq;
 
 	if (!block->size_bytes || end < start || end > TMM_PHYS_END ||
-	    (block->ops && !(block->widths & ALL_WIDTHS)))
+	    (block->ops ? !(block->widths & ALL_WIDTHS) : end > bus->backed_end))
 		return TMM_E_INVAL;
 	for (uint64_t at = align_down(start, TMM_PAGE_SIZE); at < end; at += TMM_PAGE_SIZE)
 		if (is_ram(bus, at) || iomem_is_unused_ram(bus->iomem, max_u64(at, start),

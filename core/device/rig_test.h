@@ -48,6 +48,7 @@ static inline void boot_shape(struct tmm_shape shape, uint64_t ram_bytes)
 	shape.nr_cpus = shape.nr_cpus ? shape.nr_cpus : 1;
 	/* Addresses of devices below 4 GiB are backed too: plain device memory. */
 	rig_ram(ram_bytes > 3 * GB ? ram_bytes + GB : 4 * GB);
+	shape.backed_bytes = m.ram_bytes;
 	if (tmm_machine_init(&m.machine, &shape, m.ram, &why) != TMM_OK)
 		test_fail(__FILE__, __LINE__, why);
 	m.free_pages = tmm_pages_free_count(&m.machine.pages);

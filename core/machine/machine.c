@@ -77,6 +77,12 @@ static uint64_t usable_end(const struct tmm_shape *shape)
 	return align_down(max_u64(usable(shape).end, shape->hotplug_end), TMM_PAGE_SIZE);
 }
 
+/* Beyond RAM there may be memory of devices. */
+static uint64_t backed_end(const struct tmm_shape *shape)
+{
+	return align_down(max_u64(usable_end(shape), shape->backed_bytes), TMM_PAGE_SIZE);
+}
+
 static struct pages_config config_of(const struct tmm_shape *shape)
 {
 	return (struct pages_config){
@@ -243,7 +249,8 @@ static tmm_err boot_devices(struct tmm_machine *machine, const struct tmm_shape 
 
 	if (err)
 		return err;
-	bus_init(&machine->bus, &machine->pages, &machine->iomem);
+	bus_init(&machine->bus, &machine->pages, &machine->iomem, backed_end(shape));
+	io_init(&machine->io, &machine->bus, &machine->kernel_map, &machine->slabs);
 	return dma_init(&machine->dma, &machine->slabs, &machine->bus, &config);
 }
 
@@ -267,7 +274,7 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 		.pages = &machine->pages,
 		.slabs = &machine->slabs,
 		.geometry = shape->geometry,
-		.ram_bytes = usable_end(shape),
+		.ram_bytes = backed_end(shape),
 		.flushes_at_once = (shape->debug & TMM_DEBUG_UNMAP) != 0,
 	};
 	tmm_err err;
@@ -293,6 +300,7 @@ no_spaces:
 	cache_system_fini(&machine->cache);
 no_cache:
 	dma_fini(&machine->dma);
+	io_fini(&machine->io);
 	bus_fini(&machine->bus);
 	iomem_fini(&machine->iomem);
 no_devices:
@@ -364,6 +372,7 @@ void tmm_machine_fini(struct tmm_machine *machine)
 	space_system_fini(&machine->spaces);
 	cache_system_fini(&machine->cache);
 	dma_fini(&machine->dma);
+	io_fini(&machine->io);
 	bus_fini(&machine->bus);
 	iomem_fini(&machine->iomem);
 	kernel_map_fini(&machine->kernel_map);
@@ -421,6 +430,11 @@ struct tmm_kernel_map *tmm_machine_kernel_map(struct tmm_machine *machine)
 struct tmm_bus *tmm_machine_bus(struct tmm_machine *machine)
 {
 	return &machine->bus;
+}
+
+struct tmm_io *tmm_machine_io(struct tmm_machine *machine)
+{
+	return &machine->io;
 }
 
 struct tmm_dma *tmm_machine_dma(struct tmm_machine *machine)

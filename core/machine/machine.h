@@ -9,6 +9,7 @@
 #include "base/cpu.h"
 #include "cache/cache_system.h"
 #include "device/dma_impl.h"
+#include "device/io.h"
 #include "device/iomem.h"
 #include "map/kernel_map_impl.h"
 #include "page/page_system.h"
@@ -25,6 +26,7 @@ struct tmm_machine {
 	struct tmm_iomem iomem;
 	struct tmm_kernel_map kernel_map;
 	struct tmm_bus bus;
+	struct tmm_io io;
 	struct tmm_dma dma;
 	struct tmm_cache_system cache;
 	struct tmm_space_system spaces;

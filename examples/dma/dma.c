@@ -3,7 +3,7 @@
  * bus master
  *
  * The machine has 64 MiB, a controller that reaches the lowest 16 MiB, and a disk.
- * The driver talks to both as a Linux driver does: it claims their registers, gets
+ * The driver talks to both as a Linux driver does: it claims and maps their registers, gets
  * memory and mappings from the DMA API, programs the registers, waits for the interrupt
  * and gives everything back.  What was on the controller's wires is printed, signal by
  * signal.
@@ -35,6 +35,8 @@ struct pc {
 	struct tmm_bus *bus;
 	struct tmm_iomem *iomem;
 	struct tmm_dma *dma;
+	struct tmm_io *io;
+	char *dmac_regs, *disk_regs; /* where the driver has them */
 	struct tmm_device isa, disk_device;
 	struct dmac dmac;
 	struct disk disk;
@@ -78,6 +80,7 @@ static void boot(struct pc *pc)
 	pc->bus = tmm_machine_bus(pc->machine);
 	pc->iomem = tmm_machine_iomem(pc->machine);
 	pc->dma = tmm_machine_dma(pc->machine);
+	pc->io = tmm_machine_io(pc->machine);
 }
 
 /* Boards are soldered before drivers come. */
@@ -115,6 +118,9 @@ static void probe(struct pc *pc)
 	             tmm_mem_region_request(pc->iomem, (tmm_paddr){DISK_AT}, DISK_BYTES, "disk",
 	                                    &whose) == TMM_OK,
 	     "nobody has the registers");
+	pc->dmac_regs = tmm_ioremap(pc->io, (tmm_paddr){DMAC_AT}, DMAC_BYTES);
+	pc->disk_regs = tmm_ioremap(pc->io, (tmm_paddr){DISK_AT}, DISK_BYTES);
+	need(pc->dmac_regs && pc->disk_regs, "the registers can be mapped");
 	need(tmm_dma_set_mask_and_coherent(&pc->isa, TMM_DMA_BIT_MASK(24)) == TMM_OK &&
 	             tmm_dma_set_mask_and_coherent(&pc->disk_device, TMM_DMA_BIT_MASK(32)) ==
 	                     TMM_OK,
@@ -123,6 +129,8 @@ static void probe(struct pc *pc)
 
 static void unplug(struct pc *pc)
 {
+	tmm_iounmap(pc->io, pc->dmac_regs);
+	tmm_iounmap(pc->io, pc->disk_regs);
 	need(tmm_mem_region_release(pc->iomem, (tmm_paddr){DMAC_AT}, DMAC_BYTES) == TMM_OK &&
 	             tmm_mem_region_release(pc->iomem, (tmm_paddr){DISK_AT}, DISK_BYTES) ==
 	                     TMM_OK,
@@ -136,23 +144,17 @@ static void unplug(struct pc *pc)
 
 static void dmac_write(struct pc *pc, uint64_t reg, uint64_t value)
 {
-	need(tmm_bus_write(pc->bus, (tmm_paddr){DMAC_AT + reg}, 1, value & 0xff) == TMM_OK,
-	     "the controller answers");
+	tmm_writeb(pc->io, (uint8_t)value, pc->dmac_regs + reg);
 }
 
 static void disk_write(struct pc *pc, enum disk_register reg, uint32_t value)
 {
-	need(tmm_bus_write(pc->bus, (tmm_paddr){DISK_AT + reg}, 4, value) == TMM_OK,
-	     "the disk answers");
+	tmm_writel(pc->io, value, pc->disk_regs + reg);
 }
 
 static uint32_t disk_read(struct pc *pc, enum disk_register reg)
 {
-	uint64_t value;
-
-	need(tmm_bus_read(pc->bus, (tmm_paddr){DISK_AT + reg}, 4, &value) == TMM_OK,
-	     "the disk answers");
-	return (uint32_t)value;
+	return tmm_readl(pc->io, pc->disk_regs + reg);
 }
 
 static void program_channel(struct pc *pc, tmm_dma_addr addr, unsigned bytes, unsigned mode)

@@ -41,7 +41,8 @@ struct tmm_bus; /* fields: core/device/bus.h */
  * From now on the block answers.
  *   TMM_OK
  *   TMM_E_EXIST  RAM or another block answers at some of its addresses
- *   TMM_E_INVAL  it is empty, knows no width, or ends behind TMM_PHYS_END
+ *   TMM_E_INVAL  it is empty, knows no width, or ends behind TMM_PHYS_END; or it is memory
+ *                where ram cannot be touched (struct tmm_shape.backed_bytes)
  */
 TMM_MUST_CHECK tmm_err tmm_bus_attach(struct tmm_bus *bus, struct tmm_bus_block *block);
 

@@ -16,6 +16,7 @@
 #include <tuxmm/bus.h>
 #include <tuxmm/cpu.h>
 #include <tuxmm/dma.h>
+#include <tuxmm/ioremap.h>
 #include <tuxmm/kernel_map.h>
 #include <tuxmm/memblock.h>
 #include <tuxmm/mmu.h>
@@ -72,6 +73,8 @@ struct tmm_shape {
 	uint32_t nr_cma;
 
 	/* Devices. */
+	uint64_t backed_bytes;  /* ram can be touched up to here, for memory of devices; 0: as
+	                           far as there is RAM */
 	uint64_t swiotlb_bytes; /* bounce buffers; 0: 64 MiB where RAM goes beyond 4 GiB, else
 	                           none before they are needed */
 	enum tmm_swiotlb_mode swiotlb;
@@ -122,6 +125,7 @@ struct tmm_slab_system *tmm_machine_slabs(struct tmm_machine *machine);
 struct tmm_iomem *tmm_machine_iomem(struct tmm_machine *machine);
 struct tmm_kernel_map *tmm_machine_kernel_map(struct tmm_machine *machine);
 struct tmm_bus *tmm_machine_bus(struct tmm_machine *machine);
+struct tmm_io *tmm_machine_io(struct tmm_machine *machine);
 struct tmm_dma *tmm_machine_dma(struct tmm_machine *machine);
 struct tmm_cache_system *tmm_machine_cache(struct tmm_machine *machine);
 struct tmm_space_system *tmm_machine_spaces(struct tmm_machine *machine);
