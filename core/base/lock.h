@@ -33,12 +33,12 @@ enum lock_rank {
 	RANK_MM,         /* an address space: areas and tables */
 	RANK_CMA,        /* a contiguous area, while it is emptied */
 	RANK_CACHE,      /* page cache: every mapping's pages */
+	RANK_DEVICE,     /* what the model of devices shares: bus, mappings, DMA */
 	RANK_VMAP,       /* the kernel's address areas */
 	RANK_KMAP,       /* its page tables, and slots of the pkmap window */
 	RANK_SLAB,       /* list of caches */
 	RANK_CACHE_NODE, /* one slab cache's slabs */
 	RANK_MEMPOOL,    /* one pool's reserve; a leaf */
-	RANK_DEVICE,     /* what the model of devices shares: bus, DMA; leaves */
 	RANK_RESOURCE,   /* who has which physical addresses; a leaf */
 	RANK_STACKS,     /* whose turn it is to take other CPUs' stacks */
 	RANK_ZONE,       /* one zone's blocks */

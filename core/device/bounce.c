@@ -295,13 +295,12 @@ static void copy(struct tmm_dma *dma, const struct bounce_pool *pool, uint32_t s
 {
 	const struct slot *at = &pool->slot[slot];
 	char *bounce = memory_at(dma, pool->start + slot * SLOT_BYTES + at->skip + from);
-	char *original = memory_at(dma, at->original + from);
 
 	TMM_ASSERT(from <= at->bytes && bytes <= at->bytes - from);
 	if (to_device)
-		memcpy(bounce, original, bytes);
+		memory_read(dma->pages, bounce, at->original + from, bytes);
 	else
-		memcpy(original, bounce, bytes);
+		memory_write(dma->pages, at->original + from, bounce, bytes);
 	dma_count(to_device ? &dma->counts.bytes_bounced_in : &dma->counts.bytes_bounced_out,
 	          bytes);
 }

@@ -125,6 +125,56 @@ void tmm_bus_detach(struct tmm_bus *bus, struct tmm_bus_block *block)
 	lock_drop_irqrestore(&bus->lock, irq);
 }
 
+/* ---- memory ---- */
+
+/* High memory is RAM; memory of a device is where the port has it. */
+static bool needs_map(const struct tmm_pages *pages, uint64_t pfn)
+{
+	return pfn >= pages->lowmem_end && pfn_in_span(pages, pfn);
+}
+
+/* At most a page, and the bytes up to its end. */
+static char *memory_map(const struct tmm_pages *pages, uint64_t at, uint64_t left,
+                        uint64_t *out_bytes)
+{
+	const uint64_t pfn = at >> TMM_PAGE_SHIFT, in = at & (TMM_PAGE_SIZE - 1);
+
+	*out_bytes = min_u64(left, TMM_PAGE_SIZE - in);
+	if (needs_map(pages, pfn))
+		return (char *)page_map_local(pages, (tmm_pfn){pfn}) + in;
+	return (char *)pages->ram + at;
+}
+
+static void memory_unmap(const struct tmm_pages *pages, uint64_t at, const void *address)
+{
+	if (needs_map(pages, at >> TMM_PAGE_SHIFT))
+		page_unmap_local(pages, address);
+}
+
+void memory_read(const struct tmm_pages *pages, void *to, uint64_t from, uint64_t bytes)
+{
+	char *here = to;
+
+	for (uint64_t piece; bytes > 0; bytes -= piece, from += piece, here += piece) {
+		const char *there = memory_map(pages, from, bytes, &piece);
+
+		memcpy(here, there, piece);
+		memory_unmap(pages, from, there);
+	}
+}
+
+void memory_write(const struct tmm_pages *pages, uint64_t to, const void *from, uint64_t bytes)
+{
+	const char *here = from;
+
+	for (uint64_t piece; bytes > 0; bytes -= piece, to += piece, here += piece) {
+		char *there = memory_map(pages, to, bytes, &piece);
+
+		memcpy(there, here, piece);
+		memory_unmap(pages, to, there);
+	}
+}
+
 /* ---- accesses ---- */
 
 /* relaxed: a count of nothing else */
@@ -180,7 +230,7 @@ tmm_err tmm_bus_read(struct tmm_bus *bus, tmm_paddr at, unsigned width_bytes,
 		                                     at.v - target.block.start.v, width_bytes);
 	} else {
 		*out_value = 0; /* little endian, as x86 is */
-		memcpy(out_value, bus_memory(bus, at.v), width_bytes);
+		memory_read(bus->pages, out_value, at.v, width_bytes);
 	}
 	return TMM_OK;
 }
@@ -197,7 +247,7 @@ tmm_err tmm_bus_write(struct tmm_bus *bus, tmm_paddr at, unsigned width_bytes, u
 		target.block.ops->write(target.block.arg, at.v - target.block.start.v,
 		                        value & ones(width_bytes), width_bytes);
 	} else {
-		memcpy(bus_memory(bus, at.v), &value, width_bytes);
+		memory_write(bus->pages, at.v, &value, width_bytes);
 	}
 	return TMM_OK;
 }
@@ -227,9 +277,9 @@ static tmm_err copy_piece(struct tmm_bus *bus, char *here, uint64_t at, uint64_t
 	*out_bytes = bytes;
 	if (target.is != TMM_BUS_REGISTERS) {
 		if (to_bus)
-			memcpy(bus_memory(bus, at), here, bytes);
+			memory_write(bus->pages, at, here, bytes);
 		else
-			memcpy(here, bus_memory(bus, at), bytes);
+			memory_read(bus->pages, here, at, bytes);
 		return TMM_OK;
 	}
 	if (to_bus) {

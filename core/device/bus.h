@@ -24,10 +24,8 @@ void bus_init(struct tmm_bus *bus, struct tmm_pages *pages, const struct tmm_iom
 /* Every block must be detached (asserted). */
 void bus_fini(struct tmm_bus *bus);
 
-/* Where the port has the bytes of RAM and of devices' memory. */
-static inline char *bus_memory(const struct tmm_bus *bus, uint64_t at)
-{
-	return (char *)bus->pages->ram + at;
-}
+/* bus.c: bytes of RAM or of a device's memory, which may have no address of their own. */
+void memory_read(const struct tmm_pages *pages, void *to, uint64_t from, uint64_t bytes);
+void memory_write(const struct tmm_pages *pages, uint64_t to, const void *from, uint64_t bytes);
 
 #endif

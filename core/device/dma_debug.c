@@ -99,13 +99,19 @@ static struct dma_entry *find_around(const struct tmm_dma *dma, const struct tmm
 
 /* ---- sums ---- */
 
+/* Piece by piece: high memory has no address to look at all of it. */
 static uint64_t sum_of(const struct tmm_dma *dma, const struct dma_entry *entry)
 {
-	const unsigned char *at = (unsigned char *)dma->pages->ram + entry->paddr;
-	uint64_t sum = entry->bytes;
+	const uint64_t end = entry->paddr + entry->bytes;
+	uint64_t sum = entry->bytes, piece;
+	unsigned char bytes[256];
 
-	for (uint64_t i = 0; i < entry->bytes; i++)
-		sum = (sum ^ at[i]) * UINT64_C(0x100000001b3);
+	for (uint64_t at = entry->paddr; at < end; at += piece) {
+		piece = min_u64(sizeof(bytes), end - at);
+		memory_read(dma->pages, bytes, at, piece);
+		for (uint64_t i = 0; i < piece; i++)
+			sum = (sum ^ bytes[i]) * UINT64_C(0x100000001b3);
+	}
 	return sum;
 }
 

@@ -571,6 +571,55 @@ TEST(two_devices_share_a_buffer_by_reference)
 	halt();
 }
 
+/* ---- high memory ---- */
+
+/*
+ *   RAM       |..64M, with addresses..|#####without#####|
+ *   24 bits    bounce <------ copied through a slot ----- buffer
+ *   32 bits                                             the buffer itself
+ */
+TEST(high_memory_is_mapped_and_copied_without_an_address)
+{
+	static const unsigned bits[] = {24, 32};
+
+	for (size_t b = 0; b < ARRAY_SIZE(bits); b++) {
+		struct tmm_device device;
+		struct tmm_sg list[1];
+		tmm_dma_addr addr;
+		char got[3000];
+		tmm_pfn pfn;
+
+		boot_shape(
+			(struct tmm_shape){.lowmem_bytes = 64 * MB, .dma_debug = TMM_DMA_DEBUG},
+			256 * MB);
+		tmm_device_add(dma(), &device, "device");
+		CHECK(tmm_dma_set_mask(&device, TMM_DMA_BIT_MASK(bits[b])) == TMM_OK);
+		pfn = page_above(64 * MB, TMM_GFP_HIGHUSER);
+		tmm_sg_init(list, 1);
+		tmm_sg_set_page(list, pfn, 3000, 500);
+		fill(got, sizeof(got), 8);
+		CHECK(tmm_sg_copy_from_buffer(&m.machine.pages, list, got, 3000, 0) == 3000);
+		addr = tmm_dma_map_page(&device, pfn, 500, 3000, TMM_DMA_TO_DEVICE);
+		CHECK(!tmm_dma_mapping_error(&device, addr));
+		CHECK((addr.v == (pfn.v << TMM_PAGE_SHIFT) + 500) == (bits[b] == 32));
+		memset(got, 0, sizeof(got));
+		CHECK(tmm_dma_device_read(&device, addr, got, 3000) == TMM_OK);
+		CHECK(is_filled(got, 3000, 8));
+		tmm_dma_unmap_page(&device, addr, 3000, TMM_DMA_TO_DEVICE);
+		addr = tmm_dma_map_page(&device, pfn, 500, 3000, TMM_DMA_FROM_DEVICE);
+		CHECK(!tmm_dma_mapping_error(&device, addr));
+		fill(got, sizeof(got), 9);
+		CHECK(tmm_dma_device_write(&device, addr, got, 3000) == TMM_OK);
+		tmm_dma_unmap_page(&device, addr, 3000, TMM_DMA_FROM_DEVICE);
+		memset(got, 0, sizeof(got));
+		CHECK(tmm_sg_copy_to_buffer(&m.machine.pages, list, got, 3000, 0) == 3000);
+		CHECK(is_filled(got, 3000, 9));
+		tmm_pages_free(&m.machine.pages, pfn, 0);
+		tmm_device_remove(&device);
+		halt();
+	}
+}
+
 /* ---- the bus ---- */
 
 TEST(a_device_has_no_more_address_bits_than_its_mask)

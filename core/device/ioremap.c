@@ -310,7 +310,7 @@ void *tmm_memremap(struct tmm_io *io, tmm_paddr start, uint64_t size_bytes,
                    enum tmm_cache_mode mode)
 {
 	if (mode == TMM_CACHE_WB && is_direct(io, start.v, size_bytes))
-		return bus_memory(io->bus, start.v);
+		return (char *)io->bus->pages->ram + start.v;
 	return remap(io, start, size_bytes, mode);
 }
 

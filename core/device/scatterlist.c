@@ -6,7 +6,7 @@
  */
 #include <tuxmm/scatterlist.h>
 
-#include "slab/slab_system.h"
+#include "device/bus.h"
 
 #define SG_END  (1u << 0)
 #define SG_LINK (1u << 1)
@@ -177,19 +177,18 @@ static uint64_t copy(const struct tmm_pages *pages, struct tmm_sg *list, char *b
 	uint64_t done = 0;
 
 	for (; list && done < bytes; list = tmm_sg_next(list)) {
-		uint64_t here;
-		char *piece;
+		uint64_t here, piece;
 
 		if (skip >= list->bytes) {
 			skip -= list->bytes;
 			continue;
 		}
 		here = min_u64(list->bytes - skip, bytes - done);
-		piece = (char *)tmm_page_address(pages, list->pfn) + list->offset + skip;
+		piece = (list->pfn.v << TMM_PAGE_SHIFT) + list->offset + skip;
 		if (to_list)
-			memcpy(piece, buffer + done, here);
+			memory_write(pages, piece, buffer + done, here);
 		else
-			memcpy(buffer + done, piece, here);
+			memory_read(pages, buffer + done, piece, here);
 		skip = 0;
 		done += here;
 	}
