@@ -55,6 +55,9 @@ struct tmm_sink log_lines_begin(struct log_lines *lines, unsigned level);
 /* One character. */
 void print_char(struct printer *printer, char c);
 
+/* The numbers of the bits that are set, as "0-3,8", and the line's end. */
+void print_list(struct printer *printer, const uint64_t *words, unsigned nr_bits);
+
 /* Spaces until `column`; none when the line is there already. */
 void print_pad_to(struct printer *printer, uint64_t column);
 

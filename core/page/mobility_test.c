@@ -81,18 +81,19 @@ TEST(a_small_machine_has_one_type)
 	tmm_pages_check(pages);
 }
 
-/* A block of the reserve serves no other request, until one would fail. */
+/* A block of the reserve serves none that must not use it, until one would fail. */
 TEST(runs_that_cannot_wait_have_a_reserve)
 {
 	struct tmm_pages *pages = rig_simple(&rig, 64 * MIB);
 	tmm_pfn run = take(pages, TMM_GFP_ATOMIC, 4), frame;
+	const tmm_gfp other = TMM_GFP_NOWAIT | TMM_GFP_NOMEMALLOC;
 	uint64_t block = block_of(pages, run.v), nr = 0;
 
 	CHECK(type_at(pages, run.v) == TMM_MIGRATE_HIGHATOMIC);
 	tmm_pages_free(pages, run, 4);
 	tmm_pages_check(pages);
 	while (zone_of_block(pages, block)->nr_highatomic &&
-	       tmm_pages_alloc(pages, TMM_GFP_NOWAIT, 0, &frame) == TMM_OK)
+	       tmm_pages_alloc(pages, other, 0, &frame) == TMM_OK)
 		nr += block_of(pages, frame.v) == block;
 	CHECK(nr <= 1); /* the one that gave it up */
 	CHECK(type_at(pages, run.v) == TMM_MIGRATE_UNMOVABLE);

@@ -7,30 +7,10 @@
  * not fill the log.
  */
 #include "base/print.h"
+#include "page/gfp.h"
 #include "page/page_slow.h"
 
 #define REPORTS_MOST 10u
-
-static void print_flags(struct printer *printer, tmm_gfp gfp)
-{
-	static const char *const name[] = {
-		"DMA",         "DMA32",          "HIGHMEM", "MOVABLE",
-		"RECLAIMABLE", "THISNODE",       "HIGH",    "IO",
-		"FS",          "DIRECT_RECLAIM", "KSWAPD",  "ZERO",
-		"NORETRY",     "RETRY_MAYFAIL",  "NOFAIL",  "NOWARN",
-		"MEMALLOC",    "NOMEMALLOC",     "ACCOUNT",
-	};
-	const char *bar = "";
-
-	print(printer, "%x(", gfp);
-	for (unsigned i = 0; i < ARRAY_SIZE(name); i++) {
-		if (!(gfp >> i & 1))
-			continue;
-		print(printer, "%s%s", bar, name[i]);
-		bar = "|";
-	}
-	print(printer, ")");
-}
 
 static uint64_t kib(uint64_t pages)
 {
@@ -50,15 +30,23 @@ static void print_zone(struct printer *printer, const struct tmm_zone_info *zone
 	print(printer, " = %lukB\n", kib(zone->free_pages));
 }
 
+static void print_nodes(struct printer *printer, const struct tmm_pages *pages, uint32_t nodes)
+{
+	const uint64_t words[] = {nodes};
+
+	if (nodes == NODES_ALL)
+		print(printer, "(null)\n");
+	else
+		print_list(printer, words, pages->nr_nodes);
+}
+
 static void print_report(struct tmm_pages *pages, const struct request *request,
                          struct printer *printer)
 {
-	print(printer, "page allocation failure: order:%u, mode:0x", request->order);
-	print_flags(printer, request->gfp);
-	if (request->choice.nodes == NODES_ALL)
-		print(printer, ", nodemask=(null)\n");
-	else
-		print(printer, ", nodemask=%x\n", request->choice.nodes);
+	print(printer, "page allocation failure: order:%u, mode:", request->order);
+	print_gfp(printer, request->gfp);
+	print(printer, ", nodemask=");
+	print_nodes(printer, pages, request->choice.nodes);
 	print(printer, "Mem-Info:\n");
 	for (unsigned z = 0; z < pages->nr_zones; z++) {
 		struct tmm_zone_info info;

@@ -26,6 +26,8 @@
 
 struct source source_of(const struct tmm_pages *pages, tmm_gfp gfp, unsigned order)
 {
+	/* Who cannot wait, and would rather not be refused. */
+	bool non_block = !(gfp & (TMM_GFP_DIRECT_RECLAIM | TMM_GFP_NOMEMALLOC));
 	unsigned type = stack_type_of_gfp(pages, gfp);
 	struct source source = {.type = TMM_MIGRATE_UNMOVABLE};
 
@@ -33,9 +35,9 @@ struct source source_of(const struct tmm_pages *pages, tmm_gfp gfp, unsigned ord
 		source.type = (enum tmm_migrate_type)type;
 	if (source.type == TMM_MIGRATE_MOVABLE)
 		source.from |= FROM_CMA;
-	if (gfp & TMM_GFP_MEMALLOC)
+	if (non_block || (gfp & TMM_GFP_MEMALLOC))
 		source.from |= FROM_RESERVE;
-	if (order > 0 && (gfp & TMM_GFP_HIGH) && !(gfp & TMM_GFP_DIRECT_RECLAIM))
+	if (order > 0 && (gfp & TMM_GFP_HIGH) && non_block)
 		source.from |= FROM_HIGHATOMIC;
 	return source;
 }
@@ -104,6 +106,16 @@ static bool take_direct(struct tmm_pages *pages, struct page_cpu *cpu, struct zo
 	return true;
 }
 
+/* Is what is kept for requests that cannot wait all there is?  None of it goes on a stack. */
+static bool only_reserve_left(const struct zone *zone, const struct request *request)
+{
+	const struct source others = {.type = request->source.type,
+	                              .from = request->source.from & ~FROM_RESERVE};
+
+	return (request->source.from & FROM_RESERVE) &&
+	       zone_usable(zone, others) < UINT64_C(1) << request->order;
+}
+
 /* From this zone, if it stays above the floor. */
 static bool take_from_zone(struct tmm_pages *pages, struct page_cpu *cpu, struct zone *zone,
                            const struct request *request, uint64_t floor, uint32_t *out)
@@ -116,7 +128,8 @@ static bool take_from_zone(struct tmm_pages *pages, struct page_cpu *cpu, struct
 
 	if (most == 0)
 		return false;
-	if (limit == 0 || (request->source.from & FROM_HIGHATOMIC))
+	if (limit == 0 || (request->source.from & FROM_HIGHATOMIC) ||
+	    (stack->top == stack->bottom && only_reserve_left(zone, request)))
 		return take_direct(pages, cpu, zone, request, out);
 	if (stack->top == stack->bottom &&
 	    !stack_refill(pages, cpu, zone, stack, class, request->source, most))

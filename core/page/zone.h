@@ -87,8 +87,8 @@ static inline bool zone_find_block(struct tmm_pages *pages, struct zone *zone,
                                    struct source source, unsigned order, uint64_t *out_block)
 	TMM_REQUIRES(zone->lock)
 {
-	bool plain = source.from == 0 ||
-	             (source.from == FROM_CMA && zone->nr_free_of[TMM_MIGRATE_CMA] == 0);
+	bool plain = !(source.from & FROM_HIGHATOMIC) &&
+	             (!(source.from & FROM_CMA) || zone->nr_free_of[TMM_MIGRATE_CMA] == 0);
 
 	if (likely(plain && zone_find_of_type(zone, source.type, order, out_block)))
 		return true;

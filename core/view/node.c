@@ -68,30 +68,6 @@ void print_numastat(struct printer *printer, const struct tmm_numa_counts *count
 	print(printer, "other_node %lu\n", counts->other);
 }
 
-static bool has_bit(const uint64_t *words, unsigned i)
-{
-	return words[i / 64] >> i % 64 & 1;
-}
-
-void print_list(struct printer *printer, const uint64_t *words, unsigned nr_bits)
-{
-	const char *comma = "";
-
-	for (unsigned first = 0, end; first < nr_bits; first = end + 1) {
-		end = first;
-		if (!has_bit(words, first))
-			continue;
-		while (end + 1 < nr_bits && has_bit(words, end + 1))
-			end++;
-		if (first == end)
-			print(printer, "%s%u", comma, first);
-		else
-			print(printer, "%s%u-%u", comma, first, end);
-		comma = ",";
-	}
-	print_char(printer, '\n');
-}
-
 void print_bit_map(struct printer *printer, const uint64_t *words, unsigned nr_bits)
 {
 	/* Linux prints whole hexadecimal digits, in groups of 32 bits from the right. */

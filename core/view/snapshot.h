@@ -89,8 +89,7 @@ void print_numastat(struct printer *printer, const struct tmm_numa_counts *count
 void print_node_vmstat(struct printer *printer, const struct zone_sums *zones,
                        const struct tmm_node_info *info);
 
-/* Bits as "0-3,8", and as hexadecimal digits. */
-void print_list(struct printer *printer, const uint64_t *words, unsigned nr_bits);
+/* Bits as hexadecimal digits, and the line's end. */
 void print_bit_map(struct printer *printer, const uint64_t *words, unsigned nr_bits);
 
 /* pagetypeinfo, node by node: a head and the node's zones, twice. */
