@@ -115,13 +115,16 @@ struct spread {
 	uint64_t upto[TMM_MAX_NODES];
 };
 
-/* Let `node` have up to `share` frames more. */
+/*
+ * Let `node` have up to `share` frames more.  Frames that cannot be MOVABLE are for
+ * all uses anyway: they count, all of them, whether they fill the share or not.
+ */
 static void spread_on(const struct tmm_pages *pages, struct spread *spread, unsigned node,
                       uint64_t share)
 {
 	const struct tmm_region_list *memory = &pages->memblock->memory;
 
-	for (uint32_t i = 0; i < memory->nr && share; i++) {
+	for (uint32_t i = 0; i < memory->nr; i++) {
 		uint64_t start, end, taken;
 
 		if (memory->region[i].node != node ||
@@ -141,6 +144,8 @@ static void spread_on(const struct tmm_pages *pages, struct spread *spread, unsi
 		spread->upto[node] = start + taken;
 		spread->wanted -= min_u64(spread->wanted, taken);
 		share -= taken;
+		if (!share)
+			break;
 	}
 }
 
