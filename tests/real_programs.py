@@ -3,7 +3,8 @@
 
     real_programs.py TUXMM MAKE_TEXT [NAME...]
 
-Each case runs once natively and twice on the machine, at each of its RAM sizes.
+Each case runs once natively and twice on the machine, at each of its RAM sizes, or
+on machines that describe their memory in other ways.
 Standard output, exit status and files made must equal the native run's, and the
 two runs' counters must equal each other.  Prints TAP.
 """
@@ -70,9 +71,22 @@ update t set b = b || '!' where a % 10 = 3;
 select sum(length(b)) from t;
 """
 
-# name, command, RAM sizes, standard input (a file's name or None)
+# Memory in pieces: what programs see of it is the same.
+SPARSE = "[machine]\nmemory-model = sparse\nsection-size = 16M\n" + "".join(
+    "[memory piece%d]\nstart = %dM\nsize = %dM\n" % (i, 1 + 40 * i, 7 + 4 * (i % 3)) for i in range(10))
+DISCONTIGUOUS = ("[machine]\nmemory-model = discontiguous\ncpus = 2\n"
+                 "[memory low]\nstart = 64K\nsize = 512K\n[memory near]\nstart = 2M\nsize = 30M\n"
+                 "[memory far]\nstart = 5G\nsize = 60M\nnode = 1\n"
+                 "[node 0]\ncpus = 0-1\ndistance = 10 40\n[node 1]\ndistance = 40 10\n")
+FOUR_NODES = ("[machine]\ncpus = 4\nmovablecore = 32M\n" +
+              "".join("[memory m%d]\nstart = %dM\nsize = 28M\nnode = %d\n" % (n, 32 * n, n) for n in range(4)) +
+              "".join("[node %d]\ncpus = %d\n" % (n, n) for n in range(4)))
+MACHINES = {"sparse.ini": SPARSE, "discontiguous.ini": DISCONTIGUOUS, "nodes.ini": FOUR_NODES}
+ALL_MACHINES = list(MACHINES) + ["server-numa"]
+
+# name, command, RAM sizes and machines, standard input (a file's name or None)
 CASES = [
-    ("busybox sort", [BUSYBOX, "sort", "text"], ["48M", "256M"], None),
+    ("busybox sort", [BUSYBOX, "sort", "text"], ["48M", "256M"] + ALL_MACHINES, None),
     ("busybox echo", [BUSYBOX, "echo", "hello"], ["tiny", "4M"], None),
     ("busybox sort small", [BUSYBOX, "sort", "small"], ["tiny"], None),
     ("busybox sort -n -r", [BUSYBOX, "sort", "-nr", "numbers"], ["64M"], None),
@@ -98,12 +112,12 @@ CASES = [
     ("sed", ["/bin/sed", "-n", "s/mem/MEM/gp", "small"], ["16M"], None),
     ("awk", ["/usr/bin/awk", "{ s += length($0) } END { print NR, s }", "text"], ["32M"], None),
     ("gzip", ["/bin/gzip", "-9c", "small"], ["16M"], None),
-    ("sqlite3", ["/usr/bin/sqlite3", "new.db"], ["64M"], "sql"),
+    ("sqlite3", ["/usr/bin/sqlite3", "new.db"], ["64M"] + ALL_MACHINES, "sql"),
     ("perl", ["/usr/bin/perl", "-e", PERL], ["64M"], None),
     ("python3 json", ["/usr/bin/python3", "-c", PYTHON_JSON], ["128M", "1G"], None),
-    ("python3 files", ["/usr/bin/python3", "-c", PYTHON_FILES], ["64M"], None),
+    ("python3 files", ["/usr/bin/python3", "-c", PYTHON_FILES], ["64M"] + ALL_MACHINES, None),
     ("env nice sh perl", ["/usr/bin/env", "-u", "HOME", "X=1", "/usr/bin/nice", "-n", "5", BUSYBOX, "sh", "-c", "cd tree && exec /usr/bin/perl -e 'print join(\" \", $0, $ENV{X}, @ARGV), \"\\n\"; exec \"./shim\", 1, 2'"], ["16M"], None),
-    ("bash", ["/bin/bash", "-c", "for i in {1..2000}; do a[$i]=$((i*i)); done; echo ${#a[@]} ${a[77]}; trap 'echo bye' EXIT; kill -0 $$ && [[ abc =~ b ]] && echo yes"], ["32M"], None),
+    ("bash", ["/bin/bash", "-c", "for i in {1..2000}; do a[$i]=$((i*i)); done; echo ${#a[@]} ${a[77]}; trap 'echo bye' EXIT; kill -0 $$ && [[ abc =~ b ]] && echo yes"], ["32M"] + ALL_MACHINES, None),
 ]
 
 # What may differ between two equal runs: time, and paths the user chose.
@@ -175,8 +189,9 @@ def differs(case, ram, template, tuxmm, scratch):
     reports = []
     for where in trees[1:]:
         report = scratch / (where.name + ".json")
-        machine = "--ram" if ram[0].isdigit() else "--machine"
-        ours = run([tuxmm, "run", "-q", machine, ram, "--json", str(report), "--"] + command,
+        machine = ["--ram", ram] if ram[0].isdigit() else \
+            ["--machine", str(scratch / ram) if ram in MACHINES else ram]
+        ours = run([tuxmm, "run", "-q", *machine, "--json", str(report), "--"] + command,
                    where, stdin)
         if ours[0] != native[0]:
             return "status %d, natively %d: %s" % (ours[0], native[0], ours[2][-300:])
@@ -201,6 +216,8 @@ def main():
         template = scratch / "template"
         template.mkdir()
         make_files(template, make_text)
+        for name, text in MACHINES.items():
+            (scratch / name).write_text(text)
         for case in CASES:
             if only and case[0] not in only:
                 continue
