@@ -1,71 +1,14 @@
 /*
  * Nodes, zones and policies: which frames a request gets, and what is counted.
  */
-#include <tuxmm/policy.h>
+#include <tuxmm/page_debug.h>
 
-#include "page/rig_test.h"
-
-#include "page/carve.h"
+#include "inject.h"
+#include "page/nodes_rig_test.h"
 #include "page/zonelist.h"
 #include "panic.h"
 
-#define NR_NODES 3u
-#define PER_NODE (64 * MIB)
-
-static struct rig rig;
 static tmm_pfn got[200000];
-
-/*
- *   node       0         1         2        64 MiB each, 0 and 1 near, 2 far
- *   zones   DMA|DMA32  DMA32     DMA32
- *   CPUs       0         1        none
- */
-static const uint8_t distance[TMM_MAX_NODES][TMM_MAX_NODES] = {
-	{10, 15, 30}, {15, 10, 20}, {30, 20, 10}};
-
-static struct tmm_pages *boot_nodes(struct pages_config config, uint64_t per_node)
-{
-	rig_begin(&rig, NR_NODES * per_node, 2);
-	rig.cpus.cpu[1].node = 1;
-	for (uint32_t n = 0; n < NR_NODES; n++)
-		CHECK(tmm_memblock_add(&rig.memblock, (tmm_paddr){n * per_node}, per_node, n) ==
-		      TMM_OK);
-	config.nr_nodes = NR_NODES;
-	config.distance = distance;
-	if (!config.min_free_kbytes)
-		config.min_free_kbytes = NO_RESERVE;
-	return rig_boot_as(&rig, config);
-}
-
-static struct tmm_pages *boot(struct pages_config config)
-{
-	return boot_nodes(config, PER_NODE);
-}
-
-static unsigned node_of_frame(struct tmm_pages *pages, tmm_pfn pfn)
-{
-	CHECK(tmm_pfn_node(pages, pfn) == pfn.v * TMM_PAGE_SIZE / PER_NODE);
-	return tmm_pfn_node(pages, pfn);
-}
-
-static struct tmm_numa_counts counts_of(struct tmm_pages *pages, unsigned node)
-{
-	struct tmm_numa_counts sum = {0};
-
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
-		struct tmm_zone_info info;
-
-		if (!tmm_zone_info(pages, node, (enum tmm_zone_id)z, &info))
-			continue;
-		sum.hit += info.numa.hit;
-		sum.miss += info.numa.miss;
-		sum.foreign += info.numa.foreign;
-		sum.interleave_hit += info.numa.interleave_hit;
-		sum.local += info.numa.local;
-		sum.other += info.numa.other;
-	}
-	return sum;
-}
 
 TEST(zones_are_tried_by_distance_and_from_high_to_low)
 {
@@ -176,6 +119,62 @@ TEST(policies_choose_nodes)
 	pages_fini(pages);
 }
 
+/* A policy's call is in the records as anybody's: with the site that asked. */
+TEST(page_owner_knows_who_asked_by_a_policy)
+{
+	struct tmm_pages *pages = boot((struct pages_config){.debug = TMM_DEBUG_PAGE_OWNER});
+	struct tmm_page_owner owner;
+	struct tmm_policy policy;
+	tmm_pfn pfn[5];
+
+	CHECK(tmm_policy_init(pages, TMM_POLICY_DEFAULT, 0, &policy) == TMM_OK);
+	CHECK(tmm_pages_alloc_policy(pages, &policy, TMM_GFP_USER, 0, &pfn[0]) == TMM_OK);
+	CHECK(tmm_policy_init(pages, TMM_POLICY_BIND, 2, &policy) == TMM_OK);
+	CHECK(tmm_pages_alloc_policy(pages, &policy, TMM_GFP_USER, 0, &pfn[1]) == TMM_OK);
+	CHECK(tmm_pages_alloc_node(pages, 2, TMM_GFP_USER, 0, &pfn[2]) == TMM_OK);
+	CHECK(tmm_pages_alloc_exact(pages, TMM_GFP_USER, TMM_PAGE_SIZE, &pfn[3]) == TMM_OK);
+	CHECK(tmm_pages_alloc(pages, TMM_GFP_USER, 0, &pfn[4]) == TMM_OK);
+	for (unsigned i = 0; i < 5; i++) {
+		CHECK(tmm_page_owner(pages, pfn[i], &owner) && owner.lent);
+		/* Within this function, a few instructions on each time. */
+		CHECK((uintptr_t)owner.lent_by -
+		              (uintptr_t)page_owner_knows_who_asked_by_a_policy <
+		      8192);
+		tmm_pages_free(pages, pfn[i], 0);
+	}
+	pages_fini(pages);
+}
+
+/* A refusal by the port is an answer as any; what may not fail does not ask. */
+TEST(policies_pass_failures_on)
+{
+	struct tmm_pages *pages = boot((struct pages_config){.nr_nodes = 0});
+	uint64_t before = tmm_pages_free_count(pages);
+
+	for (unsigned mode = TMM_POLICY_DEFAULT; mode <= TMM_POLICY_INTERLEAVE; mode++) {
+		struct tmm_policy policy;
+		tmm_pfn pfn = {42};
+
+		CHECK(tmm_policy_init(pages, (enum tmm_policy_mode)mode,
+		                      mode == TMM_POLICY_DEFAULT ? 0 : 6, &policy) == TMM_OK);
+		tmm_inject_nth(1, true);
+		CHECK(tmm_pages_alloc_policy(pages, &policy, TMM_GFP_USER, 0, &pfn) ==
+		      TMM_E_NOMEM);
+		CHECK(tmm_pages_alloc_node(pages, 1, TMM_GFP_USER, 3, &pfn) == TMM_E_NOMEM);
+		CHECK(tmm_inject_stop() && pfn.v == 42);
+		tmm_inject_nth(1, true);
+		CHECK(tmm_pages_alloc_policy(pages, &policy, TMM_GFP_USER | TMM_GFP_NOFAIL, 0,
+		                             &pfn) == TMM_OK);
+		tmm_inject_stop();
+		tmm_pages_free(pages, pfn, 0);
+		CHECK(tmm_pages_alloc_policy(pages, &policy, TMM_GFP_USER, 11, &pfn) ==
+		      TMM_E_INVAL);
+	}
+	CHECK(tmm_pages_free_count(pages) == before);
+	tmm_pages_check(pages);
+	pages_fini(pages);
+}
+
 /*
  *   node 0   |DMA   |DMA32  |MOVABLE|   kernelcore 96 MiB: 32 MiB each, DMA counts
  *   node 1   |DMA32 |MOVABLE|           for node 0
@@ -199,146 +198,6 @@ TEST(movable_zones_are_the_ends_of_nodes)
 	tmm_pages_free(pages, pfn, 0);
 	tmm_pages_check(pages);
 	pages_fini(pages);
-}
-
-/* ---- MOVABLE on uneven nodes ---- */
-
-#define UNIT         (4 * MIB) /* a longest run: what MOVABLE is rounded to */
-#define MOST_NODES   4u
-#define UNITS_A_NODE 96u /* addresses that each node has */
-
-/* A machine of units: which of them are RAM, and of which node. */
-struct uneven {
-	unsigned nr_nodes;
-	bool ram[MOST_NODES][UNITS_A_NODE];
-	uint64_t units; /* of RAM */
-};
-
-static struct uneven uneven_machine(uint64_t *seed)
-{
-	struct uneven machine = {.nr_nodes = 1 + (unsigned)(test_random(seed) % MOST_NODES)};
-
-	for (unsigned n = 0; n < machine.nr_nodes; n++) {
-		uint64_t nr = 1 + test_random(seed) % UNITS_A_NODE;
-
-		for (uint64_t u = 0; u < nr; u++) {
-			machine.ram[n][u] = u < 4 || test_random(seed) % 8 > 0;
-			machine.units += machine.ram[n][u];
-		}
-	}
-	return machine;
-}
-
-/*
- * Linux's rule (find_zone_movable_pfns_for_nodes()), unit by unit.  The frames for all
- * uses are shared out evenly; a node's share begins with what is below `low` and
- * can be nothing else, all of which counts; what a small node cannot take is shared
- * out again among one node fewer.  Returns the first MOVABLE unit of each node.
- */
-static void rule_movable(const struct uneven *machine, uint64_t low_units, uint64_t wanted,
-                         uint64_t first[MOST_NODES])
-{
-	uint64_t left = wanted * 1024, usable = machine->nr_nodes; /* in frames */
-
-	memset(first, 0, MOST_NODES * sizeof(*first));
-	do {
-		uint64_t share = left / usable;
-
-		for (unsigned n = 0; n < machine->nr_nodes; n++) {
-			bool only_low = false; /* the frames before were all below */
-			uint64_t mine;
-
-			share = left < share ? left / usable : share;
-			mine = share;
-			for (uint64_t u = first[n] / 1024; u < UNITS_A_NODE; u++) {
-				bool must = n * UNITS_A_NODE + u < low_units;
-				uint64_t from = max_u64(first[n], u * 1024), take;
-
-				if (!machine->ram[n][u] || from == (u + 1) * 1024)
-					continue;
-				take = (u + 1) * 1024 - from;
-				if (!must && mine == 0) {
-					if (only_low)
-						first[n] = from;
-					break;
-				}
-				only_low = must;
-				take = must ? take : min_u64(take, mine);
-				first[n] = from + take;
-				mine -= min_u64(mine, take);
-				left -= min_u64(left, take);
-			}
-		}
-		usable--;
-	} while (usable > 0 && left > usable);
-	for (unsigned n = 0; n < machine->nr_nodes; n++)
-		first[n] = align_up(first[n], 1024);
-}
-
-static uint64_t last_unit(const struct uneven *machine, unsigned node)
-{
-	uint64_t last = 0;
-
-	for (uint64_t u = 0; u < UNITS_A_NODE; u++)
-		last = machine->ram[node][u] ? u : last;
-	return last;
-}
-
-TEST(movable_is_carved_from_uneven_nodes_as_linux_does)
-{
-	uint64_t seed = test_seed();
-	unsigned nr_movable = 0;
-
-	for (unsigned round = 0; round < 300; round++) {
-		struct uneven machine = uneven_machine(&seed);
-		uint64_t amount = 1 + test_random(&seed) % machine.units;
-		bool kernelcore = test_random(&seed) % 2;
-		uint64_t wanted = kernelcore ? amount : machine.units - amount;
-		struct pages_config config = {.nr_nodes = machine.nr_nodes,
-		                              .min_free_kbytes = NO_RESERVE};
-		uint64_t first[MOST_NODES];
-		/* The highest kind is DMA32, which begins at 16 MiB, unless all is below. */
-		uint64_t low_units = 4;
-
-		tmm_memblock_init(&rig.memblock, NULL);
-		for (unsigned n = 0; n < machine.nr_nodes; n++)
-			for (uint64_t u = 0; u < UNITS_A_NODE; u++)
-				if (machine.ram[n][u])
-					CHECK(tmm_memblock_add(
-						      &rig.memblock,
-						      (tmm_paddr){(n * UNITS_A_NODE + u) *
-					                          UNIT},
-						      UNIT, n) == TMM_OK);
-		*(kernelcore ? &config.kernelcore_bytes : &config.movablecore_bytes) = amount *
-		                                                                       UNIT;
-		if (machine.nr_nodes == 1 && last_unit(&machine, 0) < 4)
-			continue; /* one zone, no matter */
-		rig.pages = (struct tmm_pages){.memblock = &rig.memblock,
-		                               .max_order = TMM_DEFAULT_ORDER,
-		                               .lowmem_end = UINT64_MAX,
-		                               .nr_nodes = machine.nr_nodes};
-		CHECK(carve_nodes(&rig.pages, config.kernelcore_bytes,
-		                  config.movablecore_bytes) == TMM_OK);
-		rule_movable(&machine, low_units, wanted, first);
-		for (unsigned n = 0; n < machine.nr_nodes; n++) {
-			uint64_t base = n * UNITS_A_NODE * 1024, expected = base + first[n];
-
-			if (n == 0)
-				expected = max_u64(expected, low_units * 1024);
-			if (wanted == 0 || wanted >= machine.units ||
-			    expected >= base + (last_unit(&machine, n) + 1) * 1024)
-				expected = 0;
-			if (rig.pages.node[n].movable_start != expected)
-				test_note("round %u node %u: %llu, not %llu", round, n,
-				          (unsigned long long)rig.pages.node[n].movable_start,
-				          (unsigned long long)expected);
-			CHECK(rig.pages.node[n].movable_start == expected);
-			nr_movable += expected != 0;
-		}
-	}
-	test_note("TUXMM_SEED=%llu, %u movable zones", (unsigned long long)test_seed(),
-	          nr_movable);
-	CHECK(nr_movable > 300);
 }
 
 static void address_of_high(void *arg)
