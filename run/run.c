@@ -175,6 +175,8 @@ static void loop(struct task *task)
 {
 	while (!task->ended) {
 		run_once(task);
+		if (tmm_machine_is_woken(task->config->machine))
+			tmm_machine_background(task->config->machine);
 		host_signals_take(task);
 		if (task->signals.pending || task->restarting || task->signals.restore)
 			signal_deliver(task);
@@ -281,6 +283,7 @@ static int prepare(struct task *task)
 	                             .arena_bytes = task->config->arena_bytes,
 	                             .user_end = CPU_HOST_USER_END,
 	                             .walk = task_walk};
+	tmm_machine_on_oom(task->config->machine, task_note_oom, task);
 	files_init(&task->files, tmm_machine_cache(task->config->machine), NULL);
 	tmm_cpu_set_task(task->config->machine, TASK_PID);
 	return 0;
@@ -360,6 +363,7 @@ static void run_task(struct task *task)
 		task_close_cpu(task);
 		look_back(task, umask_before);
 	}
+	tmm_machine_on_oom(task->config->machine, NULL, NULL);
 	host_signals_stop();
 	umask(umask_before);
 	fd_table_fini(&task->fds);

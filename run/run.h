@@ -58,7 +58,7 @@ struct run_result {
 	int signal; /* that ended it, or 0 */
 	bool oom;   /* killed because memory ran out */
 	bool timed_out;
-	char why[320]; /* one line when tuxmm failed, or the task was killed; else empty */
+	char why[400]; /* one line when tuxmm failed, or the task was killed; else empty */
 	/*
 	 * Of the last program at its end.  A task that called execve() had several,
 	 * one after the other: peaks are the highest that any of them had, faults

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <tuxmm/page_debug.h>
 #include <tuxmm/port.h>
 
 #define MAX_RW_BYTES UINT64_C(0x7ffff000) /* Linux moves no more in one call */
@@ -42,9 +43,49 @@ void task_kill(struct task *task, int signal, const char *format, ...)
 	va_end(args);
 }
 
+bool task_note_oom(void *arg, tmm_gfp gfp, unsigned order)
+{
+	struct task *task = arg;
+
+	task->oom_gfp = gfp;
+	task->oom_order = order;
+	return false;
+}
+
+/* "gfp_mask=..., order=..., " of the request that nothing was left for, if one said so. */
+struct oom_text {
+	size_t used;
+	char text[160];
+};
+
+static void oom_write(void *arg, const char *piece, size_t bytes)
+{
+	struct oom_text *out = arg;
+
+	if (bytes > sizeof(out->text) - 1 - out->used)
+		bytes = sizeof(out->text) - 1 - out->used;
+	memcpy(out->text + out->used, piece, bytes);
+	out->used += bytes;
+}
+
+static struct oom_text oom_request(const struct task *task)
+{
+	struct oom_text out = {.used = 0};
+	const struct tmm_sink sink = {.write = oom_write, .arg = &out};
+
+	if (!task->oom_gfp)
+		return out;
+	out.used = (size_t)snprintf(out.text, sizeof(out.text), "gfp_mask=");
+	tmm_gfp_show(task->oom_gfp, &sink);
+	snprintf(out.text + out.used, sizeof(out.text) - out.used, ", order=%u; ",
+	         task->oom_order);
+	return out;
+}
+
 void task_oom(struct task *task, uint64_t addr, const char *wanted)
 {
 	struct tmm_pages *pages = tmm_machine_pages(task->config->machine);
+	const struct oom_text request = oom_request(task);
 	struct tmm_mm_usage usage;
 	uint64_t free_pages = 0, min_pages = 0;
 	struct tmm_zone_info zone;
@@ -61,10 +102,10 @@ void task_oom(struct task *task, uint64_t addr, const char *wanted)
 	tmm_mm_usage(task->mm, &usage);
 	task->result->oom = true;
 	task_kill(task, SIGKILL,
-	          "Out of memory: Killed process %d (%s): %s at %#llx; %lluK free "
+	          "Out of memory: Killed process %d (%s): %s at %#llx; %s%lluK free "
 	          "(min %lluK), anon-rss:%lluK, file-rss:%lluK, pgtables:%lluK; try a larger "
 	          "--ram",
-	          TASK_PID, task->comm, wanted, (unsigned long long)addr,
+	          TASK_PID, task->comm, wanted, (unsigned long long)addr, request.text,
 	          (unsigned long long)free_pages * 4, (unsigned long long)min_pages * 4,
 	          (unsigned long long)usage.rss_pages[TMM_RSS_ANON] * 4,
 	          (unsigned long long)usage.rss_pages[TMM_RSS_FILE] * 4,

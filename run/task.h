@@ -58,6 +58,8 @@ struct task_signals {
 
 struct task {
 	const struct run_config *config;
+	tmm_gfp oom_gfp; /* of the request that nothing was left for; 0: none yet */
+	unsigned oom_order;
 	struct run_result *result;
 
 	/* memory and processor */
@@ -124,6 +126,12 @@ void task_exit(struct task *task, int status);
 /* It ends as by a signal; `why` is one line for the user. */
 __attribute__((format(printf, 3, 4))) void task_kill(struct task *task, int signal,
                                                      const char *format, ...);
+
+/*
+ * As the machine asks, where nothing is left to reclaim: the task is the only one to
+ * kill, and holds its own memory's lock; it is noted what for, and task_oom() ends it.
+ */
+bool task_note_oom(void *arg, tmm_gfp gfp, unsigned order);
 
 /* It ends as the OOM killer would have it; wanted says what could not be had. */
 void task_oom(struct task *task, uint64_t addr, const char *wanted);

@@ -155,6 +155,16 @@ def statuses():
     need(busybox("sh", "-c", "kill -TERM $$", options=("-q",)).returncode == 143, "signal")
     done = busybox("sleep", "30", options=("-q", "--timeout", "0.3"))
     need(done.returncode == 124, "time limit: %d" % done.returncode)
+    pathlib.Path("large").write_bytes(b"line\n" * 2000000)
+    done = busybox("sort", "large", options=("--ram", "8M", "--proc", "killed"))
+    need(done.returncode == 137, (done.returncode, done.stderr))
+    need(re.search(rb"Out of memory: Killed process 100 \(\w+\): no page for a fault at 0x[0-9a-f]+; gfp_mask="
+                   rb"0x[0-9a-f]+\(GFP_\w+(\|__GFP_\w+)*\), order=0; \d+K free", done.stderr), done.stderr)
+    vmstat = rows(pathlib.Path("killed/vmstat"), r"(\w+) (\d+)")
+    need(vmstat["oom_kill"] == 1 and vmstat["pageoutrun"] > 0, "oom_kill, pageoutrun")
+    stalls = sum(vmstat["allocstall_" + zone] for zone in ("dma", "dma32", "normal", "movable"))
+    need(stalls > 0, "allocstall")
+    need(vmstat["pgsteal_file"] == vmstat["pgsteal_kswapd"] + vmstat["pgsteal_direct"] > 0, "pgsteal")
 
 
 def summary():

@@ -201,20 +201,30 @@ void spares_free(struct tmm_cache_system *cache, struct tree_spares *spares)
 		tmm_cache_free(cache->node_cache, node);
 }
 
-uint64_t tmm_cache_shrink_pages(struct tmm_cache_system *cache, uint64_t nr)
+uint64_t cache_shrink_nodes(struct tmm_cache_system *cache, uint32_t nodes, uint64_t nr)
 {
 	struct tree_spares spares = {NULL, 0};
 	uint64_t freed = 0;
+	uint32_t next;
 
 	lock_take(&cache->lock);
-	for (; freed < nr && cache->idle_oldest != FRAME_NONE; freed++) {
-		struct page *page = page_at(cache, cache->idle_oldest);
+	for (uint32_t at = cache->idle_oldest; freed < nr && at != FRAME_NONE; at = next) {
+		struct page *page = page_at(cache, at);
 
+		next = page->next;
+		if (!(nodes >> pfn_node(cache->pages, (tmm_pfn){at}) & 1))
+			continue;
 		page_detach(cache, page->owner, page->index, &spares);
+		freed++;
 	}
 	lock_drop(&cache->lock);
 	spares_free(cache, &spares);
 	return freed;
+}
+
+uint64_t tmm_cache_shrink_pages(struct tmm_cache_system *cache, uint64_t nr)
+{
+	return cache_shrink_nodes(cache, UINT32_MAX, nr);
 }
 
 uint64_t tmm_cache_pages(const struct tmm_cache_system *cache)

@@ -35,12 +35,6 @@
 /* RAM that a PC's firmware keeps: the first page, and 640 KiB .. 1 MiB. */
 #define FIRMWARE_BYTES UINT64_C(0x61000)
 
-/* Pages reclaimed at a time (Linux: SWAP_CLUSTER_MAX). */
-#define RECLAIM_BATCH UINT64_C(32)
-
-/* Objects that a shrinker is asked for at a time (Linux: SHRINK_BATCH). */
-#define SHRINK_BATCH UINT64_C(128)
-
 size_t tmm_machine_bytes(void)
 {
 	return align_up(sizeof(struct tmm_machine), 64);
@@ -183,22 +177,6 @@ static tmm_err boot_memblock(struct tmm_machine *machine, const struct tmm_shape
 	return err ? err : reserve_kernel(mb, kernel_bytes, &machine->kernel);
 }
 
-/*
- * Clean pages that nobody maps are the first to go, then what shrinkers give and
- * slabs without objects.
- * More than was asked for, so that the next request need not come here.
- */
-static uint64_t reclaim(void *arg, tmm_gfp gfp, unsigned order)
-{
-	struct tmm_machine *machine = arg;
-	uint64_t freed = tmm_cache_shrink_pages(&machine->cache,
-	                                        max_u64(RECLAIM_BATCH, UINT64_C(2) << order));
-
-	return freed ? freed : tmm_shrink_slab(&machine->slabs, gfp, SHRINK_BATCH);
-}
-
-static const struct tmm_reclaim_ops reclaim_ops = {.reclaim = reclaim};
-
 static struct dma_config dma_config_of(const struct tmm_machine *machine,
                                        const struct tmm_shape *shape)
 {
@@ -293,7 +271,7 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 	                        &machine->cache, &space);
 	if (err)
 		goto no_spaces;
-	tmm_pages_set_reclaim(&machine->pages, &reclaim_ops, machine);
+	reclaim_init(machine);
 	return TMM_OK;
 
 no_spaces:

@@ -16,6 +16,22 @@
 #include "slab/slab_system.h"
 #include "space/space_system.h"
 
+/*
+ * What background reclaim of a node was woken for, the most demanding of all since it
+ * last ran.  (a) relaxed: a wake that is seen late is seen the next time.
+ */
+struct node_wake {
+	uint32_t order;   /* (a) */
+	uint32_t highest; /* (a) enum tmm_zone_id */
+};
+
+struct reclaim_state {
+	uint32_t woken; /* (a) bit i: node i is to be looked after */
+	struct node_wake wake[TMM_MAX_NODES];
+	bool (*oom)(void *arg, tmm_gfp gfp, unsigned order); /* (c) NULL: nobody */
+	void *oom_arg;                                       /* (c) */
+};
+
 /* In the order of boot; each guards itself. */
 struct tmm_machine {
 	struct cpu_set cpus;
@@ -30,8 +46,12 @@ struct tmm_machine {
 	struct tmm_dma dma;
 	struct tmm_cache_system cache;
 	struct tmm_space_system spaces;
+	struct reclaim_state reclaim;
 	char why[160]; /* what tmm_machine_init() had to say */
 };
+
+/* reclaim.c: what the page allocator starts when memory is short. */
+void reclaim_init(struct tmm_machine *machine);
 
 /* What contradicts itself in a shape, or is not made yet; NULL: nothing. */
 const char *shape_fault(const struct tmm_shape *shape);

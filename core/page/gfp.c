@@ -4,6 +4,8 @@
  * As Linux's log has them: the longest combination that has a name comes first, then
  * what it did not say.  TMM_GFP_USER is TMM_GFP_KERNEL here, and is called that.
  */
+#include <tuxmm/page_debug.h>
+
 #include "page/gfp.h"
 
 struct gfp_name {
@@ -58,4 +60,13 @@ void print_gfp(struct printer *printer, tmm_gfp gfp)
 	if (left)
 		print(printer, "%s0x%x", bar, left);
 	print_char(printer, ')');
+}
+
+void tmm_gfp_show(tmm_gfp gfp, const struct tmm_sink *sink)
+{
+	struct printer printer;
+
+	print_begin(&printer, sink);
+	print_gfp(&printer, gfp);
+	print_end(&printer);
 }

@@ -409,9 +409,15 @@ static ALWAYS_INLINE void page_cpu_count(struct page_cpu *cpu, unsigned event, u
 	__atomic_store_n(&cpu->event[event], cpu->event[event] + nr, __ATOMIC_RELAXED);
 }
 
+static inline void count_vm_events(const struct tmm_pages *pages, enum vm_event event,
+                                   uint64_t nr)
+{
+	page_cpu_count(page_cpu_self(pages), event, nr);
+}
+
 static inline void count_vm_event(const struct tmm_pages *pages, enum vm_event event)
 {
-	page_cpu_count(page_cpu_self(pages), event, 1);
+	count_vm_events(pages, event, 1);
 }
 
 /* relaxed: whoever sets watermarks does so while others allocate */

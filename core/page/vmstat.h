@@ -33,6 +33,9 @@ enum vm_event {
 	COMPACTSUCCESS,
 	DROP_PAGECACHE,
 	DROP_SLAB,
+	PGSTEAL_KSWAPD, /* pages of files dropped in the background */
+	PGSTEAL_DIRECT, /* the same for a request that waits */
+	PAGEOUTRUN,     /* nodes brought up to a high watermark, or as far as it went */
 	NR_VM_EVENTS
 };
 

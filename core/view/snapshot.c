@@ -153,6 +153,9 @@ void snapshot_take(struct tmm_machine *machine, struct snapshot *out)
 	tmm_migrate_events(pages, &out->migrate);
 	cma_requests(pages, out);
 	out->read_pages = tmm_cache_pages_read(tmm_machine_cache(machine));
+	out->stolen_kswapd = vm_event_sum(pages, PGSTEAL_KSWAPD);
+	out->stolen_direct = vm_event_sum(pages, PGSTEAL_DIRECT);
+	out->kswapd_runs = vm_event_sum(pages, PAGEOUTRUN);
 	out->memmap_boot_pages = min_u64(pages->map.boot_pages, memmap_pages(pages));
 	out->memmap_pages = memmap_pages(pages) - out->memmap_boot_pages;
 	for (uint32_t i = 0; i < mb->memory.nr; i++)

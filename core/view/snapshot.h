@@ -52,6 +52,7 @@ struct snapshot {
 	uint64_t read_pages;                      /* from files, since boot */
 	uint64_t memmap_boot_pages, memmap_pages; /* frames of descriptors: of boot's, others */
 	struct tmm_migrate_events migrate;
+	uint64_t stolen_kswapd, stolen_direct, kswapd_runs;
 	uint64_t cma_allocs, cma_failed; /* requests since boot */
 };
 

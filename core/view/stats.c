@@ -25,6 +25,7 @@ struct event_values {
 	uint64_t allocated[TMM_NR_ZONES], stalls[TMM_NR_ZONES], none_of[TMM_NR_ZONES];
 	uint64_t freed;
 	uint64_t pagecache_drops, slab_drops;
+	uint64_t stolen, stolen_kswapd, stolen_direct, kswapd_runs; /* scanned: the same */
 	uint64_t faults, major_faults, oom_kills;
 	struct tmm_migrate_events migrate;
 	uint64_t cma_allocs, cma_failed;
@@ -147,19 +148,19 @@ static const struct stat_row event_rows[] = {
 	NONE("pglazyfreed"),
 	NONE("pgrefill"),
 	NONE("pgreuse"),
-	NONE("pgsteal_kswapd"),
-	NONE("pgsteal_direct"),
+	EVENT("pgsteal_kswapd", stolen_kswapd),
+	EVENT("pgsteal_direct", stolen_direct),
 	NONE("pgsteal_khugepaged"),
 	NONE("pgsteal_proactive"),
-	NONE("pgscan_kswapd"),
-	NONE("pgscan_direct"),
+	EVENT("pgscan_kswapd", stolen_kswapd),
+	EVENT("pgscan_direct", stolen_direct),
 	NONE("pgscan_khugepaged"),
 	NONE("pgscan_proactive"),
 	NONE("pgscan_direct_throttle"),
 	NONE("pgscan_anon"),
-	NONE("pgscan_file"),
+	EVENT("pgscan_file", stolen),
 	NONE("pgsteal_anon"),
-	NONE("pgsteal_file"),
+	EVENT("pgsteal_file", stolen),
 	NONE("zone_reclaim_success"),
 	NONE("zone_reclaim_failed"),
 	NONE("pginodesteal"),
@@ -167,7 +168,7 @@ static const struct stat_row event_rows[] = {
 	NONE("kswapd_inodesteal"),
 	NONE("kswapd_low_wmark_hit_quickly"),
 	NONE("kswapd_high_wmark_hit_quickly"),
-	NONE("pageoutrun"),
+	EVENT("pageoutrun", kswapd_runs),
 	NONE("pgrotated"),
 	EVENT("drop_pagecache", pagecache_drops),
 	EVENT("drop_slab", slab_drops),
@@ -312,6 +313,10 @@ static void event_values(const struct snapshot *snapshot, struct event_values *o
 		.freed = snapshot->events.freed_pages,
 		.pagecache_drops = snapshot->events.pagecache_drops,
 		.slab_drops = snapshot->events.slab_drops,
+		.stolen = snapshot->stolen_kswapd + snapshot->stolen_direct,
+		.stolen_kswapd = snapshot->stolen_kswapd,
+		.stolen_direct = snapshot->stolen_direct,
+		.kswapd_runs = snapshot->kswapd_runs,
 		.faults = space->minor_faults + space->major_faults,
 		.major_faults = space->major_faults,
 		.oom_kills = space->oom_faults,

@@ -138,6 +138,25 @@ const struct tmm_memblock *tmm_machine_memblock(const struct tmm_machine *machin
 /* TMM_OK, or TMM_E_INVAL: nothing, or a bit that is no TMM_DROP_*. */
 TMM_MUST_CHECK tmm_err tmm_drop_caches(struct tmm_machine *machine, unsigned what);
 
+/*
+ * Background reclaim (Linux: kswapd).  A request that found a node below its low
+ * watermarks has woken it; it runs when its caller says so, at a point of the
+ * machine's own time: without locks, where it may sleep.  In nodes that were woken a
+ * zone is brought up to its high watermark as far as clean unmapped pages of files and
+ * shrinkers give; returns the pages freed.  is_woken() is cheap.
+ */
+bool tmm_machine_is_woken(const struct tmm_machine *machine);
+uint64_t tmm_machine_background(struct tmm_machine *machine);
+
+/*
+ * Who is asked when nothing is left to reclaim (Linux: out_of_memory()): true, memory
+ * comes back, and the request tries again; false, it fails.  The request may hold
+ * locks that may sleep, an address space's among them.  Before any second CPU allocates;
+ * NULL: nobody is asked.
+ */
+void tmm_machine_on_oom(struct tmm_machine *machine,
+                        bool (*kill)(void *arg, tmm_gfp gfp, unsigned order), void *arg);
+
 /* Every invariant of every storey; each frame in exactly one place.  Panics when broken. */
 void tmm_check(struct tmm_machine *machine);
 

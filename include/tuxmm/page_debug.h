@@ -54,4 +54,7 @@ bool tmm_page_owner(const struct tmm_pages *pages, tmm_pfn pfn, struct tmm_page_
 /* All runs that are lent, in the manner of Linux's page_owner; false without the flag. */
 bool tmm_page_owner_show(const struct tmm_pages *pages, const struct tmm_sink *sink);
 
+/* Flags of a request as Linux's log has them, such as "0x780(GFP_KERNEL)". */
+void tmm_gfp_show(tmm_gfp gfp, const struct tmm_sink *sink);
+
 #endif
