@@ -41,9 +41,10 @@ struct block_info {
 	uint16_t managed_start;
 	uint16_t nr_managed;
 
-	uint8_t type;   /* (z, a) enum tmm_migrate_type: what is lent from here */
-	uint16_t stack; /* (z, a) 1 + number of the stack that its single frames go on when
-	                 * freed, and STACK_ODD; 0: none */
+	uint8_t type;       /* (z, a) enum tmm_migrate_type: what is lent from here */
+	uint16_t stack;     /* (z, a) 1 + number of the stack that its single frames go on when
+	                     * freed, and STACK_ODD; 0: none */
+	uint16_t nr_marked; /* (z, a) frames of compound runs: compound.c */
 } __attribute__((aligned(16)));
 
 #define STACK_ODD     0x8000u /* look at `home` first */

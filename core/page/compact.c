@@ -142,6 +142,7 @@ void tmm_page_set_movable(struct tmm_pages *pages, tmm_pfn pfn,
 
 	hold(page);
 	TMM_ASSERT(page->kind == PAGE_NONE && "a frame is of one kind");
+	TMM_ASSERT(!(page->flags & (PG_HEAD | PG_TAIL)) && "frames are moved one by one");
 	page_set(page, (struct page){.kind = PAGE_MOVABLE,
 	                             .refcount = 1,
 	                             .owner = (void *)(uintptr_t)movable});

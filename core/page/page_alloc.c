@@ -23,11 +23,15 @@
  *
  * tmm_pages_check() (page_check.c) asserts the invariants.
  */
+#include "page/compound.h"
 #include "page/debug.h"
 #include "page/page_slow.h"
 
 /* Whoever called the public function that this is in. */
 #define SITE __builtin_return_address(0)
+
+/* Flags that ask for something to be done with the run. */
+#define PREPARED (TMM_GFP_ZERO | TMM_GFP_COMP)
 
 /* Frames without an address are cleared through one that is theirs for a moment. */
 static void clear_high(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
@@ -40,23 +44,30 @@ static void clear_high(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
 	}
 }
 
-static NOINLINE tmm_err lend_cleared(const struct tmm_pages *pages, uint32_t entry,
-                                     unsigned order, tmm_pfn *out_pfn)
+static void clear_run(const struct tmm_pages *pages, uint64_t pfn, unsigned order)
+{
+	if (unlikely(pfn >= pages->lowmem_end))
+		clear_high(pages, pfn, UINT64_C(1) << order);
+	else
+		memset((char *)pages->ram + (pfn << TMM_PAGE_SHIFT), 0, TMM_PAGE_SIZE << order);
+}
+
+static NOINLINE tmm_err lend_prepared(struct tmm_pages *pages, tmm_gfp gfp, uint32_t entry,
+                                      unsigned order, tmm_pfn *out_pfn)
 {
 	out_pfn->v = entry & ENTRY_PFN;
-	if (!(entry & ENTRY_FRESH) && unlikely(out_pfn->v >= pages->lowmem_end))
-		clear_high(pages, out_pfn->v, UINT64_C(1) << order);
-	else if (!(entry & ENTRY_FRESH))
-		memset((char *)pages->ram + (out_pfn->v << TMM_PAGE_SHIFT), 0,
-		       TMM_PAGE_SIZE << order);
+	if ((gfp & TMM_GFP_COMP) && order > 0)
+		compound_make(pages, out_pfn->v, order);
+	if ((gfp & TMM_GFP_ZERO) && !(entry & ENTRY_FRESH))
+		clear_run(pages, out_pfn->v, order);
 	return TMM_OK;
 }
 
-static ALWAYS_INLINE tmm_err lend(const struct tmm_pages *pages, tmm_gfp gfp, uint32_t entry,
+static ALWAYS_INLINE tmm_err lend(struct tmm_pages *pages, tmm_gfp gfp, uint32_t entry,
                                   unsigned order, tmm_pfn *out_pfn)
 {
-	if (gfp & TMM_GFP_ZERO)
-		return lend_cleared(pages, entry, order, out_pfn);
+	if (gfp & PREPARED)
+		return lend_prepared(pages, gfp, entry, order, out_pfn);
 	out_pfn->v = entry & ENTRY_PFN;
 	return TMM_OK;
 }
@@ -217,6 +228,8 @@ static NOINLINE void free_rest(struct tmm_pages *pages, uint64_t pfn, unsigned o
 	if (unlikely(pages->debug))
 		debug_take_back(pages, pfn, order, site);
 	check_lent(pages, pfn, order, site);
+	if (unlikely(run_is_marked(pages, pfn, order)))
+		compound_undo(pages, pfn, order, site);
 	zone = zone_of(pages, pfn);
 	open = stacks_open(pages, cpu);
 	if (open && *recent_of(cpu, (uint32_t)pfn) == pfn)
@@ -267,7 +280,7 @@ static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsign
 	/* relaxed: as in free_rest() */
 	number = __atomic_load_n(&info->stack, __ATOMIC_RELAXED);
 	if (unlikely((int16_t)number <= 0)) {
-		if (!run_in_managed_part(info, pfn, order))
+		if (block_nr_marked(info) || !run_in_managed_part(info, pfn, order))
 			goto rest;
 		number &= STACK_ODD - 1;
 	}
@@ -346,6 +359,7 @@ tmm_err tmm_pages_alloc_exact(struct tmm_pages *pages, tmm_gfp gfp, uint64_t siz
 
 	if (nr == 0 || order > pages->max_order)
 		return TMM_E_INVAL;
+	gfp &= ~TMM_GFP_COMP; /* it is to be cut */
 	err = alloc_any(pages, gfp, order, out_pfn, SITE);
 	if (err != TMM_OK)
 		return err;

@@ -17,7 +17,9 @@
  *   I10 no frame is both free and more than there are: free + stacks <= managed
  *   I11 nr_free_of[] are the sums of nr_free over the blocks of each type
  *   I12 nr_deferred counts the free frames of parts that wait to be entered
+ *   I13 nr_marked counts the frames of compound runs
  */
+#include "page/compound.h"
 #include "page/debug.h"
 #include "page/deferred.h"
 
@@ -66,6 +68,8 @@ static uint64_t check_block(const struct tmm_pages *pages, const struct zone *zo
 				check_kind(pages, first + i, 1);
 		}
 	}
+	if (info->nr_marked)
+		TMM_ASSERT(info->nr_marked == compound_count(pages, block));      /* I13 */
 	TMM_ASSERT(info->nr_free == ones);                                        /* I2 */
 	TMM_ASSERT((info->longest == 0) == (info->nr_free == 0));                 /* I3 */
 	TMM_ASSERT(info->longest >= exact);                                       /* I4 */

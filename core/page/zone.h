@@ -123,7 +123,7 @@ static inline void block_set(struct block_info *info, unsigned home, unsigned ty
 	if (home & HOME_ZONE)
 		stack = 1 + stack_number((home & HOME_ZONE) - 1,
 		                         stack_id(STACK_0, stack_type_of(type)));
-	if (home & ~HOME_ZONE)
+	if ((home & ~HOME_ZONE) || info->nr_marked)
 		stack |= STACK_ODD;
 	/* relaxed: each is a single value, read as block.h says */
 	__atomic_store_n(&info->type, (uint8_t)type, __ATOMIC_RELAXED);
@@ -146,7 +146,7 @@ static inline void block_forget(struct block_info *info, unsigned home)
 {
 	info->nr_free = 0;
 	info->longest = 0;
-	info->managed_start = info->nr_managed = 0;
+	info->managed_start = info->nr_managed = info->nr_marked = 0;
 	block_set(info, home, 0);
 	__atomic_store_n(&info->fresh, 0, __ATOMIC_RELAXED); /* nobody has a frame of it */
 }

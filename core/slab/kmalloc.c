@@ -112,7 +112,7 @@ void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
 	unsigned order = order_by_size(size_bytes);
 	tmm_pfn pfn;
 
-	if (tmm_pages_alloc(slabs->pages, gfp & ~TMM_GFP_MOVABLE, order, &pfn))
+	if (tmm_pages_alloc(slabs->pages, gfp & ~(TMM_GFP_MOVABLE | TMM_GFP_COMP), order, &pfn))
 		return NULL;
 	run_mark(slabs->pages, pfn, order, PAGE_LARGE, slabs);
 	page_of(slabs->pages, pfn)->index = order;

@@ -118,7 +118,7 @@ static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp, uint64_t *stat
 	uint64_t *bits;
 	tmm_pfn pfn;
 
-	gfp = (gfp & ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE)) | cache->page_gfp;
+	gfp = (gfp & ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE | TMM_GFP_COMP)) | cache->page_gfp;
 	if (tmm_pages_alloc(pages, gfp, cache->order, &pfn))
 		return NO_SLAB;
 	run_mark(pages, pfn, cache->order, PAGE_SLAB, cache);

@@ -58,6 +58,8 @@ typedef uint32_t tmm_gfp;
 #define TMM_GFP_NOMEMALLOC       (1u << 17) /* never below the watermarks, MEMALLOC or not */
 #define TMM_GFP_ACCOUNT          (1u << 18) /* kmalloc: for a control group's account */
 
+#define TMM_GFP_COMP             (1u << 19) /* one thing: tmm_page_head(), freed as a whole */
+
 #define TMM_GFP_NOWAIT           TMM_GFP_KSWAPD
 #define TMM_GFP_ATOMIC           (TMM_GFP_HIGH | TMM_GFP_KSWAPD)
 #define TMM_GFP_RECLAIM          (TMM_GFP_DIRECT_RECLAIM | TMM_GFP_KSWAPD)
@@ -68,7 +70,8 @@ typedef uint32_t tmm_gfp;
 #define TMM_GFP_HIGHUSER         (TMM_GFP_USER | TMM_GFP_HIGHMEM)
 #define TMM_GFP_HIGHUSER_MOVABLE (TMM_GFP_HIGHUSER | TMM_GFP_MOVABLE)
 #define TMM_GFP_TRANSHUGE_LIGHT                                                                \
-	((TMM_GFP_HIGHUSER_MOVABLE | TMM_GFP_NOMEMALLOC | TMM_GFP_NOWARN) & ~TMM_GFP_RECLAIM)
+	((TMM_GFP_HIGHUSER_MOVABLE | TMM_GFP_COMP | TMM_GFP_NOMEMALLOC | TMM_GFP_NOWARN) &     \
+	 ~TMM_GFP_RECLAIM)
 #define TMM_GFP_TRANSHUGE (TMM_GFP_TRANSHUGE_LIGHT | TMM_GFP_DIRECT_RECLAIM)
 
 struct tmm_pages; /* fields: core/page/page_system.h */
@@ -92,6 +95,14 @@ TMM_MUST_CHECK tmm_err tmm_pages_alloc(struct tmm_pages *pages, tmm_gfp gfp, uns
  * once where this CPU can see it (core/page/page_alloc.c says what it can).
  */
 void tmm_pages_free(struct tmm_pages *pages, tmm_pfn pfn, unsigned order);
+
+/*
+ * A run lent with TMM_GFP_COMP is known by each of its frames: the first one, and the
+ * run's order.  Freeing it in another order or from another frame panics.  Of other
+ * frames the answer is the frame itself, and 0.  The frame must be lent.
+ */
+tmm_pfn tmm_page_head(const struct tmm_pages *pages, tmm_pfn pfn);
+unsigned tmm_page_order(const struct tmm_pages *pages, tmm_pfn pfn);
 
 /*
  * Borrow up to nr single frames, rising where possible; returns how many.
