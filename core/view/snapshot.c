@@ -66,7 +66,7 @@ void zone_sums_add(struct zone_sums *sums, const struct tmm_zone_info *zone)
 	sums->managed += zone->managed_pages;
 	sums->free += zone->free_pages;
 	sums->free_blocks += free_in_blocks(zone);
-	if (memcmp(zone->name, "HighMem", sizeof("HighMem")) == 0) {
+	if (zone->name[0] == 'H') { /* HighMem; no other name begins so */
 		sums->high += zone->managed_pages;
 		sums->free_high += zone->free_pages;
 	}
