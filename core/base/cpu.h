@@ -14,14 +14,16 @@
 
 struct cpu_set;
 
-/* (c) constant after init  (l) cpu_set.lock  (o) the thread on it alone */
+/* (c) constant after init  (l) cpu_set.lock  (a) atomic  (o) the thread on it alone */
 struct tmm_cpu {
-	struct cpu_set *set; /* (c) */
-	uint32_t id;         /* (c) */
-	uint32_t node;       /* (c) */
-	uint32_t task;       /* (o) of the thread on it, for reports; 0: unknown */
-	bool taken;          /* (l) a thread is on it */
-};
+	struct cpu_set *set;    /* (c) */
+	uint64_t line_offset;   /* (c) of the CPU's own line in an array of such lines */
+	uint32_t id;            /* (c) */
+	uint32_t node;          /* (c) */
+	uint32_t in_section;    /* (a) set by the thread on it alone: see section_begin() */
+	uint32_t task;          /* (o) of the thread on it, for reports; 0: unknown */
+	bool taken;             /* (l) a thread is on it */
+} __attribute__((aligned(64))); /* a cache line: others' writes are not felt */
 
 /* What a storey does when a thread leaves a CPU, on that thread: give back what it keeps. */
 struct cpu_exit_hook {
@@ -35,7 +37,9 @@ struct cpu_set {
 	struct cpu_exit_hook
 		*exit_hooks; /* (c) once more than one CPU runs; last added first */
 	uint32_t nr;         /* (c) */
-	struct tmm_cpu cpu[TMM_MAX_CPUS]; /* (c) but for taken */
+	uint32_t nr_waiting; /* (l) threads for which no CPU was free */
+	uint32_t nr_exits;   /* (l, a) what they wait at */
+	struct tmm_cpu cpu[TMM_MAX_CPUS];
 };
 
 void cpu_set_init(struct cpu_set *set, uint32_t nr_cpus);
@@ -65,5 +69,33 @@ static ALWAYS_INLINE struct tmm_cpu *cpu_self(struct cpu_set *set)
 		return cpu;
 	return cpu_attach(set);
 }
+
+/*
+ * Sections: how another thread gets at what a CPU has to itself.  The CPU's thread
+ * begins a section, looks whether it may (a word that it loads with acquire), uses
+ * its data and ends the section, all without a barrier of the processor.  Whoever
+ * wants the data changes the word and calls sections_wait(): after that every
+ * section that did not see the change has ended, and later ones see it.  Sections
+ * are short, do not nest and do not sleep.
+ */
+static ALWAYS_INLINE void section_begin(struct tmm_cpu *cpu)
+{
+	/* relaxed: before the look at the word by sections_wait()'s barrier, with which
+	   this fence keeps the compiler in step */
+	__atomic_store_n(&cpu->in_section, 1, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static ALWAYS_INLINE void section_end(struct tmm_cpu *cpu)
+{
+	/* release: who waits for the end sees what the section did */
+	__atomic_store_n(&cpu->in_section, 0, __ATOMIC_RELEASE);
+}
+
+/*
+ * False where the port has no barrier for all: then a section may have missed the
+ * change.  The caller is in no section, holds no lock, and interrupts are on.
+ */
+TMM_MUST_CHECK bool sections_wait(struct cpu_set *set);
 
 #endif

@@ -64,6 +64,17 @@ void tmm_port_relax(void)
 }
 
 /* One CPU has nobody to wait for. */
+void tmm_port_wait(const uint32_t *word, uint32_t seen)
+{
+	(void)word;
+	(void)seen;
+}
+
+void tmm_port_wake(const uint32_t *word)
+{
+	(void)word;
+}
+
 bool tmm_port_barrier_all(void)
 {
 	return true;

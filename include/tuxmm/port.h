@@ -67,6 +67,16 @@ struct tmm_cpu;
 void tmm_port_relax(void);
 
 /*
+ * Sleep while *word is `seen`, until somebody wakes those who wait at it; may return
+ * sooner, for the caller looks again.  Called where the caller may sleep.  A port
+ * that cannot sleep relaxes.
+ */
+void tmm_port_wait(const uint32_t *word, uint32_t seen);
+
+/* *word has changed: wake all who wait at it. */
+void tmm_port_wake(const uint32_t *word);
+
+/*
  * Between call and return every CPU of the machine executes a full memory barrier
  * (Linux: membarrier; elsewhere an interrupt to all of them).  False where there is no
  * such thing: memory that idle CPUs keep stays theirs then.  Seldom called, never with

@@ -2,6 +2,8 @@
  * hosted.c - the port for a Linux process: CPUs are threads
  */
 #define _GNU_SOURCE
+#include <limits.h>
+#include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
@@ -55,6 +57,16 @@ void tmm_port_lock_wait(struct tmm_spinlock *lock)
 void tmm_port_relax(void)
 {
 	sched_yield();
+}
+
+void tmm_port_wait(const uint32_t *word, uint32_t seen)
+{
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL);
+}
+
+void tmm_port_wake(const uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX);
 }
 
 static bool has_membarrier;

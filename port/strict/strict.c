@@ -105,6 +105,20 @@ void tmm_port_relax(void)
 	RULE(somebody_else_could_change_what_is_waited_for);
 }
 
+void tmm_port_wait(const uint32_t *word, uint32_t seen)
+{
+	bool interrupts_are_on_and_no_spin_lock_is_held = tmm_port_may_sleep();
+
+	RULE(interrupts_are_on_and_no_spin_lock_is_held);
+	if (*word == seen)
+		tmm_port_relax();
+}
+
+void tmm_port_wake(const uint32_t *word)
+{
+	(void)word;
+}
+
 /* There is one thread. */
 bool tmm_port_barrier_all(void)
 {
