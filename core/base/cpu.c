@@ -115,7 +115,7 @@ struct tmm_cpu *cpu_attach(struct cpu_set *set)
 
 bool sections_wait(struct cpu_set *set)
 {
-	if (!tmm_port_barrier_all())
+	if (!tmm_port_allow("stop_cpus") || !tmm_port_barrier_all())
 		return false;
 	for (uint32_t id = 0; id < set->nr; id++) {
 		/* acquire: what the section did is seen */

@@ -38,6 +38,7 @@ enum lock_rank {
 	RANK_KMAP,       /* its page tables, and slots of the pkmap window */
 	RANK_SLAB,       /* list of caches */
 	RANK_CACHE_NODE, /* one slab cache's slabs */
+	RANK_DEPOT,      /* one slab cache's magazines on a node */
 	RANK_MEMPOOL,    /* one pool's reserve; a leaf */
 	RANK_RESOURCE,   /* who has which physical addresses; a leaf */
 	RANK_STACKS,     /* whose turn it is to take other CPUs' stacks */

@@ -148,7 +148,8 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 		.partial = {NO_SLAB, 0},
 		.full = {NO_SLAB, 0},
 		.spare = NO_SLAB,
-		.depot = {.most = DEPOT_MAX},
+		.depot_most = DEPOT_MAX,
+		.epoch = 1,
 		.states = own ? NULL : &slabs->own[OWN_STATE],
 		.cpus = slabs->pages->cpus,
 		.pages = slabs->pages,
@@ -157,12 +158,15 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 		.is_kmalloc = is_kmalloc_address(slabs, cache),
 	};
 	lock_init(&cache->lock, RANK_CACHE_NODE);
+	for (unsigned i = 0; i < TMM_MAX_NODES; i++)
+		lock_init(&cache->depot[i].lock, RANK_DEPOT);
 	memcpy(cache->name, spec->name, text_length(spec->name, sizeof(cache->name)));
 	cache->random = random_of(cache);
 	size = choose_layout(cache, spec);
 	cache->size_bytes = (uint32_t)size;
 	cache->reciprocal = (uint32_t)((UINT64_C(1) << 32) / size + 1);
 	cache->order = slab_order(size, cache->cpus->nr);
+	cache->slab_mask = ~((TMM_PAGE_SIZE << cache->order) - 1);
 	cache->nr_objs = (uint32_t)((TMM_PAGE_SIZE << cache->order) / size);
 	TMM_ASSERT((!own || cache->nr_objs <= 64) && "bits fit into a descriptor");
 	cache->nr_words = (cache->nr_objs + 63) / 64;
@@ -219,18 +223,15 @@ static bool is_built_in(const struct tmm_cache *cache)
 /* Nobody uses the cache any more. */
 static void cache_empty(struct tmm_cache *cache)
 {
-	magazines_drain(cache, true);
+	magazines_destroy(cache);
 	debug_release_aside(cache);
 	TMM_ASSERT(!cache->nr_out && "every object is back");
 	spare_free(cache);
-	if (cache->slot)
-		own_free(&cache->slabs->own[OWN_SLOTS], cache->slot);
-	cache->slot = NULL;
 }
 
 uint64_t tmm_cache_shrink(struct tmm_cache *cache)
 {
-	uint64_t pages = magazines_drain(cache, false);
+	uint64_t pages = magazines_drain(cache);
 
 	return pages + spare_free(cache);
 }
@@ -393,11 +394,24 @@ uint64_t tmm_slab_peak_pages(const struct tmm_slab_system *slabs)
 
 uint64_t slab_shrink_all(struct tmm_slab_system *slabs)
 {
+	/* Leaving another machine's CPU takes its locks: now, not below. */
+	const struct tmm_cpu *self = cpu_self(slabs->pages->cpus);
 	tmm_irq irq = lock_take_irqsave(&slabs->lock);
 	uint64_t pages = 0;
+	bool stopped;
 
+	/* One wait for all of them, and without the lock. */
 	list_for_each (node, &slabs->caches)
-		pages += tmm_cache_shrink(list_entry(node, struct tmm_cache, link));
+		magazines_close(list_entry(node, struct tmm_cache, link), &self);
+	lock_drop_irqrestore(&slabs->lock, irq);
+	stopped = sections_wait(slabs->pages->cpus);
+	irq = lock_take_irqsave(&slabs->lock);
+	list_for_each (node, &slabs->caches) {
+		struct tmm_cache *cache = list_entry(node, struct tmm_cache, link);
+
+		pages += magazines_drain_closed(cache, &self, stopped);
+		pages += spare_free(cache);
+	}
 	lock_drop_irqrestore(&slabs->lock, irq);
 	return pages;
 }
@@ -469,6 +483,18 @@ static void config_take(struct tmm_slab_system *slabs, const struct slab_config 
 		       text_length(config->debug, TMM_SLAB_DEBUG_MOST));
 }
 
+/* As a struct cpu_exit_hook. */
+static void slab_leave(void *arg, uint32_t cpu)
+{
+	struct tmm_slab_system *slabs = arg;
+	tmm_irq irq = lock_take_irqsave(&slabs->lock);
+
+	list_for_each (node, &slabs->caches)
+		magazines_leave(list_entry(node, struct tmm_cache, link),
+		                &slabs->pages->cpus->cpu[cpu]);
+	lock_drop_irqrestore(&slabs->lock, irq);
+}
+
 void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages,
                const struct slab_config *config)
 {
@@ -479,11 +505,12 @@ void slab_init(struct tmm_slab_system *slabs, struct tmm_pages *pages,
 	slabs->nr_pages = slabs->peak_pages = 0;
 	list_init(&slabs->caches);
 	list_init(&slabs->aliases);
-	slabs->none = (struct no_magazine){.nr = 0};
 	config_take(slabs, config);
 	slob_init(&slabs->slob);
 	own_init(slabs);
 	kmalloc_init(slabs);
+	slabs->exit_hook = (struct cpu_exit_hook){.run = slab_leave, .arg = slabs};
+	cpu_exit_hook_add(pages->cpus, &slabs->exit_hook);
 }
 
 void slab_fini(struct tmm_slab_system *slabs)
@@ -509,4 +536,5 @@ void slab_fini(struct tmm_slab_system *slabs)
 		list_del(node);
 	}
 	slob_fini(&slabs->slob);
+	cpu_exit_hook_remove(slabs->pages->cpus, &slabs->exit_hook);
 }

@@ -4,15 +4,16 @@
  * A CPU has two magazines of each cache that it uses: arrays of objects that are
  * out of their slabs and lent to nobody.  Lending takes the last one from the
  * loaded magazine, freeing puts it there, without a lock and without an atomic
- * operation.  When the loaded one is empty, or full, it changes places with the
- * previous one; when both are, one is exchanged whole for one of the cache's depot.
- * Two, so that a thread that lends and frees around the edge of a magazine does not
- * visit the depot each time.  An empty depot has a magazine filled from one slab, a
- * full one has a magazine's objects put back into their slabs.
+ * operation.  What happens when the loaded one is empty or full, depot.c says.
  *
- * Magazines cost memory, so a cache gets them when it has visited its lock
- * NR_VISITS times.  All of this is for speed alone: whenever there is no memory for
- * a magazine, objects come from their slabs and go there.
+ * Before its magazines a CPU has a hand, which holds one object.  An object that is
+ * lent from the hand is remembered there, with the byte that says that it is lent:
+ * whoever lends and frees one object at a time, as most do, finds that byte without
+ * looking for the slab, and moves nothing.  Likewise the places behind the last
+ * object of a magazine remember what was taken from there, and a bulk that comes
+ * back as it was lent is only compared with them.  What is remembered is a place in
+ * a slab, so it holds while no slab has gone: cache->epoch counts those that did,
+ * and a stamp says when something was known to hold.
  *
  * Each object has a byte, not zero while it is lent.  Freeing asserts and clears
  * it, so an object that is freed twice is found at once, whatever CPUs it was freed
@@ -20,308 +21,125 @@
  * time may both find the byte set: then the second object of the two panics when it
  * is put into its slab.
  *
- * Slots are changed by their CPU alone, and under the cache's lock where a magazine
- * comes or goes: who holds the lock may count what magazines hold.  Those of a CPU
- * without a thread are drained by whoever holds that CPU meanwhile.
+ * All of this is for speed alone: whenever there is no memory for a magazine, or
+ * somebody drains the cache's, objects come from their slabs and go there.
  *
  * cache_check() asserts of magazines:
  *   I11  no magazine holds more than it has room for
- *   I12  an object in a magazine is not lent
+ *   I12  an object in a magazine or a hand is not lent
  */
 #include "slab/debug.h"
+#include "slab/depot.h"
 #include "slab/slob.h"
 
-#define NR_VISITS 32u
+/* Not for the fast path. */
+#define GFP_ODD (TMM_GFP_DMA | TMM_GFP_DMA32 | TMM_GFP_ZERO)
 
-/* ---- one magazine ---- */
-
-/* relaxed, here and below: others only count objects */
-static ALWAYS_INLINE void set_nr(struct magazine *magazine, uint32_t nr)
+static ALWAYS_INLINE uint64_t epoch_of(const struct tmm_cache *cache)
 {
-	__atomic_store_n(&magazine->nr, nr, __ATOMIC_RELAXED);
-}
-
-static ALWAYS_INLINE void set_lent(uint8_t *lent, uint8_t value)
-{
-	__atomic_store_n(lent, value, __ATOMIC_RELAXED);
-}
-
-/* The magazine is not empty. */
-static ALWAYS_INLINE void *pop(struct magazine *magazine)
-{
-	uint32_t nr = magazine->nr - 1;
-	const struct entry *entry = &magazine->entry[nr];
-
-	set_nr(magazine, nr);
-	set_lent(entry->lent, 1);
-	return entry->object;
-}
-
-/* The magazine is not full. */
-static ALWAYS_INLINE void push(struct magazine *magazine, struct entry entry)
-{
-	uint32_t nr = magazine->nr;
-
-	magazine->entry[nr] = entry;
-	set_nr(magazine, nr + 1);
-}
-
-static struct magazine *no_magazine(const struct tmm_cache *cache)
-{
-	return (struct magazine *)(void *)&cache->slabs->none;
-}
-
-static struct magazine *magazine_new(const struct tmm_cache *cache)
-{
-	struct magazine *magazine = own_alloc(&cache->slabs->own[OWN_MAGAZINE],
-	                                      TMM_GFP_NOWAIT | TMM_GFP_NOWARN);
-
-	if (magazine)
-		*(struct no_magazine *)(void *)magazine = (struct no_magazine){.nr = 0};
-	return magazine;
-}
-
-static void magazine_free(const struct tmm_cache *cache, struct magazine *magazine)
-{
-	if (magazine && magazine != no_magazine(cache))
-		own_free(&cache->slabs->own[OWN_MAGAZINE], magazine);
-}
-
-/* ---- a CPU's two ---- */
-
-/* The caller's; NULL: the cache has no magazines. */
-static ALWAYS_INLINE struct cpu_slot *slot_self(const struct tmm_cache *cache)
-{
-	/* acquire: the slots are initialised */
-	struct cpu_slot *slots = __atomic_load_n(&cache->slot, __ATOMIC_ACQUIRE);
-
-	return likely(slots != NULL) ? &slots[cpu_self(cache->cpus)->id] : NULL;
-}
-
-static void set_slot(struct cpu_slot *slot, struct magazine *loaded, struct magazine *previous)
-{
-	__atomic_store_n(&slot->loaded, loaded, __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->previous, previous, __ATOMIC_RELAXED);
-}
-
-static uint32_t limit_of(const struct tmm_cache *cache)
-{
-	/* relaxed: a setting that orders nothing */
-	return __atomic_load_n(&cache->limit, __ATOMIC_RELAXED);
-}
-
-static void slots_create(struct tmm_cache *cache)
-{
-	struct tmm_cache *own = &cache->slabs->own[OWN_SLOTS];
-	struct cpu_slot *slots = own_alloc(own, TMM_GFP_NOWAIT | TMM_GFP_NOWARN);
-	tmm_irq irq;
-	bool late;
-
-	if (!slots)
-		return;
-	for (uint32_t i = 0; i < cache->cpus->nr; i++)
-		set_slot(&slots[i], no_magazine(cache), no_magazine(cache));
-	irq = lock_take_irqsave(&cache->lock);
-	late = cache->slot != NULL;
-	if (!late)
-		__atomic_store_n(&cache->slot, slots, __ATOMIC_RELEASE);
-	lock_drop_irqrestore(&cache->lock, irq);
-	if (late)
-		own_free(own, slots);
-}
-
-/* The caller's slot, with two magazines; NULL: use the slabs.  Interrupts are off. */
-static struct cpu_slot *slot_ready(struct tmm_cache *cache)
-{
-	uint32_t nr_visits = __atomic_load_n(&cache->nr_visits, __ATOMIC_RELAXED);
-	struct cpu_slot *slot = slot_self(cache);
-	struct magazine *loaded, *previous;
-	tmm_irq irq;
-
-	if (!limit_of(cache))
-		return NULL;
-	if (!slot && nr_visits < NR_VISITS) {
-		/* relaxed: about so many are enough */
-		__atomic_store_n(&cache->nr_visits, nr_visits + 1, __ATOMIC_RELAXED);
-		return NULL;
-	}
-	if (!slot)
-		slots_create(cache);
-	slot = slot_self(cache);
-	if (!slot || slot->previous != no_magazine(cache))
-		return slot;
-	loaded = magazine_new(cache);
-	previous = magazine_new(cache);
-	if (!loaded || !previous) {
-		magazine_free(cache, loaded);
-		magazine_free(cache, previous);
-		return NULL;
-	}
-	loaded->limit = previous->limit = limit_of(cache);
-	irq = lock_take_irqsave(&cache->lock);
-	set_slot(slot, loaded, previous);
-	lock_drop_irqrestore(&cache->lock, irq);
-	return slot;
-}
-
-static void swap(const struct tmm_cache *cache, struct cpu_slot *slot)
-{
-	slot->previous->limit = limit_of(cache);
-	set_slot(slot, slot->previous, slot->loaded);
-}
-
-/* ---- the depot ---- */
-
-static struct magazine *unchain(struct magazine **chain)
-{
-	struct magazine *magazine = *chain;
-
-	if (magazine)
-		*chain = magazine->next;
-	return magazine;
-}
-
-static void chain(struct magazine **chain, struct magazine *magazine)
-{
-	magazine->next = *chain;
-	*chain = magazine;
-}
-
-/* The loaded magazine is empty: load one that is not, or return false. */
-static bool slot_load(struct tmm_cache *cache, struct cpu_slot *slot)
-{
-	struct magazine *full;
-	tmm_irq irq;
-
-	if (slot->previous->nr > 0) {
-		swap(cache, slot);
-		return true;
-	}
-	irq = lock_take_irqsave(&cache->lock);
-	full = unchain(&cache->depot.full);
-	if (full) {
-		cache->depot.nr_full--;
-		chain(&cache->depot.empty, slot->loaded);
-		set_slot(slot, full, slot->previous);
-	}
-	lock_drop_irqrestore(&cache->lock, irq);
-	return full != NULL;
-}
-
-/* Give the previous magazine, which is full, to the depot; false: that is full too. */
-static bool slot_store(struct tmm_cache *cache, struct cpu_slot *slot)
-{
-	struct depot *depot = &cache->depot;
-	struct magazine *empty;
-	bool stored = false;
-	tmm_irq irq = lock_take_irqsave(&cache->lock);
-
-	empty = unchain(&depot->empty);
-	lock_drop_irqrestore(&cache->lock, irq);
-	if (!empty)
-		empty = magazine_new(cache);
-	if (!empty)
-		return false;
-	empty->limit = limit_of(cache);
-	irq = lock_take_irqsave(&cache->lock);
-	if (depot->nr_full < depot->most) {
-		chain(&depot->full, slot->previous);
-		depot->nr_full++;
-		set_slot(slot, empty, slot->loaded);
-		stored = true;
-	} else {
-		chain(&depot->empty, empty);
-	}
-	lock_drop_irqrestore(&cache->lock, irq);
-	return stored;
-}
-
-/* The loaded magazine is full: load one that is not. */
-static void slot_unload(struct tmm_cache *cache, struct cpu_slot *slot)
-{
-	struct magazine *previous = slot->previous;
-	uint32_t nr = previous->nr;
-
-	if (nr > 0 && slot_store(cache, slot))
-		return;
-	if (nr > 0) {
-		set_nr(previous, 0);
-		objects_put(cache, previous->entry, nr);
-	}
-	swap(cache, slot);
+	/* relaxed: a slab at the place of one that is gone was made after the count, and
+	   its object came to the caller later still */
+	return __atomic_load_n(&cache->epoch, __ATOMIC_RELAXED);
 }
 
 /* ---- lending ---- */
 
-/* What a refill brought beyond what was asked for. */
-static void keep(struct tmm_cache *cache, const struct entry *entry, uint32_t nr)
+/* The hand is full. */
+static ALWAYS_INLINE void *hand_pop(struct cpu_slot *slot)
 {
-	tmm_irq irq = tmm_port_irq_save();
-	struct cpu_slot *slot = slot_self(cache);
-	struct magazine *loaded = slot ? slot->loaded : no_magazine(cache);
-	uint32_t kept = 0;
-
-	if (loaded->nr < loaded->limit)
-		kept = (uint32_t)min_u64(nr, loaded->limit - loaded->nr);
-	/* Waiting for memory may have brought others meanwhile. */
-	for (uint32_t i = 0; i < kept; i++)
-		push(loaded, entry[i]);
-	tmm_port_irq_restore(irq);
-	if (unlikely(kept < nr))
-		objects_put(cache, entry + kept, nr - kept);
+	set_hand_full(slot, 0);
+	set_lent(slot->hand.lent, 1);
+	return slot->hand.object;
 }
 
-static NOINLINE void *object_alloc_plain(struct tmm_cache *cache, tmm_gfp gfp)
+/* NULL: neither the hand nor the loaded magazine has one. */
+static ALWAYS_INLINE void *slot_pop(struct cpu_slot *slot)
 {
-	struct entry entry[MAGAZINE_MAX];
-	tmm_irq irq = tmm_port_irq_save();
-	struct cpu_slot *slot = slot_ready(cache);
-	uint32_t most = slot ? slot->loaded->limit : 1, nr;
-	void *object = NULL;
+	void **top;
 
-	if (slot && (slot->loaded->nr > 0 || slot_load(cache, slot)))
-		object = pop(slot->loaded);
-	tmm_port_irq_restore(irq);
-	if (object)
-		return object;
-	nr = objects_take(cache, gfp, entry, most);
+	if (likely(slot->hand.full))
+		return hand_pop(slot);
+	if (unlikely(slot->top == slot->bottom))
+		return NULL;
+	top = slot->top - 1;
+	set_top(slot, top);
+	set_lent(*lent_at(top), 1);
+	return *top;
+}
+
+/* One object past the magazines. */
+static void *take_one(struct tmm_cache *cache, uint32_t new_slab)
+{
+	void *object;
+	uint8_t *lent;
+	const struct objects one = {&object, &lent};
+	uint32_t nr = new_slab == NO_SLAB ? objects_take(cache, one, 1)
+	                                  : objects_take_new(cache, new_slab, one, 1);
+
 	if (!nr)
 		return NULL;
-	set_lent(entry[--nr].lent, 1);
-	if (nr > 0)
-		keep(cache, entry, nr);
-	return entry[nr].object;
-}
-
-/* A cache that debugs has no magazines, and so comes here. */
-static NOINLINE void *object_alloc_slow(struct tmm_cache *cache, tmm_gfp gfp, const void *site)
-{
-	if (unlikely(cache->slabs->is_slob))
-		return slob_cache_alloc(cache, gfp);
-	return cache->debug ? debug_alloc(cache, gfp, cache->object_bytes, site)
-	                    : object_alloc_plain(cache, gfp);
-}
-
-static ALWAYS_INLINE void *object_alloc_for(struct tmm_cache *cache, tmm_gfp gfp,
-                                            const void *site)
-{
-	tmm_irq irq = tmm_port_irq_save();
-	struct cpu_slot *slot = slot_self(cache);
-	void *object = NULL;
-
-	if (likely(slot && slot->loaded->nr > 0))
-		object = pop(slot->loaded);
-	tmm_port_irq_restore(irq);
-	if (unlikely(!object))
-		object = object_alloc_slow(cache, gfp, site);
-	if (unlikely(gfp & TMM_GFP_ZERO) && object)
-		memset(object, 0, cache->object_bytes);
+	set_lent(lent, 1);
 	return object;
 }
 
-void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp)
+/* From what there is; or from a new slab, which is on no list yet. */
+static void *take(struct tmm_cache *cache, uint32_t new_slab)
 {
-	return object_alloc_for(cache, gfp, NULL);
+	tmm_irq irq = tmm_port_irq_save();
+	struct cpu_slot *slot = slot_prepare(cache);
+	void *object = NULL;
+
+	if (slot) {
+		if (new_slab == NO_SLAB ? slot_load(cache, slot)
+		                        : slot_load_new(cache, slot, new_slab))
+			object = slot_pop(slot);
+		slot_done();
+	}
+	if (!object)
+		object = take_one(cache, new_slab);
+	tmm_port_irq_restore(irq);
+	return object;
+}
+
+/* SLOB and caches that debug have no magazines, and so come here. */
+static NOINLINE void *alloc_slow(struct tmm_cache *cache, tmm_gfp gfp, const void *site)
+{
+	uint32_t new_slab;
+	void *object;
+
+	if (unlikely(cache->slabs->is_slob))
+		return slob_cache_alloc(cache, gfp);
+	if (cache->debug)
+		return debug_alloc(cache, gfp, cache->object_bytes, site);
+	object = take(cache, NO_SLAB);
+	if (likely(object != NULL))
+		return object;
+	new_slab = slab_new(cache, gfp);
+	return new_slab == NO_SLAB ? NULL : take(cache, new_slab);
+}
+
+static ALWAYS_INLINE void *alloc_fast(struct tmm_cache *cache, tmm_gfp gfp, const void *site)
+{
+	tmm_irq irq = tmm_port_irq_save();
+	struct tmm_cpu *cpu = tmm_port_cpu();
+	struct cpu_slot *slot;
+	void *object;
+
+	if (unlikely(!slots_open(cache, cpu))) {
+		tmm_port_irq_restore(irq);
+		return alloc_slow(cache, gfp, site);
+	}
+	slot = slot_at(cache, cpu);
+	if (likely(slot->hand.full)) {
+		object = hand_pop(slot);
+		section_end(cpu);
+		tmm_port_irq_restore(irq);
+		return object;
+	}
+	object = slot_pop(slot);
+	section_end(cpu);
+	tmm_port_irq_restore(irq);
+	return likely(object != NULL) ? object : alloc_slow(cache, gfp, site);
 }
 
 static void check_request(const struct tmm_cache *cache, tmm_gfp gfp)
@@ -330,99 +148,172 @@ static void check_request(const struct tmm_cache *cache, tmm_gfp gfp)
 	TMM_ASSERT(!(gfp & TMM_GFP_ZERO && cache->ctor) && "zeroes would undo the constructor");
 }
 
+/* With a flag that is not for the fast path, or where failures are injected. */
+static NOINLINE void *alloc_odd(struct tmm_cache *cache, tmm_gfp gfp, bool may_fail,
+                                const void *site)
+{
+	void *object;
+
+	check_request(cache, gfp);
+	if (may_fail && !tmm_port_allow("slab"))
+		return NULL;
+	object = alloc_fast(cache, gfp, site);
+	if (object && gfp & TMM_GFP_ZERO)
+		memset(object, 0, cache->object_bytes);
+	return object;
+}
+
+void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp)
+{
+	if (unlikely(gfp & GFP_ODD))
+		return alloc_odd(cache, gfp, false, NULL);
+	return alloc_fast(cache, gfp, NULL);
+}
+
 void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 {
-	if (unlikely(gfp & (TMM_GFP_DMA | TMM_GFP_DMA32 | TMM_GFP_ZERO)))
-		check_request(cache, gfp);
-	if (likely(tmm_port_allow("slab")))
-		return object_alloc_for(cache, gfp, __builtin_return_address(0));
-	return NULL;
+	const void *site = __builtin_return_address(0);
+
+	if (unlikely(gfp & GFP_ODD) || unlikely(tmm_port_injects()))
+		return alloc_odd(cache, gfp, true, site);
+	return alloc_fast(cache, gfp, site);
 }
 
 /* ---- taking back ---- */
 
-static NOINLINE void object_free_slow(struct tmm_cache *cache, struct entry entry)
+/* The byte of the object at `offset` in its slab; NULL: no object starts there. */
+static ALWAYS_INLINE uint8_t *lent_of(const struct tmm_cache *cache, const struct page *head,
+                                      uint64_t offset)
 {
-	tmm_irq irq = tmm_port_irq_save();
-	struct cpu_slot *slot = slot_ready(cache);
+	uint64_t product = offset * cache->reciprocal;
 
-	if (slot) {
-		if (slot->loaded->nr >= slot->loaded->limit)
-			slot_unload(cache, slot);
-		push(slot->loaded, entry);
-	} else {
-		objects_put(cache, &entry, 1);
-	}
-	tmm_port_irq_restore(irq);
+	/* The low half is less than the reciprocal just for multiples of size_bytes. */
+	if (unlikely((uint32_t)product >= cache->reciprocal ||
+	             product >> 32 >= cache->nr_plain))
+		return NULL;
+	return slab_lent(cache, head) + (product >> 32);
 }
 
-/*
- * The object at `offset` in its slab; it is not lent any more.  False, and nothing
- * happened: that is for odd_free() to judge.
- */
-static ALWAYS_INLINE bool object_return(const struct tmm_cache *cache, const struct page *head,
-                                        uint64_t offset, void *object, struct entry *out)
+/* The same for an address of which nothing is known: NULL unless it is the cache's. */
+static ALWAYS_INLINE uint8_t *lent_find(const struct tmm_cache *cache, const void *object)
 {
-	uint64_t index = (offset * cache->reciprocal) >> 32;
-	uint8_t *lent = slab_lent(cache, head) + index;
-
-	if (unlikely(index >= cache->nr_plain || index * cache->size_bytes != offset ||
-	             !__atomic_load_n(lent, __ATOMIC_RELAXED)))
-		return false;
-	set_lent(lent, 0);
-	*out = (struct entry){.object = object, .lent = lent};
-	return true;
-}
-
-static ALWAYS_INLINE void entry_free(struct tmm_cache *cache, struct entry entry)
-{
-	tmm_irq irq = tmm_port_irq_save();
-	struct cpu_slot *slot = slot_self(cache);
-	bool room = slot && slot->loaded->nr < slot->loaded->limit;
-
-	if (likely(room))
-		push(slot->loaded, entry);
-	tmm_port_irq_restore(irq);
-	if (unlikely(!room))
-		object_free_slow(cache, entry);
-}
-
-void object_free(struct tmm_cache *cache, struct place place, void *object, const void *site)
-{
-	struct entry entry;
-
-	if (likely(object_return(cache, place.head, place.offset, object, &entry)))
-		entry_free(cache, entry);
-	else
-		odd_free(cache, object, site);
-}
-
-/* A slab is aligned to its length, which leads from any address to its first frame. */
-static ALWAYS_INLINE bool entry_of(const struct tmm_cache *cache, void *object,
-                                   struct entry *out)
-{
-	uint64_t at = (uint64_t)((char *)object - (char *)cache->pages->ram);
-	uint64_t start = align_down(at, TMM_PAGE_SIZE << cache->order);
+	uint64_t at = (uint64_t)((const char *)object - (const char *)cache->pages->ram);
+	uint64_t start = at & cache->slab_mask; /* slabs are aligned to their length */
 	tmm_pfn pfn = {start >> TMM_PAGE_SHIFT};
 	const struct page *head;
 
 	if (unlikely(!map_in_span(&cache->pages->map, pfn.v)))
-		return false;
+		return NULL;
 	head = page_of(cache->pages, pfn);
-	return likely(head->kind == PAGE_SLAB && head->owner == cache) &&
-	       object_return(cache, head, at - start, object, out);
+	if (unlikely(head->kind != PAGE_SLAB || head->owner != cache))
+		return NULL;
+	return lent_of(cache, head, at - start);
+}
+
+static NOINLINE void free_slow(struct tmm_cache *cache, void *object, uint8_t *lent)
+{
+	tmm_irq irq = tmm_port_irq_save();
+	struct cpu_slot *slot = slot_prepare(cache);
+	bool kept = false;
+
+	if (slot) {
+		kept = slot_unload(cache, slot);
+		if (kept)
+			slot_push(slot, object, lent);
+		slot_done();
+	}
+	if (!kept)
+		objects_put(cache, (struct objects){&object, &lent}, 1);
+	tmm_port_irq_restore(irq);
+}
+
+/* relaxed: its lender's writes came to the caller with the object */
+static ALWAYS_INLINE bool is_lent(const uint8_t *lent)
+{
+	return __atomic_load_n(lent, __ATOMIC_RELAXED);
+}
+
+/* The object, which is not lent any more, is kept; false: there is no room for it. */
+static ALWAYS_INLINE bool slot_keep(const struct tmm_cache *cache, struct cpu_slot *slot,
+                                    void *object, uint8_t *lent)
+{
+	if (unlikely(!slot->hand.full)) {
+		slot->hand.object = object;
+		slot->hand.lent = lent;
+		slot->hand.stamp = epoch_of(cache);
+		set_hand_full(slot, 1);
+		return true;
+	}
+	if (unlikely(slot->top == slot->end))
+		return false;
+	slot_push(slot, object, lent);
+	return true;
+}
+
+static ALWAYS_INLINE void found_free(struct tmm_cache *cache, void *object, uint8_t *lent)
+{
+	tmm_irq irq = tmm_port_irq_save();
+	struct tmm_cpu *cpu = tmm_port_cpu();
+	bool kept = false;
+
+	set_lent(lent, 0);
+	if (likely(slots_open(cache, cpu))) {
+		kept = slot_keep(cache, slot_at(cache, cpu), object, lent);
+		section_end(cpu);
+	}
+	tmm_port_irq_restore(irq);
+	if (unlikely(!kept))
+		free_slow(cache, object, lent);
+}
+
+void object_free(struct tmm_cache *cache, struct place place, void *object, const void *site)
+{
+	uint8_t *lent = lent_of(cache, place.head, place.offset);
+
+	if (likely(lent && is_lent(lent)))
+		found_free(cache, object, lent);
+	else
+		odd_free(cache, object, site);
+}
+
+/* Where the hand does not remember the object. */
+static NOINLINE void find_free(struct tmm_cache *cache, void *object, const void *site)
+{
+	uint8_t *lent = lent_find(cache, object);
+
+	if (likely(lent && is_lent(lent)))
+		found_free(cache, object, lent);
+	else
+		odd_free(cache, object, site);
+}
+
+/* The object of the hand, which is lent, comes back; false: it is another, or unknown. */
+static ALWAYS_INLINE bool hand_free(const struct tmm_cache *cache, struct cpu_slot *slot,
+                                    const void *object)
+{
+	uint8_t *lent = slot->hand.lent;
+
+	if (unlikely(slot->hand.object != object) ||
+	    unlikely(slot->hand.stamp != epoch_of(cache)) || unlikely(!is_lent(lent)))
+		return false;
+	set_lent(lent, 0);
+	set_hand_full(slot, 1);
+	return true;
 }
 
 void tmm_cache_free(struct tmm_cache *cache, void *object)
 {
-	struct entry entry;
+	tmm_irq irq = tmm_port_irq_save();
+	struct tmm_cpu *cpu = tmm_port_cpu();
+	bool done = false;
 
-	if (unlikely(!object))
-		return;
-	if (likely(entry_of(cache, object, &entry)))
-		entry_free(cache, entry);
-	else
-		odd_free(cache, object, __builtin_return_address(0));
+	if (likely(slots_open(cache, cpu))) {
+		done = hand_free(cache, slot_at(cache, cpu), object);
+		section_end(cpu);
+	}
+	tmm_port_irq_restore(irq);
+	if (unlikely(!done) && likely(object != NULL))
+		find_free(cache, object, __builtin_return_address(0));
 }
 
 /* ---- many at a time ---- */
@@ -431,19 +322,21 @@ void tmm_cache_free(struct tmm_cache *cache, void *object)
 static size_t pop_bulk(struct tmm_cache *cache, size_t nr, void **out)
 {
 	tmm_irq irq = tmm_port_irq_save();
-	struct cpu_slot *slot = slot_self(cache);
+	struct cpu_slot *slot = slot_prepare(cache);
 	size_t popped = 0;
 
-	if (slot && (slot->loaded->nr > 0 || slot_load(cache, slot))) {
-		struct magazine *loaded = slot->loaded;
-		const struct entry *entry = &loaded->entry[loaded->nr - 1];
+	if (slot) {
+		if (slot_load_most(cache, slot, nr)) {
+			void **top;
 
-		popped = min_u64(nr, loaded->nr);
-		for (size_t i = 0; i < popped; i++, entry--) {
-			out[i] = entry->object;
-			set_lent(entry->lent, 1);
+			popped = min_u64(nr, (uint64_t)(slot->top - slot->bottom));
+			top = slot->top - popped;
+			memcpy(out, top, popped * sizeof(*out));
+			for (size_t i = 0; i < popped; i++)
+				set_lent(*lent_at(top + i), 1);
+			set_top(slot, top);
 		}
-		set_nr(loaded, loaded->nr - (uint32_t)popped);
+		slot_done();
 	}
 	tmm_port_irq_restore(irq);
 	return popped;
@@ -451,6 +344,7 @@ static size_t pop_bulk(struct tmm_cache *cache, size_t nr, void **out)
 
 size_t tmm_cache_alloc_bulk(struct tmm_cache *cache, tmm_gfp gfp, size_t nr, void **out)
 {
+	const void *site = __builtin_return_address(0);
 	size_t done = 0;
 
 	check_request(cache, gfp);
@@ -460,7 +354,7 @@ size_t tmm_cache_alloc_bulk(struct tmm_cache *cache, tmm_gfp gfp, size_t nr, voi
 		size_t more = pop_bulk(cache, nr - done, out + done);
 
 		if (!more) {
-			out[done] = object_alloc_slow(cache, gfp, __builtin_return_address(0));
+			out[done] = alloc_slow(cache, gfp & ~TMM_GFP_ZERO, site);
 			more = out[done] != NULL;
 		}
 		if (!more)
@@ -472,146 +366,75 @@ size_t tmm_cache_alloc_bulk(struct tmm_cache *cache, tmm_gfp gfp, size_t nr, voi
 	return done;
 }
 
+/*
+ * Those that come back in the order they were lent in are behind the last object
+ * still.  Returns how many of nr came back; less than nr: the next is not lent.
+ */
+static size_t push_remembered(struct cpu_slot *slot, size_t nr)
+{
+	void **top = slot->top;
+	size_t i = 0;
+
+	for (; i < nr && likely(is_lent(*lent_at(top + i))); i++)
+		set_lent(*lent_at(top + i), 0);
+	set_top(slot, top + i);
+	return i;
+}
+
+static size_t push_found(struct tmm_cache *cache, struct cpu_slot *slot, size_t nr,
+                         void *const *object)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		uint8_t *lent;
+
+		if (!object[i])
+			continue;
+		lent = lent_find(cache, object[i]);
+		if (unlikely(!lent || !is_lent(lent)))
+			break;
+		set_lent(lent, 0);
+		slot_push(slot, object[i], lent);
+	}
+	return i;
+}
+
+/* Returns how many the loaded magazine took; less than *nr: the next is not lent. */
+static size_t push_bulk(struct tmm_cache *cache, size_t *nr, void *const *object)
+{
+	tmm_irq irq = tmm_port_irq_save();
+	struct cpu_slot *slot = slot_prepare(cache);
+	size_t pushed = 0;
+
+	if (slot) {
+		*nr = min_u64(*nr, (uint64_t)(slot->end - slot->top));
+		if (slot_stamp(slot) == epoch_of(cache) &&
+		    memcmp(slot->top, object, *nr * sizeof(*object)) == 0)
+			pushed = push_remembered(slot, *nr);
+		else
+			pushed = push_found(cache, slot, *nr, object);
+		slot_done();
+	} else {
+		*nr = 0;
+	}
+	tmm_port_irq_restore(irq);
+	return pushed;
+}
+
 void tmm_cache_free_bulk(struct tmm_cache *cache, size_t nr, void *const *objects)
 {
 	for (size_t i = 0; i < nr;) {
-		tmm_irq irq = tmm_port_irq_save();
-		struct cpu_slot *slot = slot_self(cache);
-		struct magazine *loaded = slot ? slot->loaded : no_magazine(cache);
-		struct entry entry;
+		size_t most = nr - i;
+		size_t pushed = push_bulk(cache, &most, objects + i);
 
-		for (; i < nr && loaded->nr < loaded->limit; i++) {
-			if (!objects[i])
-				continue;
-			if (unlikely(!entry_of(cache, objects[i], &entry)))
-				break;
-			push(loaded, entry);
-		}
-		tmm_port_irq_restore(irq);
-		/* No room, or one to look at. */
-		if (i < nr && objects[i] && entry_of(cache, objects[i], &entry))
-			object_free_slow(cache, entry);
-		else if (i < nr && objects[i])
+		i += pushed;
+		if (i == nr)
+			break;
+		if (likely(pushed == most && !cache->debug))
+			tmm_cache_free(cache, objects[i]); /* no room: makes some */
+		else if (objects[i])
 			odd_free(cache, objects[i], __builtin_return_address(0));
 		i++;
 	}
-}
-
-/* ---- settings, draining, checks ---- */
-
-tmm_err tmm_cache_tune(struct tmm_cache *cache, uint32_t magazine_objs,
-                       uint32_t depot_magazines)
-{
-	tmm_irq irq;
-
-	if (is_own_cache(cache) || magazine_objs > MAGAZINE_MAX)
-		return TMM_E_INVAL;
-	irq = lock_take_irqsave(&cache->lock);
-	/* relaxed: magazines get it one by one */
-	__atomic_store_n(&cache->limit, magazine_objs, __ATOMIC_RELAXED);
-	cache->depot.most = depot_magazines;
-	lock_drop_irqrestore(&cache->lock, irq);
-	tmm_cache_shrink(cache);
-	return TMM_OK;
-}
-
-static uint64_t magazine_drain(struct tmm_cache *cache, struct magazine *magazine)
-{
-	uint64_t pages = 0;
-
-	if (magazine->nr > 0)
-		pages = objects_put(cache, magazine->entry, magazine->nr);
-	magazine_free(cache, magazine);
-	return pages;
-}
-
-static uint64_t slot_drain(struct tmm_cache *cache, struct cpu_slot *slot)
-{
-	struct magazine *loaded = slot->loaded, *previous = slot->previous;
-	tmm_irq irq = lock_take_irqsave(&cache->lock);
-	uint64_t pages;
-
-	set_slot(slot, no_magazine(cache), no_magazine(cache));
-	lock_drop_irqrestore(&cache->lock, irq);
-	pages = magazine_drain(cache, loaded);
-	return pages + magazine_drain(cache, previous);
-}
-
-static uint64_t depot_drain(struct tmm_cache *cache)
-{
-	tmm_irq irq = lock_take_irqsave(&cache->lock);
-	struct magazine *full = cache->depot.full, *empty = cache->depot.empty;
-	uint64_t pages = 0;
-
-	cache->depot.full = cache->depot.empty = NULL;
-	cache->depot.nr_full = 0;
-	lock_drop_irqrestore(&cache->lock, irq);
-	while (full)
-		pages += magazine_drain(cache, unchain(&full));
-	while (empty)
-		magazine_free(cache, unchain(&empty));
-	return pages;
-}
-
-uint64_t magazines_drain(struct tmm_cache *cache, bool all)
-{
-	struct cpu_slot *slots = __atomic_load_n(&cache->slot, __ATOMIC_ACQUIRE);
-	tmm_irq irq = tmm_port_irq_save();
-	uint64_t pages = 0;
-	uint32_t self;
-
-	if (slots) {
-		self = cpu_self(cache->cpus)->id;
-		for (uint32_t i = 0; i < cache->cpus->nr; i++) {
-			struct tmm_cpu *cpu = &cache->cpus->cpu[i];
-			bool held = i != self && !all && cpu_try_take(cpu);
-
-			if (i == self || all || held)
-				pages += slot_drain(cache, &slots[i]);
-			if (held)
-				tmm_cpu_exit(cpu);
-		}
-		pages += depot_drain(cache);
-	}
-	tmm_port_irq_restore(irq);
-	return pages;
-}
-
-/* Calls visit for each magazine. */
-#define for_each_magazine(cache, magazine, visit)                                              \
-	do {                                                                                   \
-		for (uint32_t cpu_ = 0; (cache)->slot && cpu_ < (cache)->cpus->nr; cpu_++) {   \
-			struct cpu_slot *slot_ = &(cache)->slot[cpu_];                         \
-                                                                                               \
-			magazine = __atomic_load_n(&slot_->loaded, __ATOMIC_RELAXED);          \
-			visit;                                                                 \
-			magazine = __atomic_load_n(&slot_->previous, __ATOMIC_RELAXED);        \
-			visit;                                                                 \
-		}                                                                              \
-		for (magazine = (cache)->depot.full; magazine; magazine = magazine->next)      \
-			visit;                                                                 \
-	} while (0)
-
-uint64_t magazines_count(struct tmm_cache *cache)
-{
-	const struct magazine *magazine;
-	uint64_t nr = 0;
-
-	for_each_magazine(cache, magazine,
-	                  nr += __atomic_load_n(&magazine->nr, __ATOMIC_RELAXED));
-	return nr;
-}
-
-static void magazine_check(const struct magazine *magazine)
-{
-	TMM_ASSERT(magazine->nr <= MAGAZINE_MAX); /* I11 */
-	for (uint32_t i = 0; i < magazine->nr; i++)
-		TMM_ASSERT(!*magazine->entry[i].lent); /* I12 */
-}
-
-void magazines_check(struct tmm_cache *cache)
-{
-	const struct magazine *magazine;
-
-	for_each_magazine(cache, magazine, magazine_check(magazine));
 }

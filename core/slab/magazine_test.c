@@ -125,20 +125,44 @@ TEST(objects_may_be_freed_on_another_cpu)
 	halt();
 }
 
-TEST(a_cpu_without_a_thread_is_drained_by_others)
+/* As a thread does that lives on while another shrinks the cache: it stays on its CPU. */
+static void switch_cpu(uint32_t id)
+{
+	m.cpus.cpu[id].taken = true;
+	tmm_port_cpu_set(&m.cpus.cpu[id]);
+}
+
+TEST(every_cpu_is_drained_by_a_shrink)
 {
 	boot_with(test_ram(8 * MB), 8 * MB, 2, NULL);
 	tested = cache_of_size("left", 64);
+	switch_cpu(1);
+	take(NR);
+	give(0, NR);
+	switch_cpu(0);
+	take(NR);
+	give(0, NR);
+	CHECK(info_of("left").num_slabs > 0);
+	tmm_cache_shrink(tested);
+	CHECK(info_of("left").num_slabs == 0);
+	take(NR);
+	give(0, NR);
+	CHECK(info_of("left").num_slabs > 0); /* the magazines are back */
+	tmm_cpu_exit(&m.cpus.cpu[1]);
+	halt();
+}
+
+TEST(a_thread_that_leaves_its_cpu_leaves_nothing_there)
+{
+	boot_with(test_ram(8 * MB), 8 * MB, 2, NULL);
+	tested = cache_of_size("left", 64);
+	CHECK(tmm_cache_tune(tested, MAGAZINE_MAX, 0) == TMM_OK); /* nothing in the depot */
 	CHECK(cpu_enter(&m.cpus, 1) == TMM_OK);
 	take(NR);
 	give(0, NR);
+	CHECK(info_of("left").num_slabs > 1);
 	CHECK(cpu_enter(&m.cpus, 0) == TMM_OK);
-	CHECK(cpu_try_take(&m.cpus.cpu[1])); /* as if a thread were on it */
-	tmm_cache_shrink(tested);
-	CHECK(info_of("left").num_slabs > 0);
-	tmm_cpu_exit(&m.cpus.cpu[1]);
-	tmm_cache_shrink(tested);
-	CHECK(info_of("left").num_slabs == 0);
+	CHECK(info_of("left").num_slabs == 1); /* the spare */
 	halt();
 }
 

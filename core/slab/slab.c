@@ -142,6 +142,8 @@ static void slab_destroy(struct tmm_cache *cache, uint32_t first)
 {
 	struct tmm_pages *pages = cache->pages;
 
+	/* relaxed: magazine.c, epoch_of() */
+	__atomic_fetch_add(&cache->epoch, 1, __ATOMIC_RELAXED);
 	run_unmark(pages, (tmm_pfn){first}, cache->order);
 	count_run(cache, (tmm_pfn){first}, -1);
 	tmm_pages_free(pages, (tmm_pfn){first}, cache->order);
@@ -171,27 +173,51 @@ static void slab_took(struct tmm_cache *cache, struct page *head, uint32_t nr)
 	}
 }
 
-/* Up to `most` objects of a slab on `partial`, the lowest last. */
-static uint32_t slab_take(struct tmm_cache *cache, uint32_t first, struct entry *out,
+/*
+ * Take `nr` objects out of the slab, the lowest last.  Most often a word of bits is
+ * clear, and so are 64 neighbours to be had.
+ */
+static void bits_take(const struct tmm_cache *cache, uint64_t *bits, char *address,
+                      uint8_t *lent, struct objects out, uint32_t nr)
+{
+	uint32_t word = 0;
+
+	while (nr > 0) {
+		uint64_t clear = ~bits[word];
+		char *base = address + (uint64_t)word * 64 * cache->size_bytes;
+		uint32_t index;
+
+		if (!clear) {
+			word++;
+			continue;
+		}
+		if (clear == ~UINT64_C(0) && nr >= 64) {
+			bits[word] = ~UINT64_C(0);
+			for (uint32_t i = 0; i < 64; i++, base += cache->size_bytes) {
+				out.object[nr - 1 - i] = base;
+				out.lent[nr - 1 - i] = lent + word * 64 + i;
+			}
+			nr -= 64;
+			continue;
+		}
+		index = (uint32_t)__builtin_ctzll(clear);
+		bits[word] |= clear & -clear;
+		out.object[--nr] = base + (uint64_t)index * cache->size_bytes;
+		out.lent[nr] = lent + word * 64 + index;
+	}
+}
+
+/* Up to `most` objects of a slab on `partial`. */
+static uint32_t slab_take(struct tmm_cache *cache, uint32_t first, struct objects out,
                           uint32_t most) TMM_REQUIRES(cache->lock)
 {
 	struct page *head = slab_page(cache, first);
-	char *address = slab_address(cache, first);
-	uint64_t *bits = slab_bits(cache, head);
-	uint8_t *lent = is_own_cache(cache) ? NULL : slab_lent(cache, head);
 	uint32_t nr = (uint32_t)min_u64(most, cache->nr_objs - head->refcount);
-	uint32_t word = 0;
+	char *address = slab_address(cache, first);
+	/* Those of the own caches have no such byte: any place will do. */
+	uint8_t *lent = is_own_cache(cache) ? (uint8_t *)address : slab_lent(cache, head);
 
-	for (uint32_t i = nr; i-- > 0;) {
-		uint32_t index;
-
-		while (bits[word] == ~UINT64_C(0))
-			word++;
-		index = word * 64 + (uint32_t)__builtin_ctzll(~bits[word]);
-		bits[word] |= bits[word] + 1; /* sets the lowest clear bit */
-		out[i].object = address + (uint64_t)index * cache->size_bytes;
-		out[i].lent = lent ? lent + index : NULL;
-	}
+	bits_take(cache, slab_bits(cache, head), address, lent, out, nr);
 	slab_took(cache, head, nr);
 	return nr;
 }
@@ -216,20 +242,22 @@ void slab_take_object(struct tmm_cache *cache, struct page *head, uint32_t index
  * From one slab as a rule, so that a magazine's objects are neighbours; from more
  * where that would fetch less than a few, which the lock would not be worth.
  */
-static uint32_t slabs_take(struct tmm_cache *cache, struct entry *out, uint32_t most)
+static uint32_t slabs_take(struct tmm_cache *cache, struct objects out, uint32_t most)
 	TMM_REQUIRES(cache->lock)
 {
 	uint32_t nr = 0, few = (uint32_t)min_u64(most, ENOUGH);
 
 	do {
+		const struct objects rest = {out.object + nr, out.lent + nr};
+
 		if (cache->partial.first == NO_SLAB)
 			break;
-		nr += slab_take(cache, cache->partial.first, out + nr, most - nr);
+		nr += slab_take(cache, cache->partial.first, rest, most - nr);
 	} while (nr < few);
 	return nr;
 }
 
-static uint32_t take_listed(struct tmm_cache *cache, struct entry *out, uint32_t most)
+uint32_t objects_take(struct tmm_cache *cache, struct objects out, uint32_t most)
 {
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
 	uint32_t nr = slabs_take(cache, out, most);
@@ -238,32 +266,34 @@ static uint32_t take_listed(struct tmm_cache *cache, struct entry *out, uint32_t
 	return nr;
 }
 
-static uint32_t take_new(struct tmm_cache *cache, uint32_t first, struct entry *out,
-                         uint32_t most)
+uint32_t objects_take_new(struct tmm_cache *cache, uint32_t new_slab, struct objects out,
+                          uint32_t most)
 {
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
 	uint32_t nr;
 
-	slab_list_add(cache, &cache->partial, first);
-	nr = slab_take(cache, first, out, most);
+	slab_list_add(cache, &cache->partial, new_slab);
+	nr = slab_take(cache, new_slab, out, most);
 	lock_drop_irqrestore(&cache->lock, irq);
 	return nr;
 }
 
 void *own_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 {
-	struct entry entry;
+	void *object;
+	uint8_t *lent;
+	const struct objects out = {&object, &lent};
 	uint32_t first;
 
 	if (cache->slabs->is_slob)
 		return slob_cache_alloc(cache, gfp);
-	if (take_listed(cache, &entry, 1))
-		return entry.object;
+	if (objects_take(cache, out, 1))
+		return object;
 	first = slab_create(cache, gfp, NULL);
 	if (first == NO_SLAB)
 		return NULL;
-	take_new(cache, first, &entry, 1);
-	return entry.object;
+	objects_take_new(cache, first, out, 1);
+	return object;
 }
 
 uint32_t slab_new(struct tmm_cache *cache, tmm_gfp gfp)
@@ -279,16 +309,6 @@ uint32_t slab_new(struct tmm_cache *cache, tmm_gfp gfp)
 	if (first == NO_SLAB)
 		own_free(cache->states, state);
 	return first;
-}
-
-uint32_t objects_take(struct tmm_cache *cache, tmm_gfp gfp, struct entry *out, uint32_t most)
-{
-	uint32_t nr = take_listed(cache, out, most), first;
-
-	if (likely(nr > 0))
-		return nr;
-	first = slab_new(cache, gfp);
-	return first == NO_SLAB ? 0 : take_new(cache, first, out, most);
 }
 
 void slab_add(struct tmm_cache *cache, uint32_t first)
@@ -324,32 +344,41 @@ static void slab_settle(struct tmm_cache *cache, struct page *head, uint32_t nr,
 	*gone = first;
 }
 
+/* The slab that an object is of; *out_offset: from its start. */
+static struct page *slab_of(const struct tmm_cache *cache, const void *object,
+                            uint64_t *out_offset)
+{
+	uint64_t at = (uint64_t)((const char *)object - (const char *)cache->pages->ram);
+	uint64_t start = at & cache->slab_mask;
+
+	*out_offset = at - start;
+	return page_of(cache->pages, (tmm_pfn){start >> TMM_PAGE_SHIFT});
+}
+
+static void bit_clear(uint64_t *bits, uint64_t index)
+{
+	uint64_t bit = UINT64_C(1) << index % 64;
+
+	TMM_ASSERT(bits[index / 64] & bit && "the object is out of its slab: not freed twice");
+	bits[index / 64] &= ~bit;
+}
+
 /* Objects of one slab that follow each other are put together. */
-static uint32_t slabs_put(struct tmm_cache *cache, const struct entry *entry, uint32_t nr)
+static uint32_t slabs_put(struct tmm_cache *cache, struct objects in, uint32_t nr)
 	TMM_REQUIRES(cache->lock)
 {
-	uint64_t slab_bytes = TMM_PAGE_SIZE << cache->order;
-	const char *ram = cache->pages->ram;
 	uint32_t gone = NO_SLAB;
 
 	for (uint32_t i = 0; i < nr;) {
-		uint64_t start = align_down((uint64_t)((char *)entry[i].object - ram),
-		                            slab_bytes);
-		struct page *head = page_of(cache->pages, (tmm_pfn){start >> TMM_PAGE_SHIFT});
+		uint64_t offset;
+		struct page *head = slab_of(cache, in.object[i], &offset);
 		uint64_t *bits = slab_bits(cache, head);
+		const uint8_t *lent = slab_lent(cache, head);
 		uint32_t before = i;
 
-		do {
-			uint64_t offset = (uint64_t)((char *)entry[i].object - ram) - start;
-			uint64_t index = (offset * cache->reciprocal) >> 32;
-			uint64_t bit = UINT64_C(1) << index % 64;
-
-			TMM_ASSERT(bits[index / 64] & bit &&
-			           "the object is out of its slab: not freed twice");
-			bits[index / 64] &= ~bit;
-			i++;
-		} while (i < nr &&
-		         (uint64_t)((char *)entry[i].object - ram) - start < slab_bytes);
+		do
+			bit_clear(bits, (uint64_t)(in.lent[i++] - lent));
+		while (i < nr && (uintptr_t)in.lent[i] - (uintptr_t)lent < cache->nr_objs);
 		slab_settle(cache, head, i - before, &gone);
 	}
 	count_out(cache, -(uint64_t)nr);
@@ -358,31 +387,28 @@ static uint32_t slabs_put(struct tmm_cache *cache, const struct entry *entry, ui
 
 uint32_t slab_put_object(struct tmm_cache *cache, void *object)
 {
-	const struct entry entry = {.object = object};
+	uint32_t gone = NO_SLAB;
+	uint64_t offset;
+	struct page *head = slab_of(cache, object, &offset);
 
-	return slabs_put(cache, &entry, 1);
-}
-
-/* Returns the chain of slabs that are to be destroyed. */
-static uint32_t put(struct tmm_cache *cache, const struct entry *entry, uint32_t nr)
-{
-	tmm_irq irq = lock_take_irqsave(&cache->lock);
-	uint32_t gone = slabs_put(cache, entry, nr);
-
-	lock_drop_irqrestore(&cache->lock, irq);
+	bit_clear(slab_bits(cache, head), offset / cache->size_bytes);
+	slab_settle(cache, head, 1, &gone);
+	count_out(cache, -UINT64_C(1));
 	return gone;
 }
 
 void own_free(struct tmm_cache *cache, void *object)
 {
-	const struct entry entry = {.object = object};
+	tmm_irq irq;
 	uint32_t gone;
 
 	if (cache->slabs->is_slob) {
 		slob_cache_free(cache, object);
 		return;
 	}
-	gone = put(cache, &entry, 1);
+	irq = lock_take_irqsave(&cache->lock);
+	gone = slab_put_object(cache, object);
+	lock_drop_irqrestore(&cache->lock, irq);
 	if (gone != NO_SLAB)
 		slab_destroy(cache, gone);
 }
@@ -406,9 +432,13 @@ uint64_t slabs_destroy(struct tmm_cache *cache, uint32_t first)
 	return pages;
 }
 
-uint64_t objects_put(struct tmm_cache *cache, const struct entry *entry, uint32_t nr)
+uint64_t objects_put(struct tmm_cache *cache, struct objects in, uint32_t nr)
 {
-	return slabs_destroy(cache, put(cache, entry, nr));
+	tmm_irq irq = lock_take_irqsave(&cache->lock);
+	uint32_t gone = slabs_put(cache, in, nr);
+
+	lock_drop_irqrestore(&cache->lock, irq);
+	return slabs_destroy(cache, gone);
 }
 
 uint64_t spare_free(struct tmm_cache *cache)

@@ -11,12 +11,11 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "page/page_system.h"
+#include "slab/magazine.h"
 
 #define NR_KMALLOC_SIZES  13u
 #define NR_KMALLOC_CACHES (NR_KMALLOC_TYPES * NR_KMALLOC_SIZES)
 #define NO_SLAB           UINT32_MAX /* ends a chain of slabs */
-#define MAGAZINE_MAX      64u        /* objects: a refill is a whole slab of 64 bytes each */
-#define DEPOT_MAX         8u         /* full magazines, unless tuned */
 #define CACHE_LINE        64u
 
 /*
@@ -47,38 +46,10 @@ struct slab_list {
 	uint32_t nr;
 };
 
-/* An object that is not in its slab, and the byte that says whether it is lent. */
-struct entry {
-	void *object;
-	uint8_t *lent; /* NULL in the system's own caches */
-};
-
-/* Guarded by being the CPU it is with, or the cache's lock in the depot.  (a) atomic */
-struct magazine {
-	struct magazine *next; /* in the depot */
-	uint32_t nr;           /* (a) objects */
-	uint32_t limit;        /* room, at most MAGAZINE_MAX */
-	struct entry entry[MAGAZINE_MAX];
-};
-
-/* What takes the place of a magazine where there is none: empty, and full. */
-struct no_magazine {
-	struct magazine *next;
-	uint32_t nr, limit;
-};
-
-/* Of one CPU, which alone changes it, and only under the lock when one is exchanged. */
-struct cpu_slot {
-	struct magazine *loaded;   /* (a) */
-	struct magazine *previous; /* (a) */
-} __attribute__((aligned(CACHE_LINE)));
-
-/* (n) the cache's lock */
-struct depot {
-	struct magazine *full;  /* (n) */
-	struct magazine *empty; /* (n) */
-	uint32_t nr_full;       /* (n) */
-	uint32_t most;          /* (n) that nr_full may be */
+/* Objects that are not in their slabs, and the bytes that say whether they are lent. */
+struct objects {
+	void **object;
+	uint8_t **lent;
 };
 
 /* Of a cache that debugs, in bytes from an object's start.  (c) */
@@ -99,19 +70,25 @@ struct alias {
 
 /* (c) constant after init  (n) lock  (s) tmm_slab_system.lock  (a) atomic */
 struct tmm_cache {
+	struct cpu_set *open_to;       /* (a) whose CPUs may use their slots: cpus, or NULL */
 	struct cpu_slot *slot;         /* (a) of all CPUs; NULL: no magazines yet */
-	struct cpu_set *cpus;          /* (c) */
+	uint64_t epoch;                /* (a) slabs that are gone, and one */
+	uint64_t slab_mask;            /* (c) the bits of an address that say its slab's */
 	struct tmm_pages *pages;       /* (c) */
 	struct tmm_slab_system *slabs; /* (c) */
 	uint32_t size_bytes;           /* (c) from one object to the next */
 	uint32_t reciprocal;           /* (c) 2^32 / size_bytes, rounded up */
-	uint32_t nr_objs;              /* (c) in a slab */
-	uint32_t nr_plain;             /* (c) nr_objs; 0: odd_free() is to look at each */
-	uint32_t order;                /* (c) of a slab */
 	uint32_t lent_offset;          /* (c) of the bytes in a slab's state */
-	uint32_t nr_words;             /* (c) of 64 bits, one bit for each object */
-	uint32_t limit;                /* (a) of magazines from now on; 0: none */
-	uint32_t nr_visits;            /* (a) to the lock, until there are magazines */
+	uint32_t nr_plain;             /* (c) nr_objs; 0: odd_free() is to look at each */
+
+	struct cpu_set *cpus; /* (c) */
+	uint32_t nr_objs;     /* (c) in a slab */
+	uint32_t order;       /* (c) of a slab */
+	uint32_t nr_words;    /* (c) of 64 bits, one bit for each object */
+	uint32_t limit;       /* (a) of magazines from now on; 0: none */
+	uint32_t depot_most;  /* (a) full magazines in the depot of a node */
+	uint32_t nr_visits;   /* (a) to the lock, until there are magazines */
+	const void *drainer;  /* (n) who takes all from the slots; NULL: nobody */
 
 	struct lock lock __attribute__((aligned(CACHE_LINE)));
 	tmm_gfp page_gfp;               /* (c) added to every request for a slab */
@@ -119,7 +96,6 @@ struct tmm_cache {
 	struct slab_list partial, full; /* (n) with a free object, and without */
 	uint32_t spare;              /* (n) the slab on `partial` with all in it, or NO_SLAB */
 	uint64_t nr_out;             /* (n, a) objects lent and in magazines */
-	struct depot depot;          /* (n) one for each node, when there are nodes */
 	void (*ctor)(void *object);  /* (c) */
 	struct list link;            /* (s) in caches */
 	uint32_t object_bytes;       /* (c) that a borrower may use */
@@ -138,6 +114,7 @@ struct tmm_cache {
 	uint32_t nr_users;           /* (s) creators: aliases and itself */
 	uint32_t nr_gone;            /* (s) of those that destroyed it, but not its name */
 	char name[32];               /* (c) */
+	struct depot depot[TMM_MAX_NODES]; /* [nr_nodes] */
 } __attribute__((aligned(CACHE_LINE)));
 
 #define NR_SLOB_LISTS 3u
@@ -168,14 +145,14 @@ struct tmm_slab_system {
 	uint64_t nr_large_pages;        /* (s) frames of PAGE_LARGE */
 	uint64_t nr_pages;              /* (a) frames of slabs and large runs */
 	uint64_t peak_pages;            /* (a) most that nr_pages has been */
-	struct no_magazine none;        /* (c) */
-	uint32_t options;               /* (c) */
-	bool has_debug;                 /* (c) debug is not empty */
-	char debug[128];                /* (c) slab_debug= */
-	uint64_t seed;                  /* (c) */
-	uint64_t direct_map;            /* (c) */
-	uint64_t clock;                 /* (a) counts what is tracked */
-	bool is_slob;                   /* (c) no cache has slabs */
+	struct cpu_exit_hook exit_hook;
+	uint32_t options;    /* (c) */
+	bool has_debug;      /* (c) debug is not empty */
+	char debug[128];     /* (c) slab_debug= */
+	uint64_t seed;       /* (c) */
+	uint64_t direct_map; /* (c) */
+	uint64_t clock;      /* (a) counts what is tracked */
+	bool is_slob;        /* (c) no cache has slabs */
 	struct slob slob;
 	size_t kmalloc_plain; /* (c) largest size that needs no second look */
 	struct tmm_cache own[NR_OWN_CACHES];
@@ -235,13 +212,17 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
                 const struct tmm_cache_spec *spec);
 
 /*
- * slab.c: take up to `most` objects out of their slabs, the last of which is to be
- * used first; 0: memory is short.  Few at a time where slabs are scattered.
+ * slab.c: take up to `most` objects out of the slabs there are, the last of which is
+ * to be used first; 0: every slab is empty.  Few at a time where slabs are scattered.
  */
-uint32_t objects_take(struct tmm_cache *cache, tmm_gfp gfp, struct entry *out, uint32_t most);
+uint32_t objects_take(struct tmm_cache *cache, struct objects out, uint32_t most);
+
+/* slab.c: add a slab of slab_new() to `partial`, and take objects out of that; at least one. */
+uint32_t objects_take_new(struct tmm_cache *cache, uint32_t new_slab, struct objects out,
+                          uint32_t most);
 
 /* slab.c: put objects into their slabs; returns the pages that this freed. */
-uint64_t objects_put(struct tmm_cache *cache, const struct entry *entry, uint32_t nr);
+uint64_t objects_put(struct tmm_cache *cache, struct objects in, uint32_t nr);
 
 /* slab.c: objects of the system's own caches. */
 void *own_alloc(struct tmm_cache *cache, tmm_gfp gfp);
@@ -273,17 +254,30 @@ void odd_free(struct tmm_cache *cache, void *object, const void *site);
 void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp);
 
 /*
- * magazine.c: put what the magazines hold into slabs and give them back; those of
- * the caller's CPU, of CPUs without a thread, and of `all` others, which then must
- * not use the cache.  Returns the pages freed.
+ * depot.c: put what the magazines of all CPUs hold into slabs and give them back;
+ * returns the pages freed.  The caller holds no lock, and interrupts are on.
  */
-uint64_t magazines_drain(struct tmm_cache *cache, bool all);
+uint64_t magazines_drain(struct tmm_cache *cache);
 
-/* magazine.c: objects in magazines; a moment's value while other CPUs run. */
-uint64_t magazines_count(struct tmm_cache *cache) TMM_REQUIRES(cache->lock);
+/*
+ * depot.c: the same in steps: close the cache, unless somebody else has; wait for the
+ * sections; drain it if `drainer` closed it, and open it again.  Where the sections
+ * could not be waited for, those of other CPUs keep what they have.
+ */
+bool magazines_close(struct tmm_cache *cache, const void *drainer);
+uint64_t magazines_drain_closed(struct tmm_cache *cache, const void *drainer, bool stopped);
 
-/* magazine.c: panics unless magazines hold objects that are not lent. */
-void magazines_check(struct tmm_cache *cache) TMM_REQUIRES(cache->lock);
+/* depot.c: the same where nobody uses the cache, nor will. */
+void magazines_destroy(struct tmm_cache *cache);
+
+/* depot.c: the same for one CPU, which is the caller's to use. */
+void magazines_leave(struct tmm_cache *cache, struct tmm_cpu *cpu);
+
+/* depot.c: objects in magazines; a moment's value while other CPUs run. */
+uint64_t magazines_count(struct tmm_cache *cache);
+
+/* depot.c: panics unless magazines hold objects that are not lent.  No CPU runs. */
+void magazines_check(struct tmm_cache *cache);
 
 /* An address in a run of frames: the run's first descriptor, and bytes from its start. */
 struct place {

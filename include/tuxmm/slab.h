@@ -92,15 +92,14 @@ size_t tmm_cache_alloc_bulk(struct tmm_cache *cache, tmm_gfp gfp, size_t nr, voi
 void tmm_cache_free_bulk(struct tmm_cache *cache, size_t nr, void *const *objects);
 
 /*
- * Give back every empty slab, and the magazines of the caller's CPU and of CPUs
- * that no thread is on; returns the pages of slabs freed.
+ * Give back every empty slab, after what the magazines of all CPUs hold, whether they
+ * run or not; returns the pages of slabs freed.
  */
 uint64_t tmm_cache_shrink(struct tmm_cache *cache);
 
 /*
  * From now on a magazine holds magazine_objs objects, 0 .. 64 (0: no magazines), and
- * the depot that many full ones.  Magazines of other CPUs keep their size until
- * they are exchanged.
+ * the depot of each node that many full ones.  Shrinks the cache.
  *   TMM_OK
  *   TMM_E_INVAL  more than 64, or one of the slab system's own caches
  */
