@@ -3,7 +3,8 @@
  *
  * A request goes to memory first, so that the reserve is for need alone, then to
  * the reserve, and only then waits and tries both again.  Giving back fills the
- * reserve first, so a waiter is served by whatever is given back next.
+ * reserve first, so a waiter is served by whatever is given back next.  Who waits
+ * leaves its CPU, which whoever gives back may need.
  *
  *   I1  the reserve holds at most min_nr elements
  *   I2  a reserve that is not whole has lent, or is to be filled by, what it lacks
@@ -19,6 +20,8 @@ struct tmm_mempool {
 	struct tmm_mempool_spec from;  /* (c) but for min_nr (m, a) */
 	void **element;                /* (m) [min_nr], the reserve */
 	size_t nr;                     /* (m, a) in it */
+	uint32_t nr_given;             /* (m, a) to it so far: what waiters wait at */
+	uint32_t nr_waiting;           /* (m) */
 };
 
 static void *source_alloc(const struct tmm_mempool *pool, tmm_gfp gfp)
@@ -57,7 +60,8 @@ size_t tmm_mempool_reserve(const struct tmm_mempool *pool)
 	return __atomic_load_n(&pool->nr, __ATOMIC_RELAXED);
 }
 
-static void *reserve_take(struct tmm_mempool *pool)
+/* NULL: it is empty; then the caller, if it `waits`, is one of nr_waiting. */
+static void *reserve_take(struct tmm_mempool *pool, bool waits, uint32_t *out_given)
 {
 	tmm_irq irq = lock_take_irqsave(&pool->lock);
 	void *element = NULL;
@@ -65,22 +69,43 @@ static void *reserve_take(struct tmm_mempool *pool)
 	if (pool->nr > 0) {
 		set_nr(pool, pool->nr - 1);
 		element = pool->element[pool->nr];
+	} else if (waits) {
+		pool->nr_waiting++;
+		*out_given = pool->nr_given;
 	}
 	lock_drop_irqrestore(&pool->lock, irq);
 	return element;
+}
+
+/* Sleep until something was given to the reserve since it was seen to be empty. */
+static void reserve_wait(struct tmm_mempool *pool, uint32_t given)
+{
+	struct tmm_cpu *cpu = tmm_port_cpu();
+	tmm_irq irq;
+
+	if (cpu)
+		tmm_cpu_exit(cpu);
+	tmm_port_wait(&pool->nr_given, given);
+	irq = lock_take_irqsave(&pool->lock);
+	pool->nr_waiting--;
+	lock_drop_irqrestore(&pool->lock, irq);
 }
 
 /* False: the reserve is whole. */
 static bool reserve_give(struct tmm_mempool *pool, void *element)
 {
 	tmm_irq irq = lock_take_irqsave(&pool->lock);
-	bool lacks = pool->nr < pool->from.min_nr;
+	bool lacks = pool->nr < pool->from.min_nr, wake = lacks && pool->nr_waiting > 0;
 
 	if (lacks) {
 		pool->element[pool->nr] = element;
 		set_nr(pool, pool->nr + 1);
+		/* relaxed: who sleeps at it looks again under the lock */
+		__atomic_store_n(&pool->nr_given, pool->nr_given + 1, __ATOMIC_RELAXED);
 	}
 	lock_drop_irqrestore(&pool->lock, irq);
+	if (wake)
+		tmm_port_wake(&pool->nr_given);
 	return lacks;
 }
 
@@ -94,13 +119,15 @@ void *tmm_mempool_alloc(struct tmm_mempool *pool, tmm_gfp gfp)
 	TMM_ASSERT(!(gfp & TMM_GFP_ZERO) && "elements of the reserve are not cleared");
 	for (;;) {
 		void *element = source_alloc(pool, try);
+		bool waits = gfp & TMM_GFP_DIRECT_RECLAIM && try == may;
+		uint32_t given = 0;
 
 		if (!element)
-			element = reserve_take(pool);
+			element = reserve_take(pool, waits, &given);
 		if (element || !(gfp & TMM_GFP_DIRECT_RECLAIM))
 			return element;
-		if (try == may)
-			tmm_port_relax(); /* until another gives one back */
+		if (waits)
+			reserve_wait(pool, given);
 		try = may;
 	}
 }
@@ -188,7 +215,9 @@ static void reserve_move(struct tmm_mempool *pool, void **element, size_t min_nr
 	pool->element = element;
 	__atomic_store_n(&pool->from.min_nr, min_nr, __ATOMIC_RELAXED);
 	set_nr(pool, kept + added);
+	__atomic_store_n(&pool->nr_given, pool->nr_given + (uint32_t)added, __ATOMIC_RELAXED);
 	lock_drop_irqrestore(&pool->lock, irq);
+	tmm_port_wake(&pool->nr_given);
 	while (nr > kept)
 		source_free(pool, old[--nr]);
 	tmm_kfree(pool->slabs, old);

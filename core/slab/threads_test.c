@@ -102,10 +102,12 @@ TEST(threads_share_a_cache)
 static struct tmm_mempool *pool;
 static unsigned nr_refused;
 
-/* One element at a time; four threads, two in reserve: two wait. */
-static void *borrow_from_pool(void *arg)
+/*
+ * One element at a time.  A thread that does something else meanwhile needs a CPU
+ * again to give its element back: those who wait for that must not have them all.
+ */
+static void *borrow_from_pool(void *leaves)
 {
-	(void)arg;
 	for (unsigned i = 0; i < 3000; i++) {
 		uint64_t *element = tmm_mempool_alloc(pool, TMM_GFP_KERNEL);
 
@@ -114,7 +116,11 @@ static void *borrow_from_pool(void *arg)
 			continue;
 		}
 		*element = (uintptr_t)&element; /* this thread's alone */
+		if (leaves)
+			tmm_cpu_exit(tmm_port_cpu());
 		sched_yield();
+		if (leaves)
+			(void)cpu_self(&m.cpus);
 		if (*element != (uintptr_t)&element)
 			__atomic_fetch_add(&nr_broken, 1, __ATOMIC_RELAXED);
 		tmm_mempool_free(pool, element);
@@ -122,14 +128,15 @@ static void *borrow_from_pool(void *arg)
 	return NULL;
 }
 
-TEST(a_pool_serves_all_when_memory_is_exhausted)
+/* Four threads share nr_cpus CPUs and min_nr elements. */
+static void exhaust(uint32_t nr_cpus, size_t min_nr, bool leave)
 {
-	const struct tmm_mempool_spec spec = {.min_nr = 2};
+	const struct tmm_mempool_spec spec = {.min_nr = min_nr};
 	pthread_t thread[NR_THREADS];
 	uint32_t chain = UINT32_MAX;
 	tmm_pfn pfn;
 
-	boot_on(test_ram(8 * MB), 8 * MB, NR_THREADS);
+	boot_on(test_ram(8 * MB), 8 * MB, nr_cpus);
 	CHECK(tmm_mempool_create(&m.slabs, &spec, &pool) == TMM_OK);
 	while (!tmm_pages_alloc(&m.pages, TMM_GFP_ATOMIC | TMM_GFP_MEMALLOC | TMM_GFP_NOWARN, 0,
 	                        &pfn)) {
@@ -139,11 +146,12 @@ TEST(a_pool_serves_all_when_memory_is_exhausted)
 	tmm_cpu_exit(cpu_self(&m.cpus));
 	nr_refused = nr_broken = 0;
 	for (unsigned i = 0; i < NR_THREADS; i++)
-		CHECK(pthread_create(&thread[i], NULL, borrow_from_pool, NULL) == 0);
+		CHECK(pthread_create(&thread[i], NULL, borrow_from_pool,
+		                     leave ? (void *)&pool : NULL) == 0);
 	for (unsigned i = 0; i < NR_THREADS; i++)
 		pthread_join(thread[i], NULL);
 	CHECK(nr_refused == 0 && nr_broken == 0);
-	CHECK(tmm_mempool_reserve(pool) == 2);
+	CHECK(tmm_mempool_reserve(pool) == min_nr);
 	while (chain != UINT32_MAX) {
 		pfn.v = chain;
 		chain = *(uint32_t *)tmm_page_address(&m.pages, pfn);
@@ -151,6 +159,17 @@ TEST(a_pool_serves_all_when_memory_is_exhausted)
 	}
 	tmm_mempool_destroy(pool);
 	halt();
+}
+
+TEST(a_pool_serves_all_when_memory_is_exhausted)
+{
+	exhaust(NR_THREADS, 2, false);
+}
+
+TEST(who_waits_for_an_element_holds_no_cpu)
+{
+	exhaust(1, 1, true);
+	exhaust(2, 1, true);
 }
 
 /* ---- caches that come and go ---- */

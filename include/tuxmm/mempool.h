@@ -3,7 +3,8 @@
  *
  * A pool keeps min_nr elements in reserve for when there is no memory.  Whoever may
  * sleep waits for an element that somebody else gives back, so progress needs only
- * that lent elements come back in the end.
+ * that lent elements come back in the end.  Who waits leaves its CPU meanwhile, and
+ * goes on on any that is free.
  *
  * Owning   an element is its borrower's until tmm_mempool_free()
  * Locks    rank MEMPOOL, not held while memory is asked for; any context, sleeps
