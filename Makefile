@@ -59,7 +59,7 @@ help:
 	@echo 'make          build the command: $(BUILD)/tuxmm'
 	@echo 'make run      the main job: real programs on a machine of 128 MiB'
 	@echo 'make test     build and run every test (also: make check)'
-	@echo 'make bench    measure; docs/PERFORMANCE.md explains the rows'
+	@echo 'make bench    measure; docs/PERFORMANCE.md explains the rows; tools/setup bench for peers'
 	@echo 'make fuzz     look for inputs that break a promise, SECONDS=60 for each fuzzer'
 	@echo 'make cov      what of the core the tests execute, by lines and branches'
 	@echo 'make install  install command, library, headers and manual pages below PREFIX'

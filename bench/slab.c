@@ -1,12 +1,13 @@
 /*
- * slab.c - what an object costs: the patterns of docs/PERFORMANCE.md
+ * slab.c - what an object costs: the patterns of docs/PERFORMANCE.md, beside others
  *
  *	bench-slab [--json] [--only PATTERN]
  *
  * A machine of 1 GiB and two CPUs; objects of 64 bytes.  pair: allocate one, free
- * it.  bulk: allocate 64, free them.  lifo: a million, freed in reverse; rand:
- * freed in random order, slabs going back.  Times are per operation, per pair for
- * pair and bulk.
+ * it.  bulk: many with one call, and freed with one, per object.  lifo: a million,
+ * freed in reverse; rand: freed in random order, slabs going back.  pass: one thread
+ * allocates, another frees, per object.  Rows with a name behind are of peers
+ * (peers.h); their samples are taken in turn with ours.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -16,9 +17,11 @@
 #include <sys/mman.h>
 
 #include <tuxmm/machine.h>
+#include <tuxmm/mempool.h>
 #include <tuxmm/port.h>
 
 #include "bench.h"
+#include "peers.h"
 
 #define RAM_BYTES (UINT64_C(1) << 30)
 #define OBJECTS   1000000u
@@ -29,6 +32,11 @@
 static struct tmm_machine *machine;
 static struct tmm_slab_system *slabs;
 static struct tmm_cache *cache;
+static struct tmm_mempool *pool;
+static struct peer peers[1 + NR_PEERS]; /* ourselves first */
+static unsigned nr_peers;
+static const struct rte_peer *rte;
+static size_t kmalloc_bytes;
 static void *object[OBJECTS];
 
 static void boot(void)
@@ -52,56 +60,205 @@ static void boot(void)
 		bench_stop("memory for a cache");
 }
 
-static void *take(void)
-{
-	void *taken = tmm_cache_alloc(cache, TMM_GFP_KERNEL);
+/* ---- ourselves, as a peer ---- */
 
-	if (!taken)
-		bench_stop("memory for an object");
-	return taken;
+static void *cache_take(size_t bytes)
+{
+	(void)bytes;
+	return tmm_cache_alloc(cache, TMM_GFP_KERNEL);
 }
 
-static double pairs(void)
+static void cache_give(void *taken)
 {
-	double start = now_ns();
-
-	for (unsigned i = 0; i < PAIRS; i++)
-		tmm_cache_free(cache, take());
-	return (now_ns() - start) / PAIRS;
+	tmm_cache_free(cache, taken);
 }
 
-static double bulks(void)
+/* ---- patterns; nanoseconds ---- */
+
+/* Of the caller's own time: what else the machine runs is not counted. */
+static double spent_ns(void)
 {
-	double start = now_ns();
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* Ours are called without a pointer to them, as programs do. */
+static double pairs(const struct peer *peer)
+{
+	double start = spent_ns();
+
+	if (peer == peers)
+		for (unsigned i = 0; i < PAIRS; i++)
+			tmm_cache_free(cache, tmm_cache_alloc(cache, TMM_GFP_KERNEL));
+	else
+		for (unsigned i = 0; i < PAIRS; i++)
+			peer->free(peer->alloc(64));
+	return (spent_ns() - start) / PAIRS;
+}
+
+static double bulks(const struct peer *peer)
+{
+	double start = spent_ns();
+
+	(void)peer;
+	for (unsigned i = 0; i < PAIRS / BULK; i++) {
+		if (tmm_cache_alloc_bulk(cache, TMM_GFP_KERNEL, BULK, object) != BULK)
+			bench_stop("memory for a bulk");
+		tmm_cache_free_bulk(cache, BULK, object);
+	}
+	return (spent_ns() - start) / (PAIRS / BULK * BULK);
+}
+
+static double singles(const struct peer *peer)
+{
+	double start = spent_ns();
 
 	for (unsigned i = 0; i < PAIRS / BULK; i++) {
 		for (unsigned k = 0; k < BULK; k++)
-			object[k] = take();
+			object[k] = peer->alloc(64);
 		for (unsigned k = 0; k < BULK; k++)
-			tmm_cache_free(cache, object[k]);
+			peer->free(object[k]);
 	}
-	return (now_ns() - start) / (PAIRS / BULK * BULK);
+	return (spent_ns() - start) / (PAIRS / BULK * BULK);
 }
 
-static double kmallocs(void)
+static double rte_moves(unsigned nr)
 {
-	double start = now_ns();
+	double start = spent_ns();
 
-	for (unsigned i = 0; i < PAIRS; i++)
-		tmm_kfree(slabs, tmm_kmalloc(slabs, 8 + i % 1000, TMM_GFP_KERNEL));
-	return (now_ns() - start) / PAIRS;
+	for (unsigned i = 0; i < PAIRS / nr; i++) {
+		if (rte->get(object, nr) != 0)
+			bench_stop("objects in the pool");
+		rte->put(object, nr);
+	}
+	return (spent_ns() - start) / (PAIRS / nr * nr);
 }
 
-static void bench(const char *name, double (*run)(void), double goal)
+static double rte_pairs(const struct peer *peer)
+{
+	(void)peer;
+	return rte_moves(1);
+}
+
+static double rte_bulks(const struct peer *peer)
+{
+	(void)peer;
+	return rte_moves(BULK);
+}
+
+static double mempools(const struct peer *peer)
+{
+	double start = spent_ns();
+
+	(void)peer;
+	for (unsigned i = 0; i < PAIRS; i++)
+		tmm_mempool_free(pool, tmm_mempool_alloc(pool, TMM_GFP_KERNEL));
+	return (spent_ns() - start) / PAIRS;
+}
+
+static double kmallocs(const struct peer *peer)
+{
+	double start = spent_ns();
+
+	if (peer == peers)
+		for (unsigned i = 0; i < PAIRS; i++)
+			tmm_kfree(slabs, tmm_kmalloc(slabs, kmalloc_bytes, TMM_GFP_KERNEL));
+	else
+		for (unsigned i = 0; i < PAIRS; i++)
+			peer->free(peer->alloc(kmalloc_bytes));
+	return (spent_ns() - start) / PAIRS;
+}
+
+static void *run_pairs(void *ns)
+{
+	*(double *)ns = pairs(peers);
+	return NULL;
+}
+
+/* Both CPUs on one cache, which they share. */
+static double two_threads(const struct peer *peer)
+{
+	pthread_t thread[2];
+	double ns[2];
+
+	(void)peer;
+	for (int i = 0; i < 2; i++)
+		pthread_create(&thread[i], NULL, run_pairs, &ns[i]);
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	return (ns[0] + ns[1]) / 2;
+}
+
+static unsigned nr_passed; /* objects that the taker has put into object[] */
+
+static void *free_passed(void *arg)
+{
+	const struct peer *peer = arg;
+	unsigned done = 0;
+
+	while (done < OBJECTS) {
+		unsigned ready = __atomic_load_n(&nr_passed, __ATOMIC_ACQUIRE);
+
+		for (; done < ready; done++)
+			peer->free(object[done]);
+	}
+	return NULL;
+}
+
+static double passes(const struct peer *peer)
+{
+	struct peer freer = *peer;
+	pthread_t thread;
+	double start;
+
+	nr_passed = 0;
+	pthread_create(&thread, NULL, free_passed, &freer);
+	start = now_ns();
+	for (unsigned i = 0; i < OBJECTS; i++) {
+		object[i] = peer->alloc(64);
+		if (i % 256 == 255 || i == OBJECTS - 1)
+			__atomic_store_n(&nr_passed, i + 1, __ATOMIC_RELEASE);
+	}
+	pthread_join(thread, NULL);
+	return (now_ns() - start) / OBJECTS;
+}
+
+/* ---- rows ---- */
+
+static void row_name(char name[48], const char *pattern, const char *peer)
+{
+	snprintf(name, 48, peer[0] ? "%s, %s" : "%s", pattern, peer);
+}
+
+/* The first `nr` peers in turn, so that what disturbs one disturbs all. */
+static void bench_peers(const char *pattern, double (*run)(const struct peer *peer),
+                        unsigned nr, double goal)
+{
+	double ns[1 + NR_PEERS][RUNS];
+
+	if (!bench_wanted(pattern))
+		return;
+	for (int i = -1; i < RUNS; i++) /* the first warms up */
+		for (unsigned p = 0; p < nr; p++)
+			ns[p][i < 0 ? 0 : i] = run(&peers[p]);
+	for (unsigned p = 0; p < nr; p++) {
+		char name[48];
+
+		row_name(name, pattern, peers[p].name);
+		bench_report(name, ns[p], RUNS, "ns", p == 0 ? goal : 0);
+	}
+}
+
+static void bench_rte(const char *pattern, double (*run)(const struct peer *peer))
 {
 	double ns[RUNS];
+	char name[48];
 
-	if (!bench_wanted(name))
+	if (!rte || !bench_wanted(pattern))
 		return;
-	run();
-	for (int i = 0; i < RUNS; i++)
-		ns[i] = run();
-	bench_report(name, ns, RUNS, "ns", goal);
+	for (int i = -1; i < RUNS; i++)
+		ns[i < 0 ? 0 : i] = run(NULL);
+	row_name(name, pattern, "rte_mempool");
+	bench_report(name, ns, RUNS, "ns", 0);
 }
 
 static void shuffle(void)
@@ -121,65 +278,85 @@ static void shuffle(void)
 	}
 }
 
-static void bench_million(const char *pattern, double alloc_goal, double free_goal)
+static void million(const struct peer *peer, bool random, double *alloc, double *give)
 {
-	double alloc[RUNS], give[RUNS];
-	char name[32];
+	double start = spent_ns();
 
-	snprintf(name, sizeof(name), "million %s", pattern);
-	if (!bench_wanted(name))
-		return;
-	for (int run = -1; run < RUNS; run++) {
-		int at = run < 0 ? 0 : run; /* the first warms up */
-		double start = now_ns();
-
-		for (unsigned i = 0; i < OBJECTS; i++)
-			object[i] = take();
-		alloc[at] = (now_ns() - start) / OBJECTS;
-		if (strcmp(pattern, "rand") == 0)
-			shuffle();
-		start = now_ns();
-		for (unsigned i = OBJECTS; i-- > 0;)
-			tmm_cache_free(cache, object[i]);
-		give[at] = (now_ns() - start) / OBJECTS;
+	for (unsigned i = 0; i < OBJECTS; i++) {
+		object[i] = peer->alloc(64);
+		if (!object[i])
+			bench_stop("memory for an object");
 	}
-	snprintf(name, sizeof(name), "million %s, alloc", pattern);
-	bench_report(name, alloc, RUNS, "ns", alloc_goal);
-	snprintf(name, sizeof(name), "million %s, free", pattern);
-	bench_report(name, give, RUNS, "ns", free_goal);
+	*alloc = (spent_ns() - start) / OBJECTS;
+	if (random)
+		shuffle();
+	start = spent_ns();
+	for (unsigned i = OBJECTS; i-- > 0;)
+		peer->free(object[i]);
+	*give = (spent_ns() - start) / OBJECTS;
 }
 
-static void *run_pairs(void *ns)
+static void bench_million(const char *pattern, bool random, double alloc_goal, double free_goal)
 {
-	*(double *)ns = pairs();
-	return NULL;
+	double alloc[1 + NR_PEERS][RUNS], give[1 + NR_PEERS][RUNS];
+
+	if (!bench_wanted(pattern))
+		return;
+	for (int i = -1; i < RUNS; i++) {
+		int at = i < 0 ? 0 : i;
+
+		for (unsigned p = 0; p < nr_peers; p++)
+			million(&peers[p], random, &alloc[p][at], &give[p][at]);
+	}
+	for (unsigned p = 0; p < nr_peers; p++) {
+		char part[32], name[48];
+
+		snprintf(part, sizeof(part), "%s alloc", pattern);
+		row_name(name, part, peers[p].name);
+		bench_report(name, alloc[p], RUNS, "ns", p == 0 ? alloc_goal : 0);
+		snprintf(part, sizeof(part), "%s free", pattern);
+		row_name(name, part, peers[p].name);
+		bench_report(name, give[p], RUNS, "ns", p == 0 ? free_goal : 0);
+	}
 }
 
-/* Both CPUs on one cache, which they share. */
-static double two_threads(void)
+static void bench_sizes(void)
 {
-	pthread_t thread[2];
-	double ns[2];
+	static const size_t sizes[] = {8, 64, 200, 1024, 8192};
 
-	for (int i = 0; i < 2; i++)
-		pthread_create(&thread[i], NULL, run_pairs, &ns[i]);
-	for (int i = 0; i < 2; i++)
-		pthread_join(thread[i], NULL);
-	return (ns[0] + ns[1]) / 2;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		char pattern[32];
+
+		kmalloc_bytes = sizes[i];
+		snprintf(pattern, sizeof(pattern), "kmalloc %zu pair", sizes[i]);
+		bench_peers(pattern, kmallocs, nr_peers, 5);
+	}
 }
 
 int main(int argc, char **argv)
 {
+	const struct tmm_mempool_spec reserve = {.min_nr = 16, .size_bytes = 64};
+
+	nr_peers = 1 + peers_open(argv, &peers[1]);
+	peers[0] = (struct peer){.name = "", .alloc = cache_take, .free = cache_give};
 	bench_begin("slab", argc, argv);
 	boot();
-	bench("pair", pairs, 3.5);
-	bench("bulk of 64, pair", bulks, 1);
-	bench("kmalloc 8..1007, pair", kmallocs, 5);
-	bench_million("lifo", 3, 3);
-	bench_million("rand", 3, 12);
-	if (tmm_cpu_enter(machine, 0) == TMM_OK)
-		tmm_cpu_exit(tmm_port_cpu());
-	bench("two threads, pair", two_threads, 3.5 * 1.3);
+	rte = rte_peer_open(8191);
+	bench_peers("pair", pairs, nr_peers, 3.5);
+	bench_rte("pair", rte_pairs);
+	bench_peers("bulk of 64", bulks, 1, 0.5);
+	bench_rte("bulk of 64", rte_bulks);
+	bench_peers("64, then 64 freed", singles, nr_peers, 0);
+	bench_sizes();
+	bench_million("million lifo", false, 3, 3);
+	bench_million("million rand", true, 3, 12);
+	if (tmm_mempool_create(slabs, &reserve, &pool) != TMM_OK)
+		bench_stop("memory for a pool");
+	bench_peers("mempool pair", mempools, 1, 5);
+	tmm_mempool_destroy(pool);
+	tmm_cpu_exit(tmm_port_cpu());
+	bench_peers("two threads, pair", two_threads, 1, 3.5 * 1.3);
+	bench_peers("pass", passes, nr_peers, 0);
 	if (tmm_cache_destroy(cache) != TMM_OK)
 		bench_stop("every object back");
 	tmm_machine_fini(machine);
