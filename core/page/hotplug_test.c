@@ -14,7 +14,6 @@
 #define ARRAY_PAGES   (SECTION_PAGES / 128)
 #define BOOT_BYTES    (64 * MIB)
 #define END_BYTES     (256 * MIB)
-#define NR_SECTIONS   (END_BYTES / SECTION)
 #define NR_PAGES      (END_BYTES >> TMM_PAGE_SHIFT)
 
 static struct rig rig;
@@ -338,105 +337,5 @@ TEST(other_models_have_no_sections)
 	CHECK(tmm_section_bytes(pages) == 0);
 	CHECK(add(10) == TMM_E_INVAL);
 	CHECK(take_away(3, &report) == TMM_E_INVAL);
-	pages_fini(pages);
-}
-
-/* ---- a million operations ---- */
-
-#define NR_OPERATIONS 1000000u
-
-static uint8_t owned[NR_PAGES];    /* 1: lent */
-static bool is_there[NR_SECTIONS]; /* its frames may be lent */
-static struct {
-	tmm_pfn pfn;
-	unsigned order;
-} held[2048];
-static unsigned nr_held;
-
-static void own(tmm_pfn pfn, unsigned order, uint8_t from, uint8_t to)
-{
-	for (uint64_t i = pfn.v; i < pfn.v + (UINT64_C(1) << order); i++) {
-		CHECK(owned[i] == from && is_there[i / SECTION_PAGES]);
-		owned[i] = to;
-	}
-}
-
-static void random_plug(uint64_t *seed, unsigned counts[3])
-{
-	struct tmm_hotplug_report report;
-	uint64_t section = 2 + test_random(seed) % (NR_SECTIONS - 2);
-	bool used = false;
-	tmm_err err;
-
-	if (!is_there[section]) {
-		err = add(section);
-		CHECK(err == TMM_OK);
-		is_there[section] = true;
-		counts[0]++;
-		return;
-	}
-	err = take_away(section, &report);
-	for (uint64_t i = 0; i < SECTION_PAGES; i++)
-		used |= owned[section * SECTION_PAGES + i];
-	if (err == TMM_OK) {
-		CHECK(!used);
-		is_there[section] = false;
-		counts[1]++;
-	} else {
-		CHECK(section_of(report.pfn) == section);
-		CHECK(report.kind[0] == 'm' || owned[report.pfn.v]);
-		counts[2]++;
-	}
-}
-
-static void random_step(uint64_t *seed, unsigned counts[3])
-{
-	uint64_t r = test_random(seed);
-	unsigned order = (unsigned)(r >> 8) % 4 ? (unsigned)(r >> 16) % 4
-	                                        : (unsigned)(r >> 16) % 11;
-
-	if (r % 2048 == 0) {
-		random_plug(seed, counts);
-	} else if (r % 16 < 8 && nr_held < ARRAY_SIZE(held)) {
-		tmm_gfp gfp = r >> 40 & 1 ? TMM_GFP_NOWAIT : TMM_GFP_HIGHUSER_MOVABLE;
-
-		if (tmm_pages_alloc(&rig.pages, gfp, order, &held[nr_held].pfn) != TMM_OK)
-			return;
-		held[nr_held].order = order;
-		own(held[nr_held].pfn, order, 0, 1);
-		nr_held++;
-	} else if (nr_held) {
-		/* Often the latest, so that whole sections become free now and then. */
-		unsigned which = r >> 48 & 3 ? nr_held - 1 : (unsigned)(r >> 32) % nr_held;
-
-		own(held[which].pfn, held[which].order, 1, 0);
-		tmm_pages_free(&rig.pages, held[which].pfn, held[which].order);
-		held[which] = held[--nr_held];
-	}
-}
-
-TEST(a_million_operations_with_sections_that_come_and_go)
-{
-	struct tmm_pages *pages = boot();
-	uint64_t seed = test_seed();
-	unsigned counts[3] = {0};
-
-	memset(owned, 0, sizeof(owned));
-	for (uint64_t s = 0; s < NR_SECTIONS; s++)
-		is_there[s] = s < BOOT_BYTES / SECTION;
-	nr_held = 0;
-	for (unsigned i = 0; i < rig_operations(NR_OPERATIONS); i++) {
-		random_step(&seed, counts);
-		if (i % 16384 == 0)
-			tmm_pages_check(pages);
-	}
-	test_note("%u added, %u removed, %u refused", counts[0], counts[1], counts[2]);
-	CHECK(counts[0] > rig_operations(20) && counts[1] > rig_operations(20) &&
-	      counts[2] > rig_operations(20));
-	while (nr_held) {
-		nr_held--;
-		tmm_pages_free(pages, held[nr_held].pfn, held[nr_held].order);
-	}
-	tmm_pages_check(pages);
 	pages_fini(pages);
 }
