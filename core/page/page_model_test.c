@@ -1,270 +1,365 @@
 /*
- * page_model_test.c - long sequences of requests against a model
+ * page_model_test.c - every short sequence of operations on a small zone
  *
- * The model is an array with the owner of each frame.  It says what may be lent;
- * the allocator chooses which.
+ * The zone has 16 units that can be lent, of one frame or of 128; runs are of 1, 2 or 4
+ * of them and more.  The model is an array with the owner of each unit.
+ *
+ *   one block       |................|   one migrate type, orders 0..4
+ *   four blocks     |....|....|....|....|
+ *                    unm. mov. recl. CMA   each request has a type
  */
 #include "page/rig_test.h"
+#include "page/zone.h"
 
-#define MODEL_FRAMES (64 * 256)
-#define MAX_RUNS     4096
+#define UNITS           16u
+#define UNITS_PER_BLOCK 4u
+#define MAX_DEPTH       6u
+
+enum choice { TAKE, GIVE_OLDEST, GIVE_NEWEST, DRAIN, COMPACT };
+
+/* What sequences are made of; units of 2^unit_order frames. */
+struct scope {
+	const char *name;
+	unsigned unit_order;
+	bool typed;
+	unsigned nr_orders, orders[5]; /* of units */
+	unsigned limit;                /* runs on a stack */
+	unsigned depth;
+	bool compaction;
+};
+
+static const struct scope scopes[] = {
+	{"one type", 0, false, 5, {0, 1, 2, 3, 4}, 0, 6, false},
+	{"one type, stacks", 0, false, 5, {0, 1, 2, 3, 4}, 3, 6, false},
+	{"types", 0, true, 2, {0, 2}, 0, 6, false},
+	{"types, stacks", 0, true, 2, {0, 1}, 3, 6, false},
+	{"types, more orders", 0, true, 3, {0, 1, 2}, 0, 5, true},
+	{"types, compaction, stacks", 0, true, 2, {0, 2}, 2, 5, true},
+	{"types, large units", 7, true, 2, {0, 2}, 0, 6, false},
+	{"types, large units, longer", 7, true, 3, {0, 1, 3}, 0, 5, false},
+};
 
 struct run {
-	uint64_t pfn;
-	unsigned order;
+	unsigned unit, order;
+	enum tmm_migrate_type type;
+	bool marked;
 };
 
 static struct rig rig;
-static uint16_t owner[MODEL_FRAMES]; /* 0: free, 1: not lendable, else run number + 2 */
-static struct run run[MAX_RUNS];
+static const struct scope *scope;
+static uint8_t owner[UNITS]; /* number of a run + 1; 0: free */
+static struct run run[UNITS];
 static unsigned nr_runs;
-static uint64_t model_free;
 
-/* Whatever can be had once must not be had twice; what is RAM is learned by the boot. */
-static void model_begin(struct tmm_pages *pages)
+static const enum tmm_migrate_type types_at_first[] = {
+	TMM_MIGRATE_UNMOVABLE, TMM_MIGRATE_MOVABLE, TMM_MIGRATE_RECLAIMABLE, TMM_MIGRATE_CMA};
+static const tmm_gfp gfp_of[] = {0, TMM_GFP_MOVABLE, TMM_GFP_RECLAIMABLE};
+
+/* ---- units and frames ---- */
+
+static uint64_t pfn_of(unsigned unit)
 {
-	memset(owner, 0, sizeof(owner));
-	nr_runs = 0;
-	model_free = tmm_pages_managed_count(pages);
+	if (!scope->typed)
+		return 16 + unit;
+	return (uint64_t)(unit / UNITS_PER_BLOCK) * BLOCK_FRAMES +
+	       ((uint64_t)(unit % UNITS_PER_BLOCK) << scope->unit_order);
 }
 
-static void model_take(tmm_pfn pfn, unsigned order)
+static unsigned unit_of(uint64_t pfn)
 {
-	CHECK(pfn.v % (UINT64_C(1) << order) == 0);
-	CHECK(pfn.v + (UINT64_C(1) << order) <= MODEL_FRAMES);
-	for (uint64_t i = pfn.v; i < pfn.v + (UINT64_C(1) << order); i++) {
-		CHECK(owner[i] == 0);
-		owner[i] = (uint16_t)(nr_runs + 2);
-	}
-	run[nr_runs++] = (struct run){pfn.v, order};
-	model_free -= UINT64_C(1) << order;
+	if (!scope->typed)
+		return (unsigned)pfn - 16;
+	return (unsigned)(pfn / BLOCK_FRAMES * UNITS_PER_BLOCK +
+	                  (pfn % BLOCK_FRAMES >> scope->unit_order));
 }
 
-static struct run model_give(unsigned which)
+/* In the machine a block of 4 units may be one of 512 frames: 4 * 128. */
+static bool block_is_whole(void)
 {
-	struct run given = run[which];
-	struct run *last = &run[--nr_runs];
-
-	for (uint64_t i = given.pfn; i < given.pfn + (UINT64_C(1) << given.order); i++) {
-		CHECK(owner[i] == which + 2);
-		owner[i] = 0;
-	}
-	run[which] = *last;
-	if (which != nr_runs)
-		for (uint64_t i = last->pfn; i < last->pfn + (UINT64_C(1) << last->order); i++)
-			owner[i] = (uint16_t)(which + 2);
-	model_free += UINT64_C(1) << given.order;
-	return given;
+	return scope->typed && (UNITS_PER_BLOCK << scope->unit_order) == BLOCK_FRAMES;
 }
 
-/* Free runs, from the left, each as long as its alignment and freeness allow. */
-static void model_free_area(uint64_t *free_area)
+static unsigned type_of(unsigned unit)
 {
-	memset(free_area, 0, TMM_NR_ORDERS * sizeof(*free_area));
-	for (uint64_t pfn = 0; pfn < MODEL_FRAMES;) {
-		unsigned best = 0;
-
-		if (owner[pfn]) {
-			pfn++;
-			continue;
-		}
-		for (unsigned order = 1; order <= TMM_DEFAULT_ORDER; order++) {
-			uint64_t length = UINT64_C(1) << order, i = pfn;
-
-			if (pfn % length || pfn + length > MODEL_FRAMES)
-				break;
-			while (i < pfn + length && !owner[i])
-				i++;
-			if (i < pfn + length)
-				break;
-			best = order;
-		}
-		free_area[best]++;
-		pfn += UINT64_C(1) << best;
-	}
+	return rig.pages.info[scope->typed ? unit / UNITS_PER_BLOCK : 0].type;
 }
 
-static void compare_views(struct tmm_pages *pages)
+/* ---- the model ---- */
+
+static bool may_have(enum tmm_migrate_type type, unsigned unit)
 {
-	uint64_t expected[TMM_NR_ORDERS], seen[TMM_NR_ORDERS] = {0};
-
-	tmm_pages_drain(pages);
-	tmm_pages_check(pages);
-	CHECK(tmm_pages_free_count(pages) == model_free);
-	model_free_area(expected);
-	for (unsigned z = 0; z < TMM_NR_ZONES; z++) {
-		struct tmm_zone_info info;
-		uint64_t sum = 0;
-
-		tmm_zone_info(pages, 0, (enum tmm_zone_id)z, &info);
-		for (unsigned order = 0; order < TMM_NR_ORDERS; order++) {
-			seen[order] += info.free_area[order];
-			sum += info.free_area[order] << order;
-		}
-		CHECK(sum == info.free_pages);
-	}
-	for (unsigned order = 0; order < TMM_NR_ORDERS; order++)
-		CHECK(seen[order] == expected[order]);
+	return type == TMM_MIGRATE_MOVABLE || type_of(unit) != TMM_MIGRATE_CMA;
 }
 
-/* Frames the model must not expect: all that memblock does not lend. */
-static void model_mask(const struct tmm_memblock *memblock)
+static bool is_free_run(enum tmm_migrate_type type, unsigned unit, unsigned order)
 {
-	uint64_t cursor = 0;
-	struct tmm_region region;
-
-	memset(owner, 0xff, sizeof(owner));
-	while (tmm_memblock_next_free(memblock, &cursor, &region))
-		for (uint64_t at = align_up(region.start, TMM_PAGE_SIZE);
-		     at + TMM_PAGE_SIZE <= region.end; at += TMM_PAGE_SIZE)
-			owner[at >> TMM_PAGE_SHIFT] = 0;
-}
-
-/* Failing is right only when the model has no such run (stacks are drained by then). */
-static void check_refusal(unsigned order)
-{
-	uint64_t free_area[TMM_NR_ORDERS];
-
-	model_free_area(free_area);
-	for (; order < TMM_NR_ORDERS; order++)
-		CHECK(free_area[order] == 0);
-}
-
-static unsigned random_order(uint64_t *seed, unsigned phase)
-{
-	uint64_t r = test_random(seed) % 100;
-
-	if (phase % 3 == 0)
-		return r < 70 ? 0 : (unsigned)(r % 4);
-	return phase % 3 == 1 ? (unsigned)(r % TMM_NR_ORDERS) : r < 95 ? (unsigned)(r % 5) : 9;
-}
-
-static void random_operation(struct tmm_pages *pages, uint64_t *seed, unsigned phase)
-{
-	bool grow = test_random(seed) % 1000 < (phase & 1 ? 560u : 440u);
-	unsigned order = random_order(seed, phase);
-	tmm_gfp gfp = TMM_GFP_MEMALLOC | (test_random(seed) % 8 == 0 ? TMM_GFP_DMA : 0);
-	tmm_pfn pfn;
-
-	if (grow && nr_runs < MAX_RUNS) {
-		if (tmm_pages_alloc(pages, gfp, order, &pfn) == TMM_OK)
-			model_take(pfn, order);
-		else if (!(gfp & TMM_GFP_DMA))
-			check_refusal(order);
-	} else if (nr_runs > 0) {
-		struct run given = model_give((unsigned)(test_random(seed) % nr_runs));
-
-		tmm_pages_free(pages, (tmm_pfn){given.pfn}, given.order);
-	}
-}
-
-/* A million requests on 64 MiB with holes, in phases of growth and shrinking. */
-TEST(random_requests_agree_with_the_model)
-{
-	uint64_t seed = test_seed();
-	struct tmm_pages *pages;
-	const unsigned nr_operations = rig_operations(1000000);
-
-	test_note("TUXMM_SEED=%llu, %u operations", (unsigned long long)seed, nr_operations);
-	rig_begin(&rig, 64 * MIB, 1);
-	rig_add(&rig, 3 * TMM_PAGE_SIZE, 63 * MIB);
-	CHECK(tmm_memblock_remove(&rig.memblock, (tmm_paddr){20 * MIB + 4096}, 3 * MIB) ==
-	      TMM_OK);
-	rig_reserve(&rig, 30 * MIB + 100, 5000);
-	pages = rig_boot(&rig, NO_RESERVE);
-	model_begin(pages);
-	model_mask(&rig.memblock);
-	for (unsigned i = 0; i < nr_operations; i++) {
-		random_operation(pages, &seed, i / 8000);
-		if (i % 1000 == 999)
-			compare_views(pages);
-	}
-	while (nr_runs > 0) {
-		struct run given = model_give(0);
-
-		tmm_pages_free(pages, (tmm_pfn){given.pfn}, given.order);
-	}
-	compare_views(pages);
-	pages_fini(pages);
-}
-
-/* ---- every short sequence ---- */
-
-#define SMALL_FRAMES 16
-#define SMALL_ORDERS 5 /* 0..4 */
-#define MAX_DEPTH    6
-#define NR_CHOICES   (SMALL_ORDERS + 3) /* take an order; give oldest, newest; drain */
-
-static bool do_choice(struct tmm_pages *pages, unsigned choice)
-{
-	tmm_pfn pfn;
-	struct run given;
-
-	if (choice < SMALL_ORDERS) {
-		if (tmm_pages_alloc(pages, TMM_GFP_KERNEL, choice, &pfn) == TMM_OK)
-			model_take(pfn, choice);
-		else
-			check_refusal(choice);
-		return true;
-	}
-	if (choice == SMALL_ORDERS + 2) {
-		tmm_pages_drain(pages);
-		return true;
-	}
-	if (nr_runs == 0 || (choice == SMALL_ORDERS + 1 && nr_runs == 1))
-		return false; /* nothing to give, or the same as the oldest */
-	given = model_give(choice == SMALL_ORDERS ? 0 : nr_runs - 1);
-	tmm_pages_free(pages, (tmm_pfn){given.pfn}, given.order);
+	if (!block_is_whole() && scope->typed && order > 2)
+		return false;
+	for (unsigned u = unit; u < unit + (1u << order); u++)
+		if (owner[u] || !may_have(type, u))
+			return false;
 	return true;
 }
 
-/* Small stacks for every order, that a zone of 16 frames would not have. */
-static void give_stacks(struct tmm_pages *pages, unsigned limit)
+static bool has_run(enum tmm_migrate_type type, unsigned order)
 {
-	for (unsigned class = 0; class < STACK_BLOCK; class ++) {
-		struct frame_stack *stack =
-			&pages->cpu[0]->zone[0].stack[stack_id(class, TMM_MIGRATE_UNMOVABLE)];
+	for (unsigned unit = 0; unit < UNITS; unit += 1u << order)
+		if (is_free_run(type, unit, order))
+			return true;
+	return false;
+}
 
-		stack->end = stack->bottom + limit;
-		stack->batch = limit ? limit : 1;
+/* In a block of its own type? */
+static bool has_own_run(enum tmm_migrate_type type, unsigned order)
+{
+	for (unsigned unit = 0; unit < UNITS; unit += 1u << order)
+		if (type_of(unit) == (unsigned)type && is_free_run(type, unit, order))
+			return true;
+	return false;
+}
+
+static unsigned nr_free(void)
+{
+	unsigned nr = 0;
+
+	for (unsigned u = 0; u < UNITS; u++)
+		nr += !owner[u];
+	return nr;
+}
+
+static void put(unsigned number, uint8_t value)
+{
+	const struct run *r = &run[number];
+
+	for (unsigned u = r->unit; u < r->unit + (1u << r->order); u++) {
+		CHECK(!owner[u] == (value != 0));
+		owner[u] = value;
 	}
 }
 
-/* Without stacks, and with stacks of up to three runs: all sequences of 6 requests. */
-TEST(every_short_sequence_agrees_with_the_model)
+/* ---- operations ---- */
+
+static tmm_err move(void *arg, tmm_pfn from, tmm_pfn to)
 {
-	unsigned long nr_sequences = 0;
-	struct tmm_pages *pages = rig_exact(&rig, 16, SMALL_FRAMES);
-	unsigned long nr_codes = 1;
+	unsigned number = owner[unit_of(from.v)] - 1u;
 
-	for (unsigned i = 0; i < MAX_DEPTH; i++)
-		nr_codes *= NR_CHOICES;
-	for (unsigned limit = 0; limit <= 3; limit += 3) {
-		give_stacks(pages, limit);
-		for (unsigned long code = 0; code < nr_codes; code++) {
-			unsigned long rest = code;
-			bool valid = true;
+	(void)arg;
+	CHECK(run[number].marked && !owner[unit_of(to.v)]);
+	put(number, 0);
+	run[number].unit = unit_of(to.v);
+	put(number, (uint8_t)(number + 1));
+	return TMM_OK;
+}
 
-			model_begin(pages);
-			memset(owner, 0xff, sizeof(owner));
-			memset(owner + 16, 0, SMALL_FRAMES * sizeof(*owner));
-			for (unsigned i = 0; i < MAX_DEPTH && valid; i++, rest /= NR_CHOICES)
-				valid = do_choice(pages, (unsigned)(rest % NR_CHOICES));
-			nr_sequences += valid;
-			CHECK(tmm_pages_free_count(pages) == model_free);
-			if (code % 64 == 0)
-				tmm_pages_check(pages);
-			while (nr_runs > 0) {
-				struct run given = model_give(0);
+static const struct tmm_migrate_ops ops = {.move = move};
+static const struct tmm_movable movable = {&ops, NULL};
 
-				tmm_pages_free(pages, (tmm_pfn){given.pfn}, given.order);
-			}
-			tmm_pages_drain(pages);
-			CHECK(pages->zone[0].nr_free == SMALL_FRAMES);
-			CHECK(pages->bits[0].word[0] == UINT64_C(0xffff0000));
-		}
+static void take(enum tmm_migrate_type type, unsigned order)
+{
+	bool expected = has_run(type, order), own = has_own_run(type, order);
+	struct run r = {.order = order, .type = type};
+	unsigned type_before[UNITS];
+	tmm_pfn pfn;
+	tmm_err err;
+
+	for (unsigned u = 0; u < UNITS; u++)
+		type_before[u] = type_of(u);
+	err = tmm_pages_alloc(&rig.pages, gfp_of[type] | TMM_GFP_MEMALLOC | TMM_GFP_NOWARN,
+	                      order + scope->unit_order, &pfn);
+	CHECK((err == TMM_OK) == expected);
+	if (err != TMM_OK)
+		return;
+	r.unit = unit_of(pfn.v);
+	CHECK(r.unit % (1u << order) == 0 && pfn_of(r.unit) == pfn.v);
+	CHECK(is_free_run(type, r.unit, order));
+	/* Stacks may have some of another block, and CMA serves movable ones at any time. */
+	if (own && !scope->limit && order < 3 && type_before[r.unit] != TMM_MIGRATE_CMA)
+		CHECK(type_before[r.unit] == (unsigned)type);
+	if (type == TMM_MIGRATE_MOVABLE && scope->compaction && order == 0) {
+		tmm_page_set_movable(&rig.pages, pfn, &movable);
+		r.marked = true;
 	}
-	test_note("%lu sequences of %u operations on %u frames", nr_sequences, MAX_DEPTH,
-	          SMALL_FRAMES);
-	tmm_pages_check(pages);
+	run[nr_runs] = r;
+	put(nr_runs, (uint8_t)(nr_runs + 1));
+	nr_runs++;
+}
+
+static void give(unsigned which)
+{
+	struct run given = run[which];
+	tmm_pfn pfn = {pfn_of(given.unit)};
+
+	if (given.marked)
+		tmm_page_clear_movable(&rig.pages, pfn);
+	for (unsigned i = which; i < nr_runs; i++)
+		put(i, 0);
+	nr_runs--;
+	for (unsigned i = which; i < nr_runs; i++) {
+		run[i] = run[i + 1];
+		put(i, (uint8_t)(i + 1));
+	}
+	tmm_pages_free(&rig.pages, pfn, given.order + scope->unit_order);
+}
+
+static unsigned nr_takes(void)
+{
+	return scope->nr_orders * (scope->typed ? 3 : 1);
+}
+
+static unsigned nr_choices(void)
+{
+	return nr_takes() + (scope->compaction ? COMPACT : DRAIN);
+}
+
+/* False: does nothing, so that a shorter sequence is the same. */
+static bool do_choice(unsigned choice)
+{
+	if (choice < nr_takes()) {
+		take((enum tmm_migrate_type)(choice / scope->nr_orders),
+		     scope->orders[choice % scope->nr_orders]);
+		return true;
+	}
+	switch ((enum choice)(choice - nr_takes() + TAKE + 1)) {
+	case GIVE_OLDEST:
+		if (nr_runs < 1)
+			return false;
+		give(0);
+		return true;
+	case GIVE_NEWEST:
+		if (nr_runs < 2)
+			return false;
+		give(nr_runs - 1);
+		return true;
+	case DRAIN:
+		tmm_pages_drain(&rig.pages);
+		return scope->limit > 0;
+	default:
+		tmm_pages_compact(&rig.pages);
+		return true;
+	}
+}
+
+/* ---- the machine ---- */
+
+/* All of RAM is reserved but for the units, and for what the arrays take. */
+static void boot_with(uint64_t arrays_bytes)
+{
+	const uint64_t blocks_end = 4 * (BLOCK_FRAMES << TMM_PAGE_SHIFT), end = 12 * MIB;
+	uint64_t unit_bytes = TMM_PAGE_SIZE << scope->unit_order;
+
+	rig_begin(&rig, end, 1);
+	rig_add(&rig, 0, end);
+	rig_reserve(&rig, 0, end - arrays_bytes);
+	for (unsigned u = 0; u < UNITS; u++)
+		CHECK(tmm_memblock_free(&rig.memblock, (tmm_paddr){pfn_of(u) << TMM_PAGE_SHIFT},
+		                        unit_bytes) == TMM_OK);
+	CHECK(end - arrays_bytes >= blocks_end);
+	rig_boot(&rig, NO_RESERVE);
+}
+
+/* Types that so few blocks would not have. */
+static void set_block_types(void)
+{
+	struct zone *zone = &rig.pages.zone[0];
+
+	if (!scope->typed)
+		return;
+	lock_take(&zone->lock);
+	for (unsigned b = 0; b < ARRAY_SIZE(types_at_first); b++)
+		if (rig.pages.info[b].type != types_at_first[b])
+			zone_set_type(&rig.pages, zone, b, types_at_first[b]);
+	lock_drop(&zone->lock);
+}
+
+/* Stacks for every order, that a zone of 16 frames would not have. */
+static void give_stacks(void)
+{
+	for (unsigned class = 0; class < STACK_BLOCK; class ++)
+		for (unsigned type = 0; type < STACK_TYPE_NONE; type++) {
+			struct frame_stack *stack =
+				&rig.pages.cpu[0]->zone[0].stack[stack_id(class, type)];
+
+			stack->end = stack->bottom + scope->limit;
+			stack->batch = scope->limit ? scope->limit : 1;
+		}
+}
+
+static void boot(void)
+{
+	uint64_t reserved;
+
+	boot_with(4 * MIB);
+	reserved = tmm_memblock_reserved_bytes(&rig.memblock);
+	pages_fini(&rig.pages);
+	boot_with(reserved - (8 * MIB - (UNITS * TMM_PAGE_SIZE << scope->unit_order)));
+	CHECK(tmm_pages_managed_count(&rig.pages) == UNITS << scope->unit_order);
+	if (scope->typed) {
+		rig.pages.type_mask = 3;
+		rig.pages.first_type = TMM_MIGRATE_MOVABLE;
+	}
+	set_block_types();
+	give_stacks();
+	memset(owner, 0, sizeof(owner));
+	nr_runs = 0;
+}
+
+/* Every unit is free again, and in the zone. */
+static void start_over(void)
+{
+	CHECK(tmm_pages_free_count(&rig.pages) == nr_free() << scope->unit_order);
+	while (nr_runs > 0)
+		give(nr_runs - 1);
+	tmm_pages_drain(&rig.pages);
+	CHECK(rig.pages.zone[0].nr_free == UNITS << scope->unit_order);
+	for (unsigned u = 0; u < UNITS; u++)
+		CHECK(*word_of(&rig.pages, pfn_of(u)) >> (pfn_of(u) % 64) & 1);
+	set_block_types();
+}
+
+static void every_sequence(void)
+{
+	unsigned long nr_codes = 1, nr_sequences = 0, nr_shorter = 0;
+	unsigned depth = SANITIZED ? scope->depth - 1 : scope->depth;
+
+	boot();
+	for (unsigned i = 0; i < depth; i++)
+		nr_codes *= nr_choices();
+	for (unsigned long code = 0; code < nr_codes; code++) {
+		unsigned long rest = code;
+		bool all = true;
+
+		for (unsigned i = 0; i < depth && all; i++, rest /= nr_choices())
+			all = do_choice((unsigned)(rest % nr_choices()));
+		nr_sequences += all;
+		nr_shorter += !all;
+		if (code % 64 == 0)
+			tmm_pages_check(&rig.pages);
+		start_over();
+	}
+	test_note(
+		"%s: %lu sequences of %u operations on %u units of %u frames, %lu are shorter "
+		"ones again",
+		scope->name, nr_sequences, depth, UNITS, 1u << scope->unit_order, nr_shorter);
+	CHECK(nr_sequences > nr_codes / 5);
+	tmm_pages_check(&rig.pages);
+	pages_fini(&rig.pages);
+}
+
+static void every_sequence_of(bool typed)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(scopes); i++) {
+		scope = &scopes[i];
+		if (scope->typed == typed)
+			every_sequence();
+	}
+}
+
+TEST(every_short_sequence_of_one_type_agrees_with_the_model)
+{
+	every_sequence_of(false);
+}
+
+TEST(every_short_sequence_of_all_types_agrees_with_the_model)
+{
+	every_sequence_of(true);
 }
