@@ -14,6 +14,7 @@
  * which all who read them while the machine runs hold.
  */
 #include <tuxmm/hotplug.h>
+#include <tuxmm/page_debug.h>
 
 #include "page/carve.h"
 #include "page/debug.h"
@@ -40,6 +41,19 @@ static tmm_err refuse_frame(const struct plug *plug, tmm_err err, uint64_t pfn,
                             const char *kind, const char *why)
 {
 	*plug->report = (struct tmm_hotplug_report){.why = why, .pfn = {pfn}, .kind = kind};
+	return err;
+}
+
+/* The same of a frame that somebody has. */
+static tmm_err refuse_lent(const struct plug *plug, tmm_err err, uint64_t pfn, const char *kind,
+                           const char *why)
+{
+	struct tmm_page_owner owner;
+
+	refuse_frame(plug, err, pfn, kind, why);
+	plug->report->owner = page_owner(page_of(plug->pages, (tmm_pfn){pfn}));
+	if (tmm_page_owner(plug->pages, (tmm_pfn){pfn}, &owner) && owner.lent)
+		plug->report->lent_by = owner.lent_by;
 	return err;
 }
 
@@ -377,11 +391,11 @@ static tmm_err blame(struct plug *plug, uint64_t pfn, tmm_err err)
 	unsigned kind = page_kind(page_of(plug->pages, (tmm_pfn){pfn}));
 
 	if (err == TMM_E_NOMEM)
-		return refuse_frame(plug, TMM_E_NOMEM, pfn, kind_name(kind),
-		                    "there is room elsewhere for the pages of the section");
-	return refuse_frame(plug, TMM_E_BUSY, pfn, kind_name(kind),
-	                    err == TMM_E_OPNOTSUPP ? "every page of the section can be moved"
-	                                           : "nobody keeps a page of the section");
+		return refuse_lent(plug, TMM_E_NOMEM, pfn, kind_name(kind),
+		                   "there is room elsewhere for the pages of the section");
+	return refuse_lent(plug, TMM_E_BUSY, pfn, kind_name(kind),
+	                   err == TMM_E_OPNOTSUPP ? "every page of the section can be moved"
+	                                          : "nobody keeps a page of the section");
 }
 
 static tmm_err empty_section(struct plug *plug)
@@ -452,6 +466,32 @@ static void give_array(struct plug *plug, uint64_t pfn)
 	lock_drop_irqrestore(&zone->lock, irq);
 }
 
+/* Does [start, end) lie inside of a region, so that one more is needed without it? */
+static bool splits(const struct tmm_region_list *list, uint64_t start, uint64_t end)
+{
+	for (uint32_t i = 0; i < list->nr && list->region[i].start < start; i++)
+		if (end < list->region[i].end)
+			return true;
+	return false;
+}
+
+/* Will memblock have room for what is left of its regions? */
+static tmm_err check_lists(struct plug *plug, uint64_t array)
+{
+	const struct tmm_memblock *mb = plug->pages->memblock;
+	uint64_t array_start = array << TMM_PAGE_SHIFT;
+	bool full;
+
+	lock_take(plug->pages->ram_lock);
+	full = mb->memory.nr == TMM_MEMBLOCK_MAX_REGIONS &&
+	       splits(&mb->memory, plug->start << TMM_PAGE_SHIFT, plug->end << TMM_PAGE_SHIFT);
+	full |= array != plug->start && mb->reserved.nr == TMM_MEMBLOCK_MAX_REGIONS &&
+	        splits(&mb->reserved, array_start,
+	               array_start + (array_frames(plug->pages) << TMM_PAGE_SHIFT));
+	lock_drop(plug->pages->ram_lock);
+	return full ? refuse(plug, TMM_E_NOSPC, "memblock can list what is left") : TMM_OK;
+}
+
 tmm_err tmm_section_remove(struct tmm_pages *pages, tmm_paddr start,
                            struct tmm_hotplug_report *report)
 {
@@ -462,6 +502,10 @@ tmm_err tmm_section_remove(struct tmm_pages *pages, tmm_paddr start,
 
 	if (err == TMM_OK)
 		err = check_section(&plug);
+	if (err != TMM_OK)
+		return err;
+	array = map_section_frame(&pages->map, plug.section);
+	err = check_lists(&plug, array);
 	if (err != TMM_OK)
 		return err;
 	make_ready(&plug, plug.start, plug.end);
@@ -478,7 +522,6 @@ tmm_err tmm_section_remove(struct tmm_pages *pages, tmm_paddr start,
 		set_types(&plug, (enum tmm_migrate_type)pages->first_type);
 		return err;
 	}
-	array = map_section_frame(&pages->map, plug.section);
 	managed = plug.end - plug.start;
 	if (array == plug.start)
 		managed -= array_frames(pages);

@@ -5,6 +5,7 @@
  *   | DMA   | DMA32 | may be added  |        sections of 8 MiB, 4 blocks each
  */
 #include <tuxmm/hotplug.h>
+#include <tuxmm/page_debug.h>
 
 #include "page/rig_test.h"
 #include "page/zone.h"
@@ -338,4 +339,69 @@ TEST(other_models_have_no_sections)
 	CHECK(add(10) == TMM_E_INVAL);
 	CHECK(take_away(3, &report) == TMM_E_INVAL);
 	pages_fini(pages);
+}
+
+/*
+ *   0           64 MiB
+ *   |###########|.#.#.#.#.#.#.#.#   every other section, until memblock's lists are full
+ */
+TEST(what_memblock_cannot_list_is_refused)
+{
+	const uint64_t small = 2 * MIB, end = 2 * GIB;
+	const struct pages_config config = {.min_free_kbytes = NO_RESERVE,
+	                                    .memory_model = TMM_MEMORY_SPARSE,
+	                                    .section_bytes = small,
+	                                    .hotplug_end = end};
+	struct tmm_hotplug_report report;
+	tmm_paddr at = {BOOT_BYTES + small};
+	unsigned nr_refused = 0;
+	uint64_t managed;
+
+	rig_begin(&rig, end, 1);
+	rig_add(&rig, 0, BOOT_BYTES);
+	rig_boot_as(&rig, config);
+	while (tmm_section_add(&rig.pages, at, 0, &report) == TMM_OK)
+		at.v += 2 * small;
+	CHECK(report.why && tmm_section_add(&rig.pages, at, 0, &report) == TMM_E_NOSPC);
+	managed = tmm_pages_managed_count(&rig.pages);
+	for (tmm_paddr boot_section = {0}; boot_section.v < BOOT_BYTES;
+	     boot_section.v += small) {
+		tmm_err err = tmm_section_remove(&rig.pages, boot_section, &report);
+
+		nr_refused += err == TMM_E_NOSPC;
+		if (err == TMM_OK)
+			CHECK(tmm_section_add(&rig.pages, boot_section, 0, &report) == TMM_OK);
+		tmm_pages_check(&rig.pages);
+		tmm_memblock_check(&rig.memblock);
+	}
+	CHECK(nr_refused > 0 && tmm_pages_managed_count(&rig.pages) <= managed + 32 * 4);
+	for (; at.v > BOOT_BYTES + small; at.v -= 2 * small)
+		CHECK(tmm_section_remove(&rig.pages, (tmm_paddr){at.v - 2 * small}, &report) ==
+		      TMM_OK);
+	tmm_pages_check(&rig.pages);
+	pages_fini(&rig.pages);
+}
+
+TEST(who_has_the_frame_in_the_way_is_told)
+{
+	const struct pages_config config = {.min_free_kbytes = NO_RESERVE,
+	                                    .memory_model = TMM_MEMORY_SPARSE,
+	                                    .section_bytes = SECTION,
+	                                    .debug = TMM_DEBUG_PAGE_OWNER};
+	struct tmm_hotplug_report report;
+	struct tmm_page_owner owner;
+	tmm_pfn pfn;
+
+	rig_begin(&rig, BOOT_BYTES, 1);
+	rig_add(&rig, 0, BOOT_BYTES);
+	rig_boot_as(&rig, config);
+	CHECK(tmm_pages_alloc(&rig.pages, TMM_GFP_KERNEL, 0, &pfn) == TMM_OK);
+	page_set(page_of(&rig.pages, pfn), (struct page){.kind = PAGE_SLAB, .owner = &rig});
+	CHECK(take_away(section_of(pfn), &report) == TMM_E_BUSY);
+	CHECK(report.pfn.v == pfn.v && report.owner == &rig);
+	CHECK(tmm_page_owner(&rig.pages, pfn, &owner) && report.lent_by == owner.lent_by);
+	CHECK(owner.lent_by);
+	page_clear(page_of(&rig.pages, pfn));
+	tmm_pages_free(&rig.pages, pfn, 0);
+	pages_fini(&rig.pages);
 }

@@ -17,9 +17,11 @@
 
 /* Why a section was not added or removed. */
 struct tmm_hotplug_report {
-	const char *why;  /* what was expected, in words */
-	tmm_pfn pfn;      /* the frame that is in the way; TMM_PFN_NONE: none in particular */
-	const char *kind; /* what that frame is: "slab", "page table", ...; or NULL */
+	const char *why;   /* what was expected, in words */
+	tmm_pfn pfn;       /* the frame that is in the way; TMM_PFN_NONE: none in particular */
+	const char *kind;  /* what that frame is: "slab", "page table", ...; or NULL */
+	const void *owner; /* whose it is, by its kind; or NULL */
+	const void *lent_by; /* with TMM_DEBUG_PAGE_OWNER: where it was borrowed; or NULL */
 };
 
 /* 0: the machine has no sections. */
