@@ -40,6 +40,7 @@ static tmm_err try_boot(void)
 	                                    .memory_model = TMM_MEMORY_SPARSE,
 	                                    .section_bytes = SECTION,
 	                                    .hotplug_end = END_BYTES,
+	                                    .debug = rig_debug(),
 	                                    .cma = &spec,
 	                                    .nr_cma = 1};
 	tmm_err err;

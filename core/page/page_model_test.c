@@ -319,7 +319,7 @@ static void start_over(void)
 static void every_sequence(void)
 {
 	unsigned long nr_codes = 1, nr_sequences = 0, nr_shorter = 0;
-	unsigned depth = SANITIZED ? scope->depth - 1 : scope->depth;
+	unsigned depth = scope->depth - rig_is_slow();
 
 	boot();
 	for (unsigned i = 0; i < depth; i++)

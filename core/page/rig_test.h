@@ -11,7 +11,7 @@
 #include "page/page_system.h"
 #include "test.h"
 
-/* Ten times slower, and nothing of what follows is about time. */
+/* 1: built with the address sanitizer. */
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -58,10 +58,15 @@ static inline uint32_t rig_debug(void)
 	return getenv("TUXMM_PAGE_DEBUG") ? TMM_DEBUG_PAGE_OWNER | TMM_DEBUG_PAGE_POISON : 0;
 }
 
-/* ... which cost time: a check reads all that is free. */
+/* ... which cost time, as sanitizers do: a check reads all that is free. */
+static inline bool rig_is_slow(void)
+{
+	return SANITIZED || rig_debug();
+}
+
 static inline unsigned rig_operations(unsigned nr)
 {
-	return rig_debug() ? nr / 10 : nr;
+	return rig_is_slow() ? nr / 10 : nr;
 }
 
 /* For tests of what machines that debug have not: the fast path, and late reports. */

@@ -15,7 +15,7 @@
 #include "page/deferred.h"
 #include "page/world_run_test.h"
 
-#define NR_OPERATIONS (SANITIZED ? 25000u : 250000u)
+#define NR_OPERATIONS 250000u
 #define CHECK_EVERY   1000u
 struct shape {
 	const char *name;
@@ -342,9 +342,9 @@ static void rare_step(void)
 }
 
 /* Phases of growth and of shrinking, so that memory is full and empty by turns. */
-static void step(unsigned i)
+static void step(unsigned i, unsigned nr_steps)
 {
-	unsigned r = world_below(1000), phase = (i / (NR_OPERATIONS / 25)) % 5;
+	unsigned r = world_below(1000), phase = i / (nr_steps / 25) % 5;
 	unsigned grow = phase == 0 ? 640 : phase < 4 ? 560 : 100;
 
 	run.only_movable = phase % 3 == 0;
@@ -358,6 +358,8 @@ static void step(unsigned i)
 
 static void play(const struct shape *s)
 {
+	const unsigned nr_steps = rig_operations(NR_OPERATIONS);
+
 	run.seed = test_seed() + (uint64_t)(s - shape);
 	memset(&run.nr, 0, sizeof(run.nr));
 	boot(s);
@@ -369,8 +371,8 @@ static void play(const struct shape *s)
 			                                        (enum tmm_zone_id)k, &info);
 		}
 	compare();
-	for (unsigned i = 0; i < NR_OPERATIONS; i++) {
-		step(i);
+	for (unsigned i = 0; i < nr_steps; i++) {
+		step(i, nr_steps);
 		if (i % CHECK_EVERY == CHECK_EVERY - 1)
 			compare();
 	}
@@ -381,13 +383,16 @@ static void play(const struct shape *s)
 		"%s: TUXMM_SEED=%llu, %u operations: %u runs lent, %u refused, %u foretold; "
 		"%u runs of areas, %u refused; %u sections added, %u not, %u removed, %u not; "
 		"%u pages moved",
-		s->name, (unsigned long long)test_seed(), NR_OPERATIONS, run.nr.lent,
-		run.nr.refused, run.nr.foretold, run.nr.cma_lent, run.nr.cma_refused,
-		run.nr.added, run.nr.not_added, run.nr.removed, run.nr.not_removed,
-		run.nr.moved);
-	CHECK(run.nr.lent && run.nr.refused && run.nr.foretold);
-	CHECK(!s->config.hotplug_end || (run.nr.added && run.nr.removed && run.nr.not_removed));
-	CHECK(!s->config.nr_cma || (run.nr.cma_lent && run.nr.cma_refused && run.nr.moved));
+		s->name, (unsigned long long)test_seed(), nr_steps, run.nr.lent, run.nr.refused,
+		run.nr.foretold, run.nr.cma_lent, run.nr.cma_refused, run.nr.added,
+		run.nr.not_added, run.nr.removed, run.nr.not_removed, run.nr.moved);
+	if (!rig_is_slow()) {
+		CHECK(run.nr.lent && run.nr.refused && run.nr.foretold);
+		CHECK(!s->config.hotplug_end ||
+		      (run.nr.added && run.nr.removed && run.nr.not_removed));
+		CHECK(!s->config.nr_cma ||
+		      (run.nr.cma_lent && run.nr.cma_refused && run.nr.moved));
+	}
 	pages_fini(&run.rig.pages);
 }
 
@@ -406,7 +411,9 @@ TEST(a_debugged_flat_machine_agrees_with_the_model)
 	play(&shape[2]);
 }
 
+/* Records of debugging have no room: they are for each frame from the first to the last. */
 TEST(a_machine_beyond_4_gib_agrees_with_the_model)
 {
-	play(&shape[3]);
+	if (!rig_skips())
+		play(&shape[3]);
 }
