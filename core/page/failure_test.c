@@ -113,7 +113,7 @@ static void section_comes_and_goes(void)
 /* Of boot, with pages in it that move. */
 static void section_goes_and_comes(void)
 {
-	const tmm_paddr start = {32 * MIB};
+	const tmm_paddr start = {16 * MIB};
 	struct tmm_hotplug_report report;
 
 	if (tmm_section_remove(&rig.pages, start, &report) != TMM_OK) {
