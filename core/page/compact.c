@@ -348,20 +348,45 @@ static void count_events(struct compaction *c)
 
 static void begin_at_ends(struct compaction *c)
 {
+	tmm_irq irq = lock_take_irqsave(&c->zone->lock);
+
 	c->low = block_of(c->pages, c->zone->start);
 	c->high = block_of(c->pages, c->zone->end - 1);
+	lock_drop_irqrestore(&c->zone->lock, irq);
+}
+
+/* Sections whose descriptors we may look at stay; see wait_for_scanners(). */
+static uint32_t scanner_comes(struct zone *zone)
+{
+	tmm_irq irq = lock_take_irqsave(&zone->lock);
+	uint32_t phase = zone->scan_phase;
+
+	zone->nr_scanners[phase]++;
+	lock_drop_irqrestore(&zone->lock, irq);
+	return phase;
+}
+
+static void scanner_goes(struct zone *zone, uint32_t phase)
+{
+	tmm_irq irq = lock_take_irqsave(&zone->lock);
+
+	zone->nr_scanners[phase]--;
+	lock_drop_irqrestore(&zone->lock, irq);
 }
 
 /* Until the scanners meet or the run is there. */
 static void scan(struct compaction *c)
 {
 	bool caller_may_sleep = tmm_port_may_sleep();
+	uint32_t phase;
 
 	TMM_ASSERT(caller_may_sleep);
 	tmm_pages_drain_all(c->pages);
+	phase = scanner_comes(c->zone);
 	for (; c->low < c->high; c->low++)
 		if (may_move_from(c, c->low) && !compact_block(c, c->low))
 			break;
+	scanner_goes(c->zone, phase);
 	put_mask(c, c->hand.pfn, c->hand.mask);
 	c->hand.mask = 0;
 }
@@ -374,7 +399,7 @@ uint64_t tmm_pages_compact(struct tmm_pages *pages)
 		struct compaction c = {
 			.pages = pages, .zone = &pages->zone[z], .order = NO_ORDER};
 
-		if (!c.zone->present)
+		if (!size_of(&c.zone->present))
 			continue;
 		begin_at_ends(&c);
 		scan(&c);
@@ -432,7 +457,7 @@ bool zone_compact_for(struct tmm_pages *pages, struct zone *zone, struct source 
 	tmm_irq irq;
 	bool served, deferred, midway;
 
-	if (!zone->present || !is_suitable(zone, source, order))
+	if (!size_of(&zone->present) || !is_suitable(zone, source, order))
 		return false;
 	irq = lock_take_irqsave(&zone->lock);
 	deferred = is_deferred(&zone->defer, order);

@@ -53,7 +53,7 @@ void tmm_fragmentation_of(const uint64_t *free_area, struct tmm_fragmentation *o
 static struct zone *nth_present(struct tmm_pages *pages, unsigned index)
 {
 	for (unsigned z = 0; z < pages->nr_zones; z++)
-		if (pages->zone[z].present && index-- == 0)
+		if (size_of(&pages->zone[z].present) && index-- == 0)
 			return &pages->zone[z];
 	return NULL;
 }

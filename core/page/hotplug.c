@@ -135,10 +135,10 @@ static void update_spans(struct plug *plug)
 static void count_section(struct plug *plug, uint64_t present, uint64_t managed)
 	TMM_REQUIRES(plug->zone->lock)
 {
-	plug->zone->present += present;
-	plug->zone->managed += managed;
-	plug->pages->node[plug->zone->node].present += present;
-	plug->pages->managed += managed;
+	size_change(&plug->zone->present, present);
+	size_change(&plug->zone->managed, managed);
+	size_change(&plug->pages->node[plug->zone->node].present, present);
+	size_change(&plug->pages->managed, managed);
 	update_spans(plug);
 }
 
@@ -425,6 +425,24 @@ static tmm_err empty_section(struct plug *plug)
 	return blame(plug, left, why);
 }
 
+/*
+ * Compaction looks at descriptors without the lock, of blocks that were not isolated
+ * when it came to them.  Who begins now finds these isolated; wait for the others.
+ */
+static void wait_for_scanners(struct zone *zone)
+{
+	tmm_irq irq = lock_take_irqsave(&zone->lock);
+	uint32_t phase = zone->scan_phase;
+
+	zone->scan_phase = !phase;
+	while (zone->nr_scanners[phase]) {
+		lock_drop_irqrestore(&zone->lock, irq);
+		tmm_port_relax();
+		irq = lock_take_irqsave(&zone->lock);
+	}
+	lock_drop_irqrestore(&zone->lock, irq);
+}
+
 /* All frames are free: the zone knows them no more. */
 static void leave_section(struct plug *plug) TMM_REQUIRES(plug->zone->lock)
 {
@@ -461,8 +479,8 @@ static void give_array(struct plug *plug, uint64_t pfn)
 	memset(page_address(pages, (tmm_pfn){pfn}), 0, nr << TMM_PAGE_SHIFT);
 	for (uint64_t p = pfn; p < pfn + nr; p++)
 		zone_give(pages, zone, p, 0);
-	zone->managed += nr;
-	pages->managed += nr;
+	size_change(&zone->managed, nr);
+	size_change(&pages->managed, nr);
 	lock_drop_irqrestore(&zone->lock, irq);
 }
 
@@ -522,6 +540,7 @@ tmm_err tmm_section_remove(struct tmm_pages *pages, tmm_paddr start,
 		set_types(&plug, (enum tmm_migrate_type)pages->first_type);
 		return err;
 	}
+	wait_for_scanners(plug.zone);
 	managed = plug.end - plug.start;
 	if (array == plug.start)
 		managed -= array_frames(pages);

@@ -101,7 +101,8 @@ static ALWAYS_INLINE struct page *map_page(const struct memory_map *map, uint64_
 	TMM_ASSERT(map_in_span(map, pfn));
 	if (likely(map->model == TMM_MEMORY_FLAT))
 		return map->flat + (pfn - map->first);
-	base = map->base[pfn >> map->shift];
+	/* relaxed: other sections come and go; who has a frame has its section */
+	base = __atomic_load_n(&map->base[pfn >> map->shift], __ATOMIC_RELAXED);
 	TMM_ASSERT(base != 0);
 	return (struct page *)(base + pfn * sizeof(struct page));
 }

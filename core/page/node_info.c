@@ -48,8 +48,8 @@ static void add_zones(const struct tmm_pages *pages, unsigned node, struct tmm_n
 
 		if (zone->node != node)
 			continue;
-		out->present_pages += zone->present;
-		out->managed_pages += zone->managed;
+		out->present_pages += size_of(&zone->present);
+		out->managed_pages += size_of(&zone->managed);
 		out->free_pages += zone_free(zone);
 		zone_numa_add(pages, zone, &out->numa);
 	}

@@ -54,7 +54,7 @@ static void print_report(struct tmm_pages *pages, const struct request *request,
 		if (tmm_zone_info(pages, pages->zone[z].node, pages->zone[z].id, &info))
 			print_zone(printer, &info);
 	}
-	print(printer, "%lu pages RAM\n", pages->managed);
+	print(printer, "%lu pages RAM\n", size_of(&pages->managed));
 }
 
 void report_failure(struct tmm_pages *pages, const struct request *request)

@@ -124,8 +124,8 @@ struct zone {
 	enum tmm_zone_id id;       /* (c) */
 	uint8_t node;              /* (c) */
 	uint8_t index;             /* (c) in tmm_pages.zone[] */
-	uint64_t start, end;       /* (c) frames from the first RAM to the last */
-	uint64_t present, managed; /* (c) frames */
+	uint64_t start, end;       /* (z) frames from the first RAM to the last */
+	uint64_t present, managed; /* (z, a) frames */
 	uint64_t nr_free;          /* (z, a) set bits */
 	uint64_t nr_free_of[TMM_NR_MIGRATE_TYPES]; /* (z, a) of them, in blocks of a type */
 	uint64_t mark[NR_MARKS];                   /* (a) frames */
@@ -137,6 +137,8 @@ struct zone {
 	uint64_t next_part;           /* (z) the lowest that may wait to be entered */
 	struct compact_defer defer;   /* (z) when not to compact: compact.c */
 	uint64_t scan_low, scan_high; /* (z) blocks where requests' scanners go on */
+	uint32_t nr_scanners[2];      /* (z) who looks at frames without the lock */
+	uint32_t scan_phase;          /* (z) 0 or 1: where the next one is counted */
 
 	/* (z) Blocks by type and block_info.longest; [0] is not used.  Bit i of the mask: [i]
 	 * has some. */
@@ -154,7 +156,7 @@ struct zone {
 /* (c) constant after init */
 struct page_node {
 	uint64_t start, end;              /* (c) frames from the first RAM to the last */
-	uint64_t present;                 /* (c) frames; 0: a node without memory */
+	uint64_t present;                 /* (a) frames; 0: a node without memory */
 	uint64_t movable_start;           /* (c) frames from here on are MOVABLE; 0: none */
 	uint8_t zone_index[TMM_NR_ZONES]; /* (c) in tmm_pages.zone[], or ZONE_NONE */
 	uint8_t zonelist[MAX_ZONES];     /* (c) every zone: nearest node first, highest first */
@@ -188,7 +190,7 @@ struct tmm_pages {
 	struct lock *ram_lock;           /* (c) &ram_lock_here, to lock in const pages */
 	struct lock ram_lock_here;       /* hot-plug changes what is marked (r) */
 	struct lock stop_lock;           /* whoever has it may take other CPUs' stacks */
-	uint64_t managed;                /* (c) frames of all zones */
+	uint64_t managed;                /* (a) frames of all zones */
 	uint64_t lowmem_end;             /* (c) frames from here on have no address */
 	const struct high_ops *high_ops; /* (c) how they are reached; NULL: they are not */
 	void *high_arg;                  /* (c) */
@@ -418,6 +420,17 @@ static inline void count_vm_events(const struct tmm_pages *pages, enum vm_event 
 static inline void count_vm_event(const struct tmm_pages *pages, enum vm_event event)
 {
 	count_vm_events(pages, event, 1);
+}
+
+/* relaxed: hot-plug changes sizes while others look, and any moment's value will do */
+static inline uint64_t size_of(const uint64_t *size)
+{
+	return __atomic_load_n(size, __ATOMIC_RELAXED);
+}
+
+static inline void size_change(uint64_t *size, uint64_t by)
+{
+	__atomic_store_n(size, *size + by, __ATOMIC_RELAXED);
 }
 
 /* relaxed: whoever sets watermarks does so while others allocate */

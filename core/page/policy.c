@@ -55,7 +55,7 @@ tmm_err tmm_policy_init(const struct tmm_pages *pages, enum tmm_policy_mode mode
 	if ((unsigned)mode > TMM_POLICY_INTERLEAVE || (mode == TMM_POLICY_DEFAULT && nodes))
 		return TMM_E_INVAL;
 	for (unsigned n = 0; n < TMM_MAX_NODES; n++) /* a node that is not there has none */
-		with_memory |= (uint32_t)(pages->node[n].present != 0) << n;
+		with_memory |= (uint32_t)(size_of(&pages->node[n].present) != 0) << n;
 	if (mode != TMM_POLICY_DEFAULT && !(nodes & with_memory))
 		return TMM_E_INVAL;
 	*out_policy = (struct tmm_policy){.mode = mode, .nodes = nodes & with_memory};

@@ -101,7 +101,7 @@ void watermarks_update(struct tmm_pages *pages)
 
 tmm_err tmm_pages_set_min_free(struct tmm_pages *pages, uint64_t kbytes)
 {
-	if (kbytes >> KBYTES_SHIFT > pages->managed)
+	if (kbytes >> KBYTES_SHIFT > size_of(&pages->managed))
 		return TMM_E_INVAL;
 	pages->min_free_kbytes = kbytes;
 	watermarks_update(pages);

@@ -236,10 +236,6 @@ bool tmm_zone_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id id,
 		.name = name_of_zone[id], .node = node, .nr_orders = pages->max_order + 1};
 	if (!zone)
 		return false;
-	out->start.v = zone->start;
-	out->spanned_pages = zone->end - zone->start;
-	out->present_pages = zone->present;
-	out->managed_pages = zone->managed;
 	out->cma_pages = cma_pages_of(pages, zone);
 	out->watermark_min = zone_mark(zone, MARK_MIN);
 	out->watermark_low = zone_mark(zone, MARK_LOW);
@@ -248,6 +244,10 @@ bool tmm_zone_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id id,
 		out->lowmem_reserve[up] = zone_reserve(zone, (enum tmm_zone_id)up);
 	zone_numa_add(pages, zone, &out->numa);
 	irq = lock_take_irqsave(&zone->lock);
+	out->start.v = zone->start;
+	out->spanned_pages = zone->end - zone->start;
+	out->present_pages = zone->present;
+	out->managed_pages = zone->managed;
 	out->free_pages = zone->nr_free;
 	out->free_cma_pages = zone->nr_free_of[TMM_MIGRATE_CMA];
 	count_free_runs(pages, zone, out->free_area);
@@ -286,7 +286,7 @@ uint64_t tmm_pages_free_count(struct tmm_pages *pages)
 
 uint64_t tmm_pages_managed_count(const struct tmm_pages *pages)
 {
-	return pages->managed;
+	return size_of(&pages->managed);
 }
 
 /* relaxed, all of it: moment's values of other CPUs' */

@@ -91,7 +91,7 @@ enum tmm_zone_id highest_zone(const struct tmm_pages *pages, tmm_gfp gfp)
 
 static bool zone_allows(const struct zone *zone, const struct zone_choice *choice)
 {
-	return zone->managed && zone->id <= choice->highest &&
+	return size_of(&zone->managed) && zone->id <= choice->highest &&
 	       (choice->nodes >> zone->node & 1);
 }
 
