@@ -7,8 +7,8 @@
  * for all uses.  That amount is spread evenly over the nodes; what a node has in
  * lower zones counts first, and what a small node cannot take goes to the others.
  *
- * Zones that have frames are numbered densely, node by node and low to high, so
- * that a byte per block names its zone.
+ * Zones that have frames, or may get some by hot-plug, are numbered densely, node by
+ * node and low to high, so that a byte per block names its zone.
  *   I1  a block (2 MiB) lies in one zone
  */
 #include "page/carve.h"
@@ -214,8 +214,39 @@ static bool find_nodes(struct tmm_pages *pages)
 	return true;
 }
 
-tmm_err carve_nodes(struct tmm_pages *pages, uint64_t kernelcore_bytes,
-                    uint64_t movablecore_bytes)
+/* ---- zones that have no frames yet ---- */
+
+/* Every node may be given sections that lie in [start, end). */
+static void expect_sections(struct tmm_pages *pages, uint64_t start, uint64_t end,
+                            uint64_t section)
+{
+	start = align_up(start, section);
+	end = align_down(end, section);
+	if (start >= end)
+		return;
+	for (unsigned kind = kind_by_address(pages, start);
+	     kind <= (unsigned)kind_by_address(pages, end - 1); kind++)
+		for (unsigned n = 0; n < pages->nr_nodes; n++)
+			if (tmm_zone_exists(pages, (enum tmm_zone_id)kind))
+				pages->node[n].zone_index[kind] = 0;
+}
+
+/* Between regions, and from the last one to where hot-plug ends. */
+static void expect_hotplug(struct tmm_pages *pages, uint64_t section, uint64_t end)
+{
+	const struct tmm_region_list *memory = &pages->memblock->memory;
+	uint64_t from = 0;
+
+	for (uint32_t i = 0; i < memory->nr; i++) {
+		expect_sections(pages, from,
+		                min_u64(memory->region[i].start >> TMM_PAGE_SHIFT, end),
+		                section);
+		from = align_up(memory->region[i].end, TMM_PAGE_SIZE) >> TMM_PAGE_SHIFT;
+	}
+	expect_sections(pages, from, end, section);
+}
+
+tmm_err carve_nodes(struct tmm_pages *pages, const struct pages_config *config)
 {
 	const uint64_t align = max_u64(UINT64_C(1) << pages->max_order, 2 * BLOCK_FRAMES);
 	struct carve_cursor cursor = {0, 0};
@@ -223,17 +254,24 @@ tmm_err carve_nodes(struct tmm_pages *pages, uint64_t kernelcore_bytes,
 
 	if (!find_nodes(pages))
 		return TMM_E_INVAL;
-	carve_movable(pages, align_up(kernelcore_bytes, TMM_PAGE_SIZE) >> TMM_PAGE_SHIFT,
-	              align_up(movablecore_bytes, TMM_PAGE_SIZE) >> TMM_PAGE_SHIFT, align);
+	carve_movable(
+		pages, align_up(config->kernelcore_bytes, TMM_PAGE_SIZE) >> TMM_PAGE_SHIFT,
+		align_up(config->movablecore_bytes, TMM_PAGE_SIZE) >> TMM_PAGE_SHIFT, align);
 	for (unsigned n = 0; n < TMM_MAX_NODES; n++)
 		memset(pages->node[n].zone_index, ZONE_NONE, sizeof(pages->node[n].zone_index));
 	while (carve_next(pages, &cursor, &piece))
 		pages->node[piece.node].zone_index[piece.kind] = 0;
+	if (config->memory_model == TMM_MEMORY_SPARSE && config->hotplug_end)
+		expect_hotplug(
+			pages,
+			(config->section_bytes ? config->section_bytes : TMM_SECTION_BYTES) >>
+				TMM_PAGE_SHIFT,
+			config->hotplug_end >> TMM_PAGE_SHIFT);
 	for (unsigned n = 0; n < pages->nr_nodes; n++)
 		for (unsigned kind = 0; kind < TMM_NR_ZONES; kind++)
 			if (pages->node[n].zone_index[kind] != ZONE_NONE)
 				pages->node[n].zone_index[kind] = (uint8_t)pages->nr_zones++;
-	return TMM_OK;
+	return pages->nr_zones <= MAX_ZONES ? TMM_OK : TMM_E_INVAL;
 }
 
 uint64_t carve_limit(const struct tmm_pages *pages, enum tmm_zone_id kind)
@@ -252,17 +290,25 @@ void carve_zones(struct tmm_pages *pages)
 	struct carve_cursor cursor = {0, 0};
 	struct piece piece;
 
+	for (unsigned n = 0; n < pages->nr_nodes; n++) {
+		for (unsigned kind = 0; kind < TMM_NR_ZONES; kind++) {
+			uint8_t index = pages->node[n].zone_index[kind];
+			struct zone *zone = &pages->zone[index];
+
+			if (index == ZONE_NONE)
+				continue;
+			lock_init(&zone->lock, RANK_ZONE);
+			zone->id = (enum tmm_zone_id)kind;
+			zone->node = (uint8_t)n;
+			zone->index = index;
+		}
+	}
 	while (carve_next(pages, &cursor, &piece)) {
 		uint8_t index = pages->node[piece.node].zone_index[piece.kind];
 		struct zone *zone = &pages->zone[index];
 
-		if (zone->present == 0) {
-			lock_init(&zone->lock, RANK_ZONE);
-			zone->id = piece.kind;
-			zone->node = (uint8_t)piece.node;
-			zone->index = index;
+		if (zone->present == 0)
 			zone->start = piece.start;
-		}
 		zone->end = piece.end;
 		zone->present += piece.end - piece.start;
 	}

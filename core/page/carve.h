@@ -27,10 +27,10 @@ bool region_to_frames(const struct tmm_region *region, uint64_t *start, uint64_t
 
 /*
  * Find the nodes' spans, where MOVABLE begins, and how many zones there are.
- *   TMM_E_INVAL  two nodes share a block, or a region is of a node beyond nr_nodes
+ *   TMM_E_INVAL  two nodes share a block, a region is of a node beyond nr_nodes, or
+ *                there are more than MAX_ZONES zones
  */
-TMM_MUST_CHECK tmm_err carve_nodes(struct tmm_pages *pages, uint64_t kernelcore_bytes,
-                                   uint64_t movablecore_bytes);
+TMM_MUST_CHECK tmm_err carve_nodes(struct tmm_pages *pages, const struct pages_config *config);
 
 /* Frames from here on are in no zone of the kind, whatever memory is added. */
 uint64_t carve_limit(const struct tmm_pages *pages, enum tmm_zone_id kind);

@@ -213,6 +213,8 @@ static void mark_parts(struct tmm_pages *pages)
 
 static void enter_first(struct tmm_pages *pages, struct zone *zone) TMM_REQUIRES(zone->lock)
 {
+	if (zone->start == zone->end)
+		return; /* frames may come by hot-plug */
 	for (uint64_t p = zone->start >> pages->part_shift;
 	     p <= (zone->end - 1) >> pages->part_shift; p++)
 		if (pages->part[p] == PART_SHARED)
@@ -271,6 +273,8 @@ uint64_t deferred_frames(const struct tmm_pages *pages, const struct zone *zone)
 {
 	uint64_t last = (zone->end - 1) >> pages->part_shift, nr = 0;
 
+	if (zone->start == zone->end)
+		return 0;
 	lock_take(pages->ram_lock);
 	for (uint64_t p = zone->start >> pages->part_shift; p <= last; p++)
 		if (part_state(pages, p) == zone->index + 1u)

@@ -19,6 +19,7 @@
 #include "page/carve.h"
 #include "page/debug.h"
 #include "page/deferred.h"
+#include "page/stack.h"
 
 /* Rounds of moving before a page that is busy is reported. */
 #define MOVE_ROUNDS 3u
@@ -140,6 +141,13 @@ static void count_section(struct plug *plug, uint64_t present, uint64_t managed)
 	size_change(&plug->pages->node[plug->zone->node].present, present);
 	size_change(&plug->pages->managed, managed);
 	update_spans(plug);
+}
+
+/* Reserves, stacks and first choices are by the zones' sizes. */
+static void follow_sizes(struct tmm_pages *pages)
+{
+	watermarks_update(pages);
+	stacks_ask(pages, ASK_RESIZE);
 }
 
 static uint64_t array_frames(const struct tmm_pages *pages)
@@ -293,7 +301,7 @@ tmm_err tmm_section_add(struct tmm_pages *pages, tmm_paddr start, uint32_t node,
 	irq = lock_take_irqsave(&plug.zone->lock);
 	enter_section(&plug);
 	lock_drop_irqrestore(&plug.zone->lock, irq);
-	watermarks_update(pages);
+	follow_sizes(pages);
 	return TMM_OK;
 }
 
@@ -554,6 +562,6 @@ tmm_err tmm_section_remove(struct tmm_pages *pages, tmm_paddr start,
 	lock_drop_irqrestore(&plug.zone->lock, irq);
 	if (array != plug.start)
 		give_array(&plug, array);
-	watermarks_update(pages);
+	follow_sizes(pages);
 	return TMM_OK;
 }

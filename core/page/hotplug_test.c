@@ -6,6 +6,7 @@
  */
 #include <tuxmm/hotplug.h>
 #include <tuxmm/page_debug.h>
+#include <tuxmm/policy.h>
 
 #include "page/rig_test.h"
 #include "page/zone.h"
@@ -403,5 +404,66 @@ TEST(who_has_the_frame_in_the_way_is_told)
 	CHECK(owner.lent_by);
 	page_clear(page_of(&rig.pages, pfn));
 	tmm_pages_free(&rig.pages, pfn, 0);
+	pages_fini(&rig.pages);
+}
+
+/*
+ *   0        64        72      4 GiB  +8 MiB
+ *   | node 0 | (node 1) |  ... |(node 0)|     CPU 0 on node 0, CPU 1 on node 1
+ *
+ * Node 1 has no memory, and no node has a zone Normal, until sections are added.
+ */
+TEST(nodes_and_zones_get_their_first_memory)
+{
+	const struct pages_config config = {.nr_nodes = 2,
+	                                    .min_free_kbytes = NO_RESERVE,
+	                                    .memory_model = TMM_MEMORY_SPARSE,
+	                                    .section_bytes = SECTION,
+	                                    .hotplug_end = 4 * GIB + SECTION};
+	const tmm_paddr of_node = {BOOT_BYTES}, normal = {4 * GIB};
+	struct tmm_hotplug_report report;
+	struct tmm_stack_info stack;
+	struct tmm_zone_info info;
+	struct tmm_policy policy;
+	tmm_pfn pfn;
+
+	rig_begin(&rig, 4 * GIB + SECTION, 2);
+	rig.cpus.cpu[1].node = 1;
+	rig_add(&rig, 0, BOOT_BYTES);
+	rig_boot_as(&rig, config);
+	CHECK(!tmm_zone_info(&rig.pages, 1, TMM_ZONE_DMA32, &info));
+	CHECK(!tmm_zone_info(&rig.pages, 0, TMM_ZONE_NORMAL, &info));
+	CHECK(tmm_policy_init(&rig.pages, TMM_POLICY_BIND, 2, &policy) == TMM_E_INVAL);
+	tmm_port_cpu_set(&rig.cpus.cpu[1]);
+	for (unsigned round = 0; round < 2; round++) {
+		CHECK(tmm_pages_alloc(&rig.pages, TMM_GFP_KERNEL, 0, &pfn) == TMM_OK);
+		CHECK(tmm_pfn_node(&rig.pages, pfn) == 0);
+		tmm_pages_free(&rig.pages, pfn, 0);
+		CHECK(tmm_pages_alloc(&rig.pages, TMM_GFP_NOWAIT | TMM_GFP_THISNODE, 0, &pfn) ==
+		      TMM_E_NOMEM);
+
+		CHECK(tmm_section_add(&rig.pages, of_node, 1, &report) == TMM_OK);
+		tmm_pages_check(&rig.pages);
+		CHECK(tmm_zone_info(&rig.pages, 1, TMM_ZONE_DMA32, &info));
+		CHECK(info.managed_pages == SECTION_PAGES - ARRAY_PAGES);
+		CHECK(tmm_policy_init(&rig.pages, TMM_POLICY_BIND, 2, &policy) == TMM_OK);
+		CHECK(tmm_pages_alloc(&rig.pages, TMM_GFP_KERNEL, 0, &pfn) == TMM_OK);
+		CHECK(tmm_pfn_node(&rig.pages, pfn) == 1);
+		CHECK(tmm_zone_stack_info(&rig.pages, 1, TMM_ZONE_DMA32, 1, &stack));
+		CHECK(stack.high_pages > 0 && (stack.count_pages > 0 || rig_debug()));
+		tmm_pages_free(&rig.pages, pfn, 0);
+
+		CHECK(tmm_section_add(&rig.pages, normal, 0, &report) == TMM_OK);
+		tmm_port_cpu_set(&rig.cpus.cpu[0]);
+		CHECK(tmm_pages_alloc(&rig.pages, TMM_GFP_KERNEL, 0, &pfn) == TMM_OK);
+		CHECK(pfn.v >= normal.v >> TMM_PAGE_SHIFT);
+		tmm_pages_free(&rig.pages, pfn, 0);
+		tmm_pages_check(&rig.pages);
+		CHECK(tmm_section_remove(&rig.pages, normal, &report) == TMM_OK);
+		CHECK(tmm_section_remove(&rig.pages, of_node, &report) == TMM_OK);
+		CHECK(!tmm_zone_info(&rig.pages, 1, TMM_ZONE_DMA32, &info));
+		tmm_pages_check(&rig.pages);
+		tmm_port_cpu_set(&rig.cpus.cpu[1]);
+	}
 	pages_fini(&rig.pages);
 }

@@ -160,7 +160,9 @@ static uint32_t usual_zones(const struct pages_config *config)
 	uint32_t nr_nodes = config->nr_nodes ? config->nr_nodes : 1;
 	bool movable = config->kernelcore_bytes || config->movablecore_bytes;
 
-	return 2 + nr_nodes * (1u + movable);
+	bool plugged = config->memory_model == TMM_MEMORY_SPARSE && config->hotplug_end;
+
+	return 2 + nr_nodes * (1u + movable + 2u * plugged);
 }
 
 uint64_t pages_array_bytes(const struct pages_config *config, uint32_t nr_cpus,
@@ -288,7 +290,7 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
 	lock_init(&pages->stop_lock, RANK_STACKS);
 	if (!set_span(pages, config->hotplug_end))
 		return TMM_E_INVAL;
-	err = carve_nodes(pages, config->kernelcore_bytes, config->movablecore_bytes);
+	err = carve_nodes(pages, config);
 	if (err)
 		return err;
 	ends = array_ends(pages, limit);

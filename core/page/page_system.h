@@ -94,7 +94,7 @@ _Static_assert(sizeof(struct cpu_zone) == CPU_ZONE_BYTES, "nothing is left over"
  * by number; frames RECENT_SLOTS apart share a slot and the last one put there has it.
  */
 struct page_cpu {
-	uint16_t first_stack[NR_FIRST_CHOICES]; /* (c) of single frames, by a gfp's low bits */
+	uint16_t first_stack[NR_FIRST_CHOICES]; /* of single frames, by a gfp's low bits */
 	uint32_t node;                          /* (c) */
 	uint32_t asked;                         /* (a) set by others: ASK_*, in stack.h */
 	uint32_t inside;                        /* (a) 1: the CPU is at its stacks */

@@ -42,7 +42,8 @@ enum tmm_zone_id tmm_policy_zone(const struct tmm_pages *pages)
 	enum tmm_zone_id highest = TMM_ZONE_DMA;
 
 	for (unsigned z = 0; z < pages->nr_zones; z++)
-		if (pages->zone[z].id != TMM_ZONE_MOVABLE && pages->zone[z].id > highest)
+		if (size_of(&pages->zone[z].managed) && pages->zone[z].id != TMM_ZONE_MOVABLE &&
+		    pages->zone[z].id > highest)
 			highest = pages->zone[z].id;
 	return highest;
 }

@@ -21,6 +21,7 @@
 #include "page/stack.h"
 
 #include "page/debug.h"
+#include "page/zonelist.h"
 
 /* ---- between stack and zone ---- */
 
@@ -219,6 +220,7 @@ static void serve(struct tmm_pages *pages, struct page_cpu *cpu, uint32_t what)
 		lock_drop(&pages->zone[z].lock);
 		set_sizes(pages, &cpu->zone[z], managed);
 	}
+	zonelist_choose(pages, cpu);
 }
 
 bool stacks_open(struct tmm_pages *pages, struct page_cpu *cpu)

@@ -139,10 +139,12 @@ static tmm_err ask(struct request *r, tmm_pfn *out)
 static uint32_t bound_nodes(const struct request *r)
 {
 	enum tmm_zone_id top = TMM_ZONE_DMA;
+	struct world_zones zones;
 
+	world_zones(&world, &zones);
 	for (unsigned n = 0; n < world.nr_nodes; n++)
 		for (unsigned k = 0; k < TMM_ZONE_MOVABLE; k++)
-			if (run.zone_is_there[n][k] && k > (unsigned)top)
+			if (zones.of[n][k].managed && k > (unsigned)top)
 				top = (enum tmm_zone_id)k;
 	return world_highest(&world, r->wish.gfp) >= top ? r->policy.nodes : UINT32_MAX;
 }

@@ -128,7 +128,7 @@ static bool add_must_work(uint64_t pfn, unsigned node)
 			return false;
 	world.node_of[pfn] = world.node_of[last] = (uint8_t)node;
 	one_kind = world_kind(&world, pfn) == world_kind(&world, last);
-	return one_kind && run.zone_is_there[node][world_kind(&world, pfn)];
+	return one_kind && run.zone_may_be[node][world_kind(&world, pfn)];
 }
 
 static void add_section(uint64_t pfn)

@@ -15,7 +15,7 @@
 struct world_run {
 	struct rig rig;
 	uint64_t seed;
-	bool zone_is_there[TMM_MAX_NODES][TMM_NR_ZONES];
+	bool zone_may_be[TMM_MAX_NODES][TMM_NR_ZONES]; /* it has frames, or may be given some */
 	bool busy_once;    /* the next page that is to move says so */
 	bool only_movable; /* requests are for single movable pages */
 	struct {

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include <tuxmm/hotplug.h>
 #include <tuxmm/machine.h>
 #include <tuxmm/page_debug.h>
 
@@ -356,6 +357,29 @@ static void step(unsigned i, unsigned nr_steps)
 		world_free_one();
 }
 
+/* Those with RAM, and those of whole sections without RAM that may be added. */
+static void find_zones(void)
+{
+	uint64_t end = tmm_section_bytes(&run.rig.pages)
+	                       ? run.rig.pages.first_pfn + run.rig.pages.nr_frames
+	                       : 0;
+
+	memset(run.zone_may_be, 0, sizeof(run.zone_may_be));
+	for (uint64_t p = 0; p < WORLD_FRAMES; p++)
+		if (world.place[p] != NOWHERE_RAM)
+			run.zone_may_be[world.node_of[p]][world_kind(&world, p)] = true;
+	for (uint64_t first = 0; first < end; first += SECTION_PAGES) {
+		uint64_t p = first;
+
+		while (p < first + SECTION_PAGES && world.place[p] == NOWHERE_RAM)
+			p++;
+		for (unsigned n = 0; p == first + SECTION_PAGES && n < world.nr_nodes; n++) {
+			world.node_of[first] = (uint8_t)n;
+			run.zone_may_be[n][world_kind(&world, first)] = true;
+		}
+	}
+}
+
 static void play(const struct shape *s)
 {
 	const unsigned nr_steps = rig_operations(NR_OPERATIONS);
@@ -363,13 +387,7 @@ static void play(const struct shape *s)
 	run.seed = test_seed() + (uint64_t)(s - shape);
 	memset(&run.nr, 0, sizeof(run.nr));
 	boot(s);
-	for (unsigned n = 0; n < TMM_MAX_NODES; n++)
-		for (unsigned k = 0; k < TMM_NR_ZONES; k++) {
-			struct tmm_zone_info info;
-
-			run.zone_is_there[n][k] = tmm_zone_info(&run.rig.pages, n,
-			                                        (enum tmm_zone_id)k, &info);
-		}
+	find_zones();
 	compare();
 	for (unsigned i = 0; i < nr_steps; i++) {
 		step(i, nr_steps);

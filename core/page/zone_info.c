@@ -177,7 +177,9 @@ static struct zone *find_zone(const struct tmm_pages *pages, unsigned node, enum
 
 	if (node < pages->nr_nodes && (unsigned)id < TMM_NR_ZONES)
 		index = pages->node[node].zone_index[id];
-	return index == ZONE_NONE ? NULL : &pages->zone[index];
+	if (index == ZONE_NONE || !size_of(&pages->zone[index].present))
+		return NULL;
+	return &pages->zone[index];
 }
 
 /* relaxed, all of it: moment's values of other CPUs' */

@@ -1,12 +1,14 @@
 /*
  * zonelist.c - in which order zones are tried
  *
- * A node's zonelist has every zone of the machine: its own node's first, then
+ * A node's zonelist has every zone of the machine, those that hot-plug may give frames
+ * to among them, so that it never changes: its own node's first, then
  * those of the nearest node, and so on; inside a node from the highest zone
  * downwards.  As in Linux a node counts one further away for having a CPU, and
  * one for a lower number than the node itself; of those as near after that, the one
- * that fewer nodes turned to first, so that all do not turn to the same.  A request skips zones
- * above the highest that its flags allow and nodes that its policy leaves out.
+ * that fewer nodes turned to first, so that all do not turn to the same.  A request skips
+ * zones without frames, zones above the highest that its flags allow, and nodes that its
+ * policy leaves out.
  *
  * The stack that a CPU looks at first is a table lookup away: first_stack[], by
  * the flags that matter.
@@ -28,7 +30,16 @@ struct node_load {
 	unsigned nr[TMM_MAX_NODES];
 };
 
-/* The nearest node with memory that is not in `done` yet; false: there is none. */
+/* Has it memory, or may it be given some? */
+static bool node_has_zones(const struct tmm_pages *pages, unsigned node)
+{
+	for (unsigned kind = 0; kind < TMM_NR_ZONES; kind++)
+		if (pages->node[node].zone_index[kind] != ZONE_NONE)
+			return true;
+	return false;
+}
+
+/* The nearest node with zones that is not in `done` yet; false: there is none. */
 static bool nearest_node(const struct tmm_pages *pages, unsigned from, uint32_t done,
                          const struct node_load *load, unsigned *out)
 {
@@ -37,7 +48,7 @@ static bool nearest_node(const struct tmm_pages *pages, unsigned from, uint32_t 
 	for (unsigned n = 0; n < pages->nr_nodes; n++) {
 		unsigned value;
 
-		if ((done >> n & 1) || !pages->node[n].present)
+		if ((done >> n & 1) || !node_has_zones(pages, n))
 			continue;
 		if (n == from) {
 			*out = n;
@@ -109,7 +120,7 @@ struct zone *zonelist_next(const struct tmm_pages *pages, const struct zone_choi
 	return NULL;
 }
 
-static void set_first_choices(struct tmm_pages *pages, struct page_cpu *cpu)
+void zonelist_choose(const struct tmm_pages *pages, struct page_cpu *cpu)
 {
 	for (tmm_gfp bits = 0; bits < NR_FIRST_CHOICES; bits++) {
 		const struct zone_choice choice = {
@@ -142,7 +153,7 @@ void zonelists_init(struct tmm_pages *pages, const uint8_t (*distance)[TMM_MAX_N
 	}
 	for (uint32_t c = 0; c < pages->cpus->nr; c++) {
 		pages->cpu[c]->node = pages->cpus->cpu[c].node;
-		set_first_choices(pages, pages->cpu[c]);
+		zonelist_choose(pages, pages->cpu[c]);
 	}
 }
 
@@ -154,8 +165,11 @@ unsigned tmm_node_fallback(const struct tmm_pages *pages, unsigned node,
 
 	TMM_ASSERT(node < pages->nr_nodes);
 	for (unsigned i = 0; i < from->nr_zonelist; i++) {
-		uint8_t next = pages->zone[from->zonelist[i]].node;
+		const struct zone *zone = &pages->zone[from->zonelist[i]];
+		uint8_t next = zone->node;
 
+		if (!size_of(&zone->managed))
+			continue;
 		if (nr == 0 || order[nr - 1] != next)
 			order[nr++] = next;
 	}

@@ -20,6 +20,9 @@ struct zone_choice {
 /* Fill in distances, zonelists and each CPU's first choices.  Zones have their frames. */
 void zonelists_init(struct tmm_pages *pages, const uint8_t (*distance)[TMM_MAX_NODES]);
 
+/* A CPU's first choices, by the zones that have frames now; on that CPU, or stopped. */
+void zonelist_choose(const struct tmm_pages *pages, struct page_cpu *cpu);
+
 /* The highest kind of zone that a request may use. */
 enum tmm_zone_id highest_zone(const struct tmm_pages *pages, tmm_gfp gfp);
 
