@@ -122,8 +122,7 @@ TEST(movable_is_carved_from_uneven_nodes_as_linux_does)
 		                               .max_order = TMM_DEFAULT_ORDER,
 		                               .lowmem_end = UINT64_MAX,
 		                               .nr_nodes = machine.nr_nodes};
-		CHECK(carve_nodes(&rig.pages, config.kernelcore_bytes,
-		                  config.movablecore_bytes) == TMM_OK);
+		CHECK(carve_nodes(&rig.pages, &config) == TMM_OK);
 		rule_movable(&machine, low_units, wanted, first);
 		for (unsigned n = 0; n < machine.nr_nodes; n++) {
 			uint64_t base = n * UNITS_A_NODE * 1024, expected = base + first[n];
