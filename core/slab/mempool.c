@@ -109,27 +109,37 @@ static bool reserve_give(struct tmm_mempool *pool, void *element)
 	return lacks;
 }
 
-void *tmm_mempool_alloc(struct tmm_mempool *pool, tmm_gfp gfp)
+/* Memory, which may be reclaimed or not, has none: the reserve, and then wait. */
+static NOINLINE void *alloc_again(struct tmm_mempool *pool, tmm_gfp gfp, tmm_gfp may)
 {
-	/* The reserve is better than what is kept for those who free memory. */
-	tmm_gfp may = (gfp & ~TMM_GFP_NOFAIL) | TMM_GFP_NOMEMALLOC | TMM_GFP_NORETRY |
-	              TMM_GFP_NOWARN;
-	tmm_gfp try = may & ~(TMM_GFP_DIRECT_RECLAIM | TMM_GFP_IO);
+	tmm_gfp try = 0; /* what was tried last: not to wait */
 
-	TMM_ASSERT(!(gfp & TMM_GFP_ZERO) && "elements of the reserve are not cleared");
 	for (;;) {
-		void *element = source_alloc(pool, try);
 		bool waits = gfp & TMM_GFP_DIRECT_RECLAIM && try == may;
 		uint32_t given = 0;
+		void *element = reserve_take(pool, waits, &given);
 
-		if (!element)
-			element = reserve_take(pool, waits, &given);
 		if (element || !(gfp & TMM_GFP_DIRECT_RECLAIM))
 			return element;
 		if (waits)
 			reserve_wait(pool, given);
 		try = may;
+		element = source_alloc(pool, try);
+		if (element)
+			return element;
 	}
+}
+
+void *tmm_mempool_alloc(struct tmm_mempool *pool, tmm_gfp gfp)
+{
+	/* The reserve is better than what is kept for those who free memory. */
+	tmm_gfp may = (gfp & ~TMM_GFP_NOFAIL) | TMM_GFP_NOMEMALLOC | TMM_GFP_NORETRY |
+	              TMM_GFP_NOWARN;
+	void *element;
+
+	TMM_ASSERT(!(gfp & TMM_GFP_ZERO) && "elements of the reserve are not cleared");
+	element = source_alloc(pool, may & ~(TMM_GFP_DIRECT_RECLAIM | TMM_GFP_IO));
+	return likely(element != NULL) ? element : alloc_again(pool, gfp, may);
 }
 
 void tmm_mempool_free(struct tmm_mempool *pool, void *element)
