@@ -38,6 +38,48 @@ static ALWAYS_INLINE void slot_push(struct cpu_slot *slot, void *object, uint8_t
 	set_top(slot, top + 1);
 }
 
+static ALWAYS_INLINE uint64_t epoch_of(const struct tmm_cache *cache)
+{
+	/* relaxed: a slab at the place of one that is gone was made after the count, and
+	   its object came to the caller later still */
+	return __atomic_load_n(&cache->epoch, __ATOMIC_RELAXED);
+}
+
+/* relaxed: its lender's writes came to the caller with the object */
+static ALWAYS_INLINE bool is_lent(const uint8_t *lent)
+{
+	return __atomic_load_n(lent, __ATOMIC_RELAXED);
+}
+
+/* The object of the hand, which is lent, comes back; false: it is another, or unknown. */
+static ALWAYS_INLINE bool hand_free(const struct tmm_cache *cache, struct cpu_slot *slot,
+                                    const void *object)
+{
+	uint8_t *lent = slot->hand.lent;
+
+	if (unlikely(slot->hand.object != object) ||
+	    unlikely(slot->hand.stamp != epoch_of(cache)) || unlikely(!is_lent(lent)))
+		return false;
+	set_lent(lent, 0);
+	set_hand_full(slot, 1);
+	return true;
+}
+
+/* The object comes back to the hand, if that remembers it. */
+static ALWAYS_INLINE bool back_to_hand(struct tmm_cache *cache, const void *object)
+{
+	tmm_irq irq = tmm_port_irq_save();
+	struct tmm_cpu *cpu = tmm_port_cpu();
+	bool done = false;
+
+	if (likely(slots_open(cache, cpu))) {
+		done = hand_free(cache, slot_at(cache, cpu), object);
+		section_end(cpu);
+	}
+	tmm_port_irq_restore(irq);
+	return done;
+}
+
 static inline struct magazine *magazine_at(void **bottom)
 {
 	return container_of(bottom, struct magazine, object[0]);

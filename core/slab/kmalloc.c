@@ -7,9 +7,12 @@
  * (PAGE_LARGE).  What an address is, its frame says.
  *
  * The fast path knows the row of ordinary memory alone, and that not when one of
- * those caches debugs: kmalloc_plain is 0 then.
+ * those caches debugs: kmalloc_plain is 0 then.  A CPU knows the cache that it lent
+ * from last; where that cache's hand (magazine.c) remembers the object that comes
+ * back, nobody looks for its frame.
  */
 #include "slab/debug.h"
+#include "slab/depot.h"
 #include "slab/slob.h"
 
 #define ODD_FLAGS (TMM_GFP_DMA | TMM_GFP_DMA32 | TMM_GFP_RECLAIMABLE | TMM_GFP_ACCOUNT)
@@ -142,7 +145,7 @@ static struct tmm_cache *cache_of(struct tmm_slab_system *slabs, const struct pa
 {
 	struct tmm_cache *cache = head->owner;
 
-	if (head->kind == PAGE_LARGE || head->kind == PAGE_SLOB)
+	if (unlikely(head->kind == PAGE_LARGE || head->kind == PAGE_SLOB))
 		return NULL;
 	TMM_ASSERT(head->kind == PAGE_SLAB && "the address is of kmalloc");
 	TMM_ASSERT(cache->is_kmalloc && cache->slabs == slabs &&
@@ -164,35 +167,39 @@ static void *slob_kmalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_
 	return object;
 }
 
-/* More than one look: a run of its own, a cache that debugs, or no slabs. */
+/*
+ * More than one look: no bytes, zeroes, a run of its own, a cache that debugs, no
+ * slabs, or failures that are injected.
+ */
 static NOINLINE void *odd_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp,
                                 const void *site)
 {
 	struct tmm_cache *cache;
 	void *object;
 
+	if (!size_bytes)
+		return ZERO_SIZE_PTR;
+	if (size_bytes > TMM_KMALLOC_MAX || !tmm_port_allow("slab"))
+		return NULL;
 	if (slabs->is_slob && !(gfp & (TMM_GFP_DMA | TMM_GFP_DMA32)))
 		return slob_kmalloc(slabs, size_bytes, gfp);
 	if (slabs->is_slob || size_bytes > TMM_KMALLOC_MAX_CACHE || (gfp & TMM_GFP_DMA32))
 		return large_alloc(slabs, size_bytes, gfp);
 	cache = &slabs->kmalloc[type_of(gfp) * NR_KMALLOC_SIZES + size_index(size_bytes)];
 	gfp &= ~ODD_FLAGS; /* the cache's pages are so by themselves */
-	if (!cache->debug)
-		return object_alloc(cache, gfp);
-	object = debug_alloc(cache, gfp, size_bytes, site);
-	if (object && gfp & TMM_GFP_ZERO)
-		memset(object, 0, size_bytes);
+	object = cache->debug ? debug_alloc(cache, gfp, size_bytes, site)
+	                      : object_alloc(cache, gfp);
+	if (object && gfp & TMM_GFP_ZERO) /* all that it may grow to, where nobody knows */
+		memset(object, 0, cache->debug ? size_bytes : cache->object_bytes);
 	return object;
 }
 
 static ALWAYS_INLINE void *alloc_for(struct tmm_slab_system *slabs, size_t size_bytes,
                                      tmm_gfp gfp, const void *site)
 {
-	if (!size_bytes)
-		return ZERO_SIZE_PTR;
-	if (unlikely(size_bytes > TMM_KMALLOC_MAX || !tmm_port_allow("slab")))
-		return NULL;
-	if (unlikely(size_bytes > slabs->kmalloc_plain || (gfp & ODD_FLAGS)))
+	/* No bytes, less one, are more than any cache has. */
+	if (unlikely(size_bytes - 1 >= slabs->kmalloc_plain) ||
+	    unlikely(gfp & (ODD_FLAGS | TMM_GFP_ZERO)) || unlikely(tmm_port_injects()))
 		return odd_alloc(slabs, size_bytes, gfp, site);
 	return object_alloc(&slabs->kmalloc[size_index(size_bytes)], gfp);
 }
@@ -236,7 +243,16 @@ static NOINLINE void odd_kfree(struct tmm_slab_system *slabs, struct place place
 		large_free(slabs, place);
 }
 
-static void free_for(struct tmm_slab_system *slabs, void *object, const void *site)
+/* The object that the CPU lent last, which needs no look at its frame; false: another. */
+static ALWAYS_INLINE bool recent_free(const struct tmm_slab_system *slabs, const void *object)
+{
+	struct tmm_cpu *cpu = tmm_port_cpu();
+	struct tmm_cache *cache = likely(cpu != NULL) ? cpu->recent : NULL;
+
+	return likely(cache && cache->slabs == slabs) && likely(back_to_hand(cache, object));
+}
+
+static NOINLINE void find_free(struct tmm_slab_system *slabs, void *object, const void *site)
 {
 	struct tmm_cache *cache;
 	struct place place;
@@ -249,6 +265,13 @@ static void free_for(struct tmm_slab_system *slabs, void *object, const void *si
 		object_free(cache, place, object, site);
 	else
 		odd_kfree(slabs, place, object);
+}
+
+static ALWAYS_INLINE void free_for(struct tmm_slab_system *slabs, void *object,
+                                   const void *site)
+{
+	if (unlikely(!recent_free(slabs, object)))
+		find_free(slabs, object, site);
 }
 
 void tmm_kfree(struct tmm_slab_system *slabs, void *object)

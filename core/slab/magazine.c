@@ -35,13 +35,6 @@
 /* Not for the fast path. */
 #define GFP_ODD (TMM_GFP_DMA | TMM_GFP_DMA32 | TMM_GFP_ZERO)
 
-static ALWAYS_INLINE uint64_t epoch_of(const struct tmm_cache *cache)
-{
-	/* relaxed: a slab at the place of one that is gone was made after the count, and
-	   its object came to the caller later still */
-	return __atomic_load_n(&cache->epoch, __ATOMIC_RELAXED);
-}
-
 /* ---- lending ---- */
 
 /* The hand is full. */
@@ -149,13 +142,12 @@ static void check_request(const struct tmm_cache *cache, tmm_gfp gfp)
 }
 
 /* With a flag that is not for the fast path, or where failures are injected. */
-static NOINLINE void *alloc_odd(struct tmm_cache *cache, tmm_gfp gfp, bool may_fail,
-                                const void *site)
+static NOINLINE void *alloc_odd(struct tmm_cache *cache, tmm_gfp gfp, const void *site)
 {
 	void *object;
 
 	check_request(cache, gfp);
-	if (may_fail && !tmm_port_allow("slab"))
+	if (!tmm_port_allow("slab"))
 		return NULL;
 	object = alloc_fast(cache, gfp, site);
 	if (object && gfp & TMM_GFP_ZERO)
@@ -165,8 +157,10 @@ static NOINLINE void *alloc_odd(struct tmm_cache *cache, tmm_gfp gfp, bool may_f
 
 void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 {
-	if (unlikely(gfp & GFP_ODD))
-		return alloc_odd(cache, gfp, false, NULL);
+	struct tmm_cpu *cpu = tmm_port_cpu();
+
+	if (likely(cpu != NULL))
+		cpu->recent = cache;
 	return alloc_fast(cache, gfp, NULL);
 }
 
@@ -175,7 +169,7 @@ void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 	const void *site = __builtin_return_address(0);
 
 	if (unlikely(gfp & GFP_ODD) || unlikely(tmm_port_injects()))
-		return alloc_odd(cache, gfp, true, site);
+		return alloc_odd(cache, gfp, site);
 	return alloc_fast(cache, gfp, site);
 }
 
@@ -227,12 +221,6 @@ static NOINLINE void free_slow(struct tmm_cache *cache, void *object, uint8_t *l
 	tmm_port_irq_restore(irq);
 }
 
-/* relaxed: its lender's writes came to the caller with the object */
-static ALWAYS_INLINE bool is_lent(const uint8_t *lent)
-{
-	return __atomic_load_n(lent, __ATOMIC_RELAXED);
-}
-
 /* The object, which is not lent any more, is kept; false: there is no room for it. */
 static ALWAYS_INLINE bool slot_keep(const struct tmm_cache *cache, struct cpu_slot *slot,
                                     void *object, uint8_t *lent)
@@ -266,16 +254,6 @@ static ALWAYS_INLINE void found_free(struct tmm_cache *cache, void *object, uint
 		free_slow(cache, object, lent);
 }
 
-void object_free(struct tmm_cache *cache, struct place place, void *object, const void *site)
-{
-	uint8_t *lent = lent_of(cache, place.head, place.offset);
-
-	if (likely(lent && is_lent(lent)))
-		found_free(cache, object, lent);
-	else
-		odd_free(cache, object, site);
-}
-
 /* Where the hand does not remember the object. */
 static NOINLINE void find_free(struct tmm_cache *cache, void *object, const void *site)
 {
@@ -287,32 +265,19 @@ static NOINLINE void find_free(struct tmm_cache *cache, void *object, const void
 		odd_free(cache, object, site);
 }
 
-/* The object of the hand, which is lent, comes back; false: it is another, or unknown. */
-static ALWAYS_INLINE bool hand_free(const struct tmm_cache *cache, struct cpu_slot *slot,
-                                    const void *object)
+void object_free(struct tmm_cache *cache, struct place place, void *object, const void *site)
 {
-	uint8_t *lent = slot->hand.lent;
+	uint8_t *lent = lent_of(cache, place.head, place.offset);
 
-	if (unlikely(slot->hand.object != object) ||
-	    unlikely(slot->hand.stamp != epoch_of(cache)) || unlikely(!is_lent(lent)))
-		return false;
-	set_lent(lent, 0);
-	set_hand_full(slot, 1);
-	return true;
+	if (likely(lent && is_lent(lent)))
+		found_free(cache, object, lent);
+	else
+		odd_free(cache, object, site);
 }
 
 void tmm_cache_free(struct tmm_cache *cache, void *object)
 {
-	tmm_irq irq = tmm_port_irq_save();
-	struct tmm_cpu *cpu = tmm_port_cpu();
-	bool done = false;
-
-	if (likely(slots_open(cache, cpu))) {
-		done = hand_free(cache, slot_at(cache, cpu), object);
-		section_end(cpu);
-	}
-	tmm_port_irq_restore(irq);
-	if (unlikely(!done) && likely(object != NULL))
+	if (unlikely(!back_to_hand(cache, object)) && likely(object != NULL))
 		find_free(cache, object, __builtin_return_address(0));
 }
 

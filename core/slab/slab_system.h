@@ -250,7 +250,10 @@ void slab_add(struct tmm_cache *cache, uint32_t first) TMM_REQUIRES(cache->lock)
  */
 void odd_free(struct tmm_cache *cache, void *object, const void *site);
 
-/* magazine.c: tmm_cache_alloc() without the failure point. */
+/*
+ * magazine.c: tmm_cache_alloc() for kmalloc: without the failure point, and with flags
+ * for the fast path alone but for TMM_GFP_ZERO, which the caller sees to.
+ */
 void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp);
 
 /*
