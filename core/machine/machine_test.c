@@ -494,9 +494,10 @@ TEST(every_failure_during_boot_is_survived)
 			tmm_inject_nth(n, forever);
 			err = tmm_machine_init(&one, &shape, ram, &why);
 			failed = tmm_inject_stop();
-			CHECK(err == (failed ? TMM_E_NOMEM : TMM_OK));
-			CHECK(!failed == !why);
-			CHECK(!failed || says(why, "an allocation failed"));
+			CHECK(err == TMM_OK || (err == TMM_E_NOMEM && failed));
+			CHECK(err || !failed || !forever); /* one: a shorter slab may do */
+			CHECK(!err == !why);
+			CHECK(!err || says(why, "an allocation failed"));
 			CHECK(n < 1000);
 			if (!err) {
 				use(&one);

@@ -33,6 +33,7 @@ enum page_kind {
 #define PG_HEAD       (1u << 4) /* first frame of a run of several */
 #define PG_TAIL       (1u << 5) /* owner: struct page of the head */
 #define PG_IDLE       (1u << 6) /* on the page cache's list of idle pages */
+#define PG_SHORT      (1u << 7) /* PAGE_SLAB: of the least order */
 
 /*
  * Guarded by the lock of whoever owns the frame: (m) mm, (c) cache, (s) slab cache.

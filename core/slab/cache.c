@@ -48,7 +48,7 @@ static uint32_t order_of(uint64_t bytes)
  * end, failing that an 8th, a 4th, a half.  Higher orders are the first that cannot
  * be had when memory is short.
  */
-static uint32_t slab_order(uint64_t size_bytes, uint32_t nr_cpus)
+static uint32_t best_order(uint64_t size_bytes, uint32_t nr_cpus)
 {
 	uint64_t wanted = 4 * (log2_floor(nr_cpus) + 2);
 	uint64_t most = max_u64((TMM_PAGE_SIZE << MAX_SLAB_ORDER) / size_bytes, 1);
@@ -165,9 +165,11 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 	size = choose_layout(cache, spec);
 	cache->size_bytes = (uint32_t)size;
 	cache->reciprocal = (uint32_t)((UINT64_C(1) << 32) / size + 1);
-	cache->order = slab_order(size, cache->cpus->nr);
-	cache->slab_mask = ~((TMM_PAGE_SIZE << cache->order) - 1);
+	cache->order = best_order(size, cache->cpus->nr);
+	cache->slab_mask = mask_of_order(cache->order);
 	cache->nr_objs = (uint32_t)((TMM_PAGE_SIZE << cache->order) / size);
+	cache->short_order = order_of(size);
+	cache->short_objs = (uint32_t)((TMM_PAGE_SIZE << cache->short_order) / size);
 	TMM_ASSERT((!own || cache->nr_objs <= 64) && "bits fit into a descriptor");
 	cache->nr_words = (cache->nr_objs + 63) / 64;
 	cache->lent_offset = cache->nr_words * (uint32_t)sizeof(uint64_t);
@@ -302,7 +304,7 @@ static void cache_describe(struct tmm_cache *cache, struct tmm_cache_info *out)
 
 	*out = (struct tmm_cache_info){
 		.active_objs = nr_out - kept,
-		.num_objs = cache_slabs(cache) * cache->nr_objs,
+		.num_objs = cache_objs(cache),
 		.active_slabs = cache_slabs(cache) - (cache->spare != NO_SLAB),
 		.num_slabs = cache_slabs(cache),
 		.size_bytes = cache->size_bytes,
@@ -348,7 +350,7 @@ bool tmm_cache_info(struct tmm_slab_system *slabs, size_t index, struct tmm_cach
 static uint64_t cache_pages(struct tmm_cache *cache)
 {
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
-	uint64_t pages = cache_slabs(cache) << cache->order;
+	uint64_t pages = cache_frames(cache);
 
 	lock_drop_irqrestore(&cache->lock, irq);
 	return pages;

@@ -60,9 +60,9 @@ uint64_t debug_layout(struct tmm_cache *cache, const struct tmm_cache_spec *spec
 	return align_up(layout->left_bytes + at, align);
 }
 
-static uint64_t slab_bytes(const struct tmm_cache *cache)
+static uint64_t slab_bytes(const struct tmm_cache *cache, const struct page *head)
 {
-	return TMM_PAGE_SIZE << cache->order;
+	return TMM_PAGE_SIZE << slab_order(cache, head);
 }
 
 static char *slab_start(const struct tmm_cache *cache, const struct page *head)
@@ -77,7 +77,7 @@ static uint32_t index_at(const struct tmm_cache *cache, const struct page *head,
 	uint64_t offset = (uint64_t)(object - slab_start(cache, head)) -
 	                  cache->layout.left_bytes;
 
-	if (offset >= (uint64_t)cache->nr_objs * cache->size_bytes ||
+	if (offset >= (uint64_t)slab_objs(cache, head) * cache->size_bytes ||
 	    offset % cache->size_bytes)
 		return NO_SLAB;
 	return (uint32_t)(offset / cache->size_bytes);
@@ -123,7 +123,7 @@ static void chain_make(struct tmm_cache *cache, struct page *head)
 	if (!debugs(cache, TMM_SLAB_CONSISTENCY))
 		return;
 	*chain_of(cache, head) = 0;
-	for (uint32_t i = cache->nr_objs; i-- > 0;) {
+	for (uint32_t i = slab_objs(cache, head); i-- > 0;) {
 		if (!(bits[i / 64] >> i % 64 & 1))
 			chain_push(cache, head, i);
 	}
@@ -168,8 +168,8 @@ void debug_slab_init(struct tmm_cache *cache, struct page *head)
 	char *start = slab_start(cache, head);
 
 	if (debugs(cache, TMM_SLAB_POISON))
-		memset(start, TMM_POISON_INUSE, slab_bytes(cache));
-	for (uint32_t i = 0; i < cache->nr_objs; i++) {
+		memset(start, TMM_POISON_INUSE, slab_bytes(cache, head));
+	for (uint32_t i = 0; i < slab_objs(cache, head); i++) {
 		char *object = object_at(cache, head, i);
 
 		if (debugs(cache, TMM_SLAB_STORE_USER))
@@ -253,13 +253,15 @@ static bool free_is_sound(const struct subject *subject)
 static bool slab_end_is_sound(const struct subject *subject)
 {
 	const struct tmm_cache *cache = subject->cache;
-	char *start = slab_start(cache, subject->head);
+	const struct page *head = subject->head;
+	char *start = slab_start(cache, head);
 	const struct subject slab = {
 		.cache = subject->cache, .head = subject->head, .site = subject->site};
 
 	return !debugs(cache, TMM_SLAB_POISON) ||
-	       bytes_are(&slab, "Padding", start + (uint64_t)cache->nr_objs * cache->size_bytes,
-	                 start + slab_bytes(cache), TMM_POISON_INUSE);
+	       bytes_are(&slab, "Padding",
+	                 start + (uint64_t)slab_objs(cache, head) * cache->size_bytes,
+	                 start + slab_bytes(cache, head), TMM_POISON_INUSE);
 }
 
 static void track(struct tmm_cache *cache, struct track *out, const void *site)
@@ -291,7 +293,7 @@ static void slab_set_aside(struct tmm_cache *cache, const struct subject *subjec
 	struct page *head = subject->head;
 
 	report_fix(subject, "Marking all objects used");
-	for (uint32_t i = 0; i < cache->nr_objs; i++) {
+	for (uint32_t i = 0; i < slab_objs(cache, head); i++) {
 		if (*state_of(cache, head, i) != OBJECT_FREE)
 			continue;
 		slab_take_object(cache, head, i);
@@ -503,7 +505,7 @@ static void for_each_slab(struct tmm_cache *cache,
 static void chain_validate(struct tmm_cache *cache, struct page *head)
 {
 	struct subject subject = {.cache = cache, .head = head};
-	uint32_t nr = 0, free = cache->nr_objs - head->refcount, next;
+	uint32_t nr = 0, free = slab_objs(cache, head) - head->refcount, next;
 
 	if (!debugs(cache, TMM_SLAB_CONSISTENCY))
 		return;
@@ -528,7 +530,7 @@ static void slab_validate(struct tmm_cache *cache, struct page *head, void *arg)
 	struct subject subject = {.cache = cache, .head = head};
 
 	(void)arg;
-	for (uint32_t i = 0; i < cache->nr_objs; i++) {
+	for (uint32_t i = 0; i < slab_objs(cache, head); i++) {
 		subject.object = object_at(cache, head, i);
 		if (*state_of(cache, head, i) == OBJECT_FREE)
 			free_is_sound(&subject);
@@ -541,7 +543,7 @@ static void slab_validate(struct tmm_cache *cache, struct page *head, void *arg)
 
 static void count_aside(struct tmm_cache *cache, struct page *head, void *nr)
 {
-	for (uint32_t i = 0; i < cache->nr_objs; i++)
+	for (uint32_t i = 0; i < slab_objs(cache, head); i++)
 		*(uint64_t *)nr += *state_of(cache, head, i) == OBJECT_ASIDE;
 }
 

@@ -87,8 +87,8 @@ static void print_slab(struct printer *printer, const struct tmm_cache *cache,
 	uint32_t first = debugs(cache, TMM_SLAB_CONSISTENCY) ? *chain_of(cache, head) : 0;
 
 	print(printer, "Slab 0x%llx objects=%u used=%u fp=0x%llx pfn=%llu\n",
-	      (unsigned long long)(VMEMMAP + pfn * PAGE_STRUCT), cache->nr_objs, head->refcount,
-	      first ? shown(cache, object_at(cache, head, first - 1)) : 0,
+	      (unsigned long long)(VMEMMAP + pfn * PAGE_STRUCT), slab_objs(cache, head),
+	      head->refcount, first ? shown(cache, object_at(cache, head, first - 1)) : 0,
 	      (unsigned long long)pfn);
 }
 
@@ -218,7 +218,7 @@ void report_trace(const struct subject *subject, const char *what)
 static void list_lent(struct printer *printer, struct tmm_cache *cache, struct page *head,
                       unsigned *room)
 {
-	for (uint32_t i = 0; i<cache->nr_objs && * room> 0; i++) {
+	for (uint32_t i = 0; *room > 0 && i < slab_objs(cache, head); i++) {
 		const char *object = object_at(cache, head, i);
 
 		/* relaxed: a CPU may be freeing it */

@@ -188,11 +188,26 @@ static ALWAYS_INLINE uint8_t *lent_of(const struct tmm_cache *cache, const struc
 	return slab_lent(cache, head) + (product >> 32);
 }
 
+/* The same where the mask does not lead to the slab, as it may while there are short ones. */
+static NOINLINE uint8_t *lent_look(const struct tmm_cache *cache, const void *object)
+{
+	uint64_t at = (uint64_t)((const char *)object - (const char *)cache->pages->ram);
+	struct place place;
+
+	if (!pfn_valid(cache->pages, (tmm_pfn){at >> TMM_PAGE_SHIFT}))
+		return NULL;
+	place = place_of(cache->pages, object);
+	if (place.head->kind != PAGE_SLAB || place.head->owner != cache)
+		return NULL;
+	return lent_of(cache, place.head, place.offset);
+}
+
 /* The same for an address of which nothing is known: NULL unless it is the cache's. */
 static ALWAYS_INLINE uint8_t *lent_find(const struct tmm_cache *cache, const void *object)
 {
 	uint64_t at = (uint64_t)((const char *)object - (const char *)cache->pages->ram);
-	uint64_t start = at & cache->slab_mask; /* slabs are aligned to their length */
+	/* relaxed: slab.c, count_short() */
+	uint64_t start = at & __atomic_load_n(&cache->slab_mask, __ATOMIC_RELAXED);
 	tmm_pfn pfn = {start >> TMM_PAGE_SHIFT};
 	const struct page *head;
 
@@ -200,7 +215,7 @@ static ALWAYS_INLINE uint8_t *lent_find(const struct tmm_cache *cache, const voi
 		return NULL;
 	head = page_of(cache->pages, pfn);
 	if (unlikely(head->kind != PAGE_SLAB || head->owner != cache))
-		return NULL;
+		return lent_look(cache, object);
 	return lent_of(cache, head, at - start);
 }
 

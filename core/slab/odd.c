@@ -24,7 +24,7 @@ static const char *mistake(const struct tmm_cache *cache, const void *object)
 	if (place.head->owner != cache)
 		return "an object is freed to the cache it is of";
 	if (place.offset % cache->size_bytes ||
-	    place.offset / cache->size_bytes >= cache->nr_objs)
+	    place.offset / cache->size_bytes >= slab_objs(cache, place.head))
 		return "the address is the start of an object";
 	return "the object is lent: not freed twice";
 }

@@ -35,7 +35,7 @@ static void count_slab(struct tmm_cache *cache, struct page *head, bool freed,
 	/* relaxed: tells what came before what */
 	uint64_t now = __atomic_load_n(&cache->slabs->clock, __ATOMIC_RELAXED);
 
-	for (uint32_t i = 0; i < cache->nr_objs; i++) {
+	for (uint32_t i = 0; i < slab_objs(cache, head); i++) {
 		const struct tracks *tracks = tracks_of(cache, object_at(cache, head, i));
 		const struct track *track = freed ? &tracks->freed : &tracks->lent;
 

@@ -7,6 +7,14 @@
  * stray write into one cannot mislead the allocator.  Bits behind the last object
  * are set for ever, so that the search for a clear bit needs no bound.
  *
+ * A slab is of the cache's best order, or short: where memory is cut up, of the least
+ * order that holds an object.  A slab is aligned to its length, so a mask makes an
+ * object's address its slab's.  While there is a short slab the mask is that of short
+ * ones.  In longer ones it may lead to a frame behind the first, which says where
+ * that is; those who look without the lock search on then (magazine.c, lent_look()).
+ * The mask is narrow before an object of a short slab is lent, and stays so until
+ * that is back, so whoever frees one has seen it.
+ *
  * The bits, and a byte for each object that says whether it is lent, lie in the
  * slab's state, a small object of one of the system's own caches: objects whose
  * size is a power of two fill their slab to the last byte.  Slabs of the own
@@ -27,7 +35,8 @@
  *   I3  the first frame names the cache, every other one the first frame
  *   I4  nr_out is the sum over all slabs
  *   I5  a slab with all objects in it is the spare, and the spare is on `partial`
- *   I6  the lists are linked both ways and are as long as they say
+ *   I6  the lists are linked both ways and are as long as they say; nr_short of
+ *       their slabs are short, and with none of those the mask is the wide one
  *   I9  an object that is lent is out of its slab
  *   I10 objects out of their slabs are lent or in a magazine
  */
@@ -93,18 +102,40 @@ static char *slab_address(const struct tmm_cache *cache, uint32_t first)
 	return tmm_page_address(cache->pages, (tmm_pfn){first});
 }
 
-/* Bits of the last word that stand for no object. */
-static uint64_t padding(const struct tmm_cache *cache)
+/* Bits of a word of the slab's that stand for no object. */
+static uint64_t padding(const struct tmm_cache *cache, const struct page *head, uint32_t word)
 {
-	unsigned used = cache->nr_objs % 64;
+	uint32_t nr_objs = slab_objs(cache, head);
 
-	return used ? ~UINT64_C(0) << used : 0;
+	if (word * 64 >= nr_objs)
+		return ~UINT64_C(0);
+	return nr_objs - word * 64 < 64 ? ~UINT64_C(0) << (nr_objs - word * 64) : 0;
 }
 
-static void count_run(const struct tmm_cache *cache, tmm_pfn pfn, int sign)
+static void count_run(const struct tmm_cache *cache, tmm_pfn pfn, unsigned order, int sign)
 {
-	slab_count_run(cache->slabs, pfn, cache->order,
-	               (cache->page_gfp & TMM_GFP_RECLAIMABLE) != 0, sign);
+	slab_count_run(cache->slabs, pfn, order, (cache->page_gfp & TMM_GFP_RECLAIMABLE) != 0,
+	               sign);
+}
+
+/*
+ * A run of the best order if there is one; nobody is to reclaim for its sake where a
+ * shorter one will do (Linux: likewise).
+ */
+static bool run_alloc(const struct tmm_cache *cache, tmm_gfp gfp, tmm_pfn *out_pfn,
+                      uint32_t *out_order)
+{
+	tmm_gfp easy = (gfp | TMM_GFP_NOWARN | TMM_GFP_NORETRY) & ~TMM_GFP_NOFAIL;
+
+	*out_order = cache->order;
+	if (cache->order == cache->short_order)
+		return tmm_pages_alloc(cache->pages, gfp, cache->order, out_pfn) == TMM_OK;
+	if (gfp & TMM_GFP_DIRECT_RECLAIM)
+		easy = (easy | TMM_GFP_NOMEMALLOC) & ~TMM_GFP_RECLAIM;
+	if (tmm_pages_alloc(cache->pages, easy, cache->order, out_pfn) == TMM_OK)
+		return true;
+	*out_order = cache->short_order;
+	return tmm_pages_alloc(cache->pages, gfp, cache->short_order, out_pfn) == TMM_OK;
 }
 
 /*
@@ -116,23 +147,26 @@ static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp, uint64_t *stat
 	struct tmm_pages *pages = cache->pages;
 	struct page *head;
 	uint64_t *bits;
+	uint32_t order;
 	tmm_pfn pfn;
 
 	gfp = (gfp & ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE | TMM_GFP_COMP)) | cache->page_gfp;
-	if (tmm_pages_alloc(pages, gfp, cache->order, &pfn))
+	if (!run_alloc(cache, gfp, &pfn, &order))
 		return NO_SLAB;
-	run_mark(pages, pfn, cache->order, PAGE_SLAB, cache);
-	count_run(cache, pfn, 1);
+	run_mark(pages, pfn, order, PAGE_SLAB, cache);
+	count_run(cache, pfn, order, 1);
 	head = page_of(pages, pfn);
+	if (order != cache->order)
+		head->flags |= PG_SHORT;
 	head->lent = (uintptr_t)state;
 	bits = slab_bits(cache, head);
-	memset(bits, 0, cache->nr_words * sizeof(*bits));
-	bits[cache->nr_words - 1] = padding(cache);
+	for (uint32_t i = 0; i < cache->nr_words; i++)
+		bits[i] = padding(cache, head, i);
 	if (state)
 		memset(slab_lent(cache, head), 0, cache->nr_objs);
 	if (cache->debug)
 		debug_slab_init(cache, head);
-	for (uint32_t i = 0; cache->ctor && i < cache->nr_objs; i++)
+	for (uint32_t i = 0; cache->ctor && i < slab_objs(cache, head); i++)
 		cache->ctor(object_at(cache, head, i));
 	return (uint32_t)pfn.v;
 }
@@ -141,12 +175,38 @@ static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp, uint64_t *stat
 static void slab_destroy(struct tmm_cache *cache, uint32_t first)
 {
 	struct tmm_pages *pages = cache->pages;
+	uint32_t order = slab_order(cache, slab_page(cache, first));
 
 	/* relaxed: magazine.c, epoch_of() */
 	__atomic_fetch_add(&cache->epoch, 1, __ATOMIC_RELAXED);
-	run_unmark(pages, (tmm_pfn){first}, cache->order);
-	count_run(cache, (tmm_pfn){first}, -1);
-	tmm_pages_free(pages, (tmm_pfn){first}, cache->order);
+	run_unmark(pages, (tmm_pfn){first}, order);
+	count_run(cache, (tmm_pfn){first}, order, -1);
+	tmm_pages_free(pages, (tmm_pfn){first}, order);
+}
+
+static void count_short(struct tmm_cache *cache, uint32_t more) TMM_REQUIRES(cache->lock)
+{
+	cache->nr_short += more;
+	/* relaxed: what is lent from a short slab comes to others after this */
+	__atomic_store_n(&cache->slab_mask,
+	                 mask_of_order(cache->nr_short ? cache->short_order : cache->order),
+	                 __ATOMIC_RELAXED);
+}
+
+/* A new slab comes to `partial`. */
+void slab_add(struct tmm_cache *cache, uint32_t first)
+{
+	slab_list_add(cache, &cache->partial, first);
+	if (unlikely(slab_is_short(slab_page(cache, first))))
+		count_short(cache, 1);
+}
+
+/* One with all objects in it goes. */
+static void slab_remove(struct tmm_cache *cache, uint32_t first) TMM_REQUIRES(cache->lock)
+{
+	slab_list_del(cache, &cache->partial, first);
+	if (unlikely(slab_is_short(slab_page(cache, first))))
+		count_short(cache, -1u);
 }
 
 /* relaxed: others only want a moment's value */
@@ -167,7 +227,7 @@ static void slab_took(struct tmm_cache *cache, struct page *head, uint32_t nr)
 	if (first == cache->spare)
 		cache->spare = NO_SLAB;
 	head->refcount += nr;
-	if (head->refcount == cache->nr_objs) {
+	if (head->refcount == slab_objs(cache, head)) {
 		slab_list_del(cache, &cache->partial, first);
 		slab_list_add(cache, &cache->full, first);
 	}
@@ -212,7 +272,7 @@ static uint32_t slab_take(struct tmm_cache *cache, uint32_t first, struct object
                           uint32_t most) TMM_REQUIRES(cache->lock)
 {
 	struct page *head = slab_page(cache, first);
-	uint32_t nr = (uint32_t)min_u64(most, cache->nr_objs - head->refcount);
+	uint32_t nr = (uint32_t)min_u64(most, slab_objs(cache, head) - head->refcount);
 	char *address = slab_address(cache, first);
 	/* Those of the own caches have no such byte: any place will do. */
 	uint8_t *lent = is_own_cache(cache) ? (uint8_t *)address : slab_lent(cache, head);
@@ -272,7 +332,7 @@ uint32_t objects_take_new(struct tmm_cache *cache, uint32_t new_slab, struct obj
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
 	uint32_t nr;
 
-	slab_list_add(cache, &cache->partial, new_slab);
+	slab_add(cache, new_slab);
 	nr = slab_take(cache, new_slab, out, most);
 	lock_drop_irqrestore(&cache->lock, irq);
 	return nr;
@@ -311,11 +371,6 @@ uint32_t slab_new(struct tmm_cache *cache, tmm_gfp gfp)
 	return first;
 }
 
-void slab_add(struct tmm_cache *cache, uint32_t first)
-{
-	slab_list_add(cache, &cache->partial, first);
-}
-
 /* ---- into the slabs ---- */
 
 /*
@@ -326,7 +381,7 @@ static void slab_settle(struct tmm_cache *cache, struct page *head, uint32_t nr,
 	TMM_REQUIRES(cache->lock)
 {
 	uint32_t first = (uint32_t)page_pfn(cache->pages, head).v;
-	bool was_full = head->refcount == cache->nr_objs;
+	bool was_full = head->refcount == slab_objs(cache, head);
 
 	head->refcount -= nr;
 	if (was_full) {
@@ -339,20 +394,24 @@ static void slab_settle(struct tmm_cache *cache, struct page *head, uint32_t nr,
 		cache->spare = first;
 		return;
 	}
-	slab_list_del(cache, &cache->partial, first);
+	slab_remove(cache, first);
 	head->next = *gone;
 	*gone = first;
 }
 
 /* The slab that an object is of; *out_offset: from its start. */
 static struct page *slab_of(const struct tmm_cache *cache, const void *object,
-                            uint64_t *out_offset)
+                            uint64_t *out_offset) TMM_REQUIRES(cache->lock)
 {
 	uint64_t at = (uint64_t)((const char *)object - (const char *)cache->pages->ram);
 	uint64_t start = at & cache->slab_mask;
+	struct page *page = page_of(cache->pages, (tmm_pfn){start >> TMM_PAGE_SHIFT});
+	struct page *head = page;
 
-	*out_offset = at - start;
-	return page_of(cache->pages, (tmm_pfn){start >> TMM_PAGE_SHIFT});
+	if (unlikely(page->flags & PG_TAIL)) /* there are short ones beside it */
+		head = page->owner;
+	*out_offset = at - start + ((uint64_t)(page - head) << TMM_PAGE_SHIFT);
+	return head;
 }
 
 static void bit_clear(uint64_t *bits, uint64_t index)
@@ -421,12 +480,13 @@ uint64_t slabs_destroy(struct tmm_cache *cache, uint32_t first)
 	while (first != NO_SLAB) {
 		struct page *head = slab_page(cache, first);
 		uint64_t *state = is_own_cache(cache) ? NULL : slab_bits(cache, head);
+		uint64_t frames = UINT64_C(1) << slab_order(cache, head);
 		uint32_t next = head->next;
 
 		slab_destroy(cache, first);
 		if (state)
 			own_free(cache->states, state);
-		pages += UINT64_C(1) << cache->order;
+		pages += frames;
 		first = next;
 	}
 	return pages;
@@ -447,7 +507,7 @@ uint64_t spare_free(struct tmm_cache *cache)
 	uint32_t first = cache->spare;
 
 	if (first != NO_SLAB) {
-		slab_list_del(cache, &cache->partial, first);
+		slab_remove(cache, first);
 		slab_page(cache, first)->next = NO_SLAB;
 	}
 	cache->spare = NO_SLAB;
@@ -464,7 +524,7 @@ static uint32_t lent_check(struct tmm_cache *cache, struct page *head)
 	const uint8_t *lent = slab_lent(cache, head);
 	uint32_t nr = 0;
 
-	for (uint32_t i = 0; i < cache->nr_objs; i++) {
+	for (uint32_t i = 0; i < slab_objs(cache, head); i++) {
 		bool out = bits[i / 64] >> i % 64 & 1;
 
 		TMM_ASSERT(!lent[i] || out);                  /* I9 */
@@ -483,52 +543,62 @@ static uint32_t slab_check(struct tmm_cache *cache, uint32_t first, uint64_t *le
 	unsigned nr_set = 0;
 
 	TMM_ASSERT(head->kind == PAGE_SLAB && head->owner == cache); /* I3 */
-	for (uint32_t i = 1; i < 1u << cache->order; i++)
+	for (uint32_t i = 1; i < 1u << slab_order(cache, head); i++)
 		TMM_ASSERT(head[i].kind == PAGE_SLAB && head[i].flags == PG_TAIL &&
 		           head[i].owner == head); /* I3 */
-	for (uint32_t i = 0; i < cache->nr_words; i++)
-		nr_set += count_ones(bits[i]);
-	TMM_ASSERT((bits[cache->nr_words - 1] & padding(cache)) == padding(cache)); /* I2 */
-	nr_set -= count_ones(padding(cache));
+	for (uint32_t i = 0; i < cache->nr_words; i++) {
+		uint64_t pad = padding(cache, head, i);
+
+		TMM_ASSERT((bits[i] & pad) == pad); /* I2 */
+		nr_set += count_ones(bits[i] & ~pad);
+	}
 	TMM_ASSERT(nr_set == head->refcount); /* I2 */
 	*lent += is_own_cache(cache) ? nr_set : lent_check(cache, head);
 	return nr_set;
 }
 
-/* Every slab of the list has from least to most objects out of it; their sum. */
-static uint64_t slab_list_check(struct tmm_cache *cache, const struct slab_list *list,
-                                uint32_t least, uint32_t most, uint64_t *lent)
-	TMM_REQUIRES(cache->lock)
+/* What is in the slabs of a list. */
+struct sums {
+	uint64_t out, lent; /* objects */
+	uint32_t nr_short;
+};
+
+/* Every slab of the list has an object in it, or no slab. */
+static void slab_list_check(struct tmm_cache *cache, const struct slab_list *list,
+                            struct sums *sums) TMM_REQUIRES(cache->lock)
 {
 	uint32_t nr = 0, before = NO_SLAB;
-	uint64_t sum = 0;
 
 	for (uint32_t first = list->first; first != NO_SLAB;
 	     first = slab_page(cache, first)->next) {
-		uint32_t out = slab_check(cache, first, lent);
+		const struct page *head = slab_page(cache, first);
+		uint32_t out = slab_check(cache, first, &sums->lent);
 
-		TMM_ASSERT(out >= least && out <= most);             /* I1 */
-		TMM_ASSERT((out == 0) == (first == cache->spare));   /* I5 */
-		TMM_ASSERT(slab_page(cache, first)->prev == before); /* I6 */
-		TMM_ASSERT(++nr <= list->nr);                        /* I6 */
+		TMM_ASSERT((out == slab_objs(cache, head)) == (list == &cache->full)); /* I1 */
+		TMM_ASSERT((out == 0) == (first == cache->spare));                     /* I5 */
+		TMM_ASSERT(slab_page(cache, first)->prev == before);                   /* I6 */
+		TMM_ASSERT(++nr <= list->nr);                                          /* I6 */
 		before = first;
-		sum += out;
+		sums->out += out;
+		sums->nr_short += slab_is_short(head);
 	}
 	TMM_ASSERT(nr == list->nr); /* I6 */
-	return sum;
 }
 
 void cache_check(struct tmm_cache *cache)
 {
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
-	uint64_t out, lent = 0;
+	struct sums sums = {.out = 0};
 
-	out = slab_list_check(cache, &cache->partial, 0, cache->nr_objs - 1, &lent);
-	out += slab_list_check(cache, &cache->full, cache->nr_objs, cache->nr_objs, &lent);
-	TMM_ASSERT(out == cache->nr_out); /* I4 */
+	slab_list_check(cache, &cache->partial, &sums);
+	slab_list_check(cache, &cache->full, &sums);
+	TMM_ASSERT(sums.out == cache->nr_out);        /* I4 */
+	TMM_ASSERT(sums.nr_short == cache->nr_short); /* I6 */
+	TMM_ASSERT(cache->slab_mask ==
+	           mask_of_order(sums.nr_short ? cache->short_order : cache->order)); /* I6 */
 	TMM_ASSERT(cache->spare == NO_SLAB ||
-	           slab_page(cache, cache->spare)->refcount == 0); /* I5 */
-	TMM_ASSERT(out == lent + magazines_count(cache));          /* I10 */
+	           slab_page(cache, cache->spare)->refcount == 0);  /* I5 */
+	TMM_ASSERT(sums.out == sums.lent + magazines_count(cache)); /* I10 */
 	magazines_check(cache);
 	lock_drop_irqrestore(&cache->lock, irq);
 	if (cache->debug)

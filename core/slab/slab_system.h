@@ -73,7 +73,7 @@ struct tmm_cache {
 	struct cpu_set *open_to;       /* (a) whose CPUs may use their slots: cpus, or NULL */
 	struct cpu_slot *slot;         /* (a) of all CPUs; NULL: no magazines yet */
 	uint64_t epoch;                /* (a) slabs that are gone, and one */
-	uint64_t slab_mask;            /* (c) the bits of an address that say its slab's */
+	uint64_t slab_mask;            /* (a) the bits of an address that say its slab's */
 	struct tmm_pages *pages;       /* (c) */
 	struct tmm_slab_system *slabs; /* (c) */
 	uint32_t size_bytes;           /* (c) from one object to the next */
@@ -82,8 +82,8 @@ struct tmm_cache {
 	uint32_t nr_plain;             /* (c) nr_objs; 0: odd_free() is to look at each */
 
 	struct cpu_set *cpus; /* (c) */
-	uint32_t nr_objs;     /* (c) in a slab */
-	uint32_t order;       /* (c) of a slab */
+	uint32_t nr_objs;     /* (c) in a slab, unless it is short */
+	uint32_t order;       /* (c) of a slab, unless it is short */
 	uint32_t nr_words;    /* (c) of 64 bits, one bit for each object */
 	uint32_t limit;       /* (a) of magazines from now on; 0: none */
 	uint32_t depot_most;  /* (a) full magazines in the depot of a node */
@@ -95,6 +95,9 @@ struct tmm_cache {
 	struct tmm_cache *states;       /* (c) cache of the slabs' states; NULL: an own cache */
 	struct slab_list partial, full; /* (n) with a free object, and without */
 	uint32_t spare;              /* (n) the slab on `partial` with all in it, or NO_SLAB */
+	uint32_t nr_short;           /* (n) slabs of both lists that are short */
+	uint32_t short_order;        /* (c) the least that holds an object */
+	uint32_t short_objs;         /* (c) in a short slab */
 	uint64_t nr_out;             /* (n, a) objects lent and in magazines */
 	void (*ctor)(void *object);  /* (c) */
 	struct list link;            /* (s) in caches */
@@ -332,9 +335,44 @@ static ALWAYS_INLINE uint8_t *slab_lent(const struct tmm_cache *cache, const str
 	return (uint8_t *)(uintptr_t)head->lent + cache->lent_offset;
 }
 
+static inline bool slab_is_short(const struct page *head)
+{
+	return head->flags & PG_SHORT;
+}
+
+static inline uint32_t slab_order(const struct tmm_cache *cache, const struct page *head)
+{
+	return slab_is_short(head) ? cache->short_order : cache->order;
+}
+
+/* Objects in a slab. */
+static inline uint32_t slab_objs(const struct tmm_cache *cache, const struct page *head)
+{
+	return slab_is_short(head) ? cache->short_objs : cache->nr_objs;
+}
+
+/* Which bits of an address in RAM say where a slab begins that is aligned to its length. */
+static inline uint64_t mask_of_order(uint32_t order)
+{
+	return ~((TMM_PAGE_SIZE << order) - 1);
+}
+
 static inline uint64_t cache_slabs(const struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
 {
 	return (uint64_t)cache->partial.nr + cache->full.nr;
+}
+
+/* Objects of all slabs, and frames. */
+static inline uint64_t cache_objs(const struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
+{
+	return cache_slabs(cache) * cache->nr_objs -
+	       (uint64_t)cache->nr_short * (cache->nr_objs - cache->short_objs);
+}
+
+static inline uint64_t cache_frames(const struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
+{
+	return ((cache_slabs(cache) - cache->nr_short) << cache->order) +
+	       ((uint64_t)cache->nr_short << cache->short_order);
 }
 
 #endif

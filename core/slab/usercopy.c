@@ -30,14 +30,16 @@ static bool refuse(const char *what, const char *cache, uint64_t offset, size_t 
 	return false;
 }
 
-static bool check_object(struct tmm_cache *cache, uint64_t offset, size_t bytes, bool to_user)
+static bool check_object(struct place place, size_t bytes, bool to_user)
 {
+	struct tmm_cache *cache = place.head->owner;
+	uint64_t offset = place.offset;
 	uint64_t in_object = offset % cache->size_bytes - cache->layout.left_bytes;
 	uint64_t in_region = in_object - cache->usercopy_offset;
 
 	/* What lies before wraps to the far end. */
-	if (offset / cache->size_bytes < cache->nr_objs && in_region <= cache->usercopy_bytes &&
-	    bytes <= cache->usercopy_bytes - in_region)
+	if (offset / cache->size_bytes < slab_objs(cache, place.head) &&
+	    in_region <= cache->usercopy_bytes && bytes <= cache->usercopy_bytes - in_region)
 		return true;
 	/* relaxed: a count */
 	__atomic_fetch_add(&cache->nr_reports, 1, __ATOMIC_RELAXED);
@@ -58,7 +60,7 @@ bool tmm_usercopy_allowed(struct tmm_slab_system *slabs, const void *address, si
 		return true;
 	place = place_of(pages, address);
 	if (place.head->kind == PAGE_SLAB)
-		return check_object(place.head->owner, place.offset, bytes, to_user);
+		return check_object(place, bytes, to_user);
 	if (place.head->kind == PAGE_SLOB && bytes > slob_room(slabs, address))
 		return refuse("SLOB object", NULL, place.offset, bytes, to_user);
 	if (place.head->kind == PAGE_LARGE &&
