@@ -493,3 +493,40 @@ TEST(random_areas_never_share_a_frame)
 	test_note("%llu areas lent, TUXMM_SEED=%llu", (unsigned long long)nr_lent,
 	          (unsigned long long)test_seed());
 }
+
+/*
+ *	frames   u.u.u.u.     no two neighbours are free
+ * What describes an area must come from memory as cut up as what the area is of.
+ */
+TEST(areas_are_made_where_only_single_frames_are_free)
+{
+	static uint64_t frame[16 * MB / 4096];
+	uint32_t nr = 0, nr_used = 0;
+	void *area[32];
+	tmm_pfn pfn;
+
+	kernel_boot((struct kernel_rig){.geometry = TMM_GEOMETRY_X86_64, .ram_bytes = 16 * MB});
+	while (tmm_pages_alloc(&m.pages, TMM_GFP_MEMALLOC | TMM_GFP_NOWARN, 0, &pfn) == TMM_OK)
+		frame[nr++] = pfn.v;
+	for (uint32_t i = 0; i < nr; i++) {
+		if (frame[i] % 2)
+			frame[nr_used++] = frame[i];
+		else
+			tmm_pages_free(&m.pages, (tmm_pfn){frame[i]}, 0);
+	}
+	CHECK(tmm_pages_alloc(&m.pages, TMM_GFP_MEMALLOC | TMM_GFP_NOWARN, 1, &pfn) ==
+	      TMM_E_NOMEM);
+	for (size_t i = 0; i < ARRAY_SIZE(area); i++) {
+		area[i] = tmm_vmalloc(&km, 8 * 4096, TMM_GFP_KERNEL);
+		CHECK(area[i] != NULL);
+		memset(area[i], (int)i, 8 * 4096);
+	}
+	tmm_kernel_map_check(&km);
+	for (size_t i = 0; i < ARRAY_SIZE(area); i++) {
+		CHECK(((unsigned char *)area[i])[5 * 4096] == i);
+		tmm_vfree(&km, area[i]);
+	}
+	for (uint32_t i = 0; i < nr_used; i++)
+		tmm_pages_free(&m.pages, (tmm_pfn){frame[i]}, 0);
+	kernel_halt();
+}
