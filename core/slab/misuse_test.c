@@ -96,6 +96,20 @@ TEST(every_wrong_kfree_panics)
 	halt();
 }
 
+/* The CPU remembers the object that it lent last: that must not make it believe more. */
+TEST(a_wrong_kfree_of_the_object_lent_last_panics)
+{
+	boot_plain(8 * MB);
+	for (int i = 0; i < 100; i++) /* magazines come after a while */
+		tmm_kfree(&m.slabs, tmm_kmalloc(&m.slabs, 64, TMM_GFP_KERNEL));
+	misused_object = tmm_kmalloc(&m.slabs, 64, TMM_GFP_KERNEL);
+	CHECK(misused_object != NULL);
+	CHECK(free_panics(kfree_it, 8));
+	tmm_kfree(&m.slabs, misused_object);
+	CHECK(free_panics(kfree_it, 0)); /* twice */
+	halt();
+}
+
 static void construct(void *object)
 {
 	memset(object, 0x5a, 100);
