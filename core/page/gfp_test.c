@@ -327,7 +327,7 @@ TEST(flags_have_linuxs_names)
 {
 	static const struct {
 		tmm_gfp gfp;
-		const char *text;
+		char text[48];
 	} table[] = {
 		{0, "0x0()"},
 		{TMM_GFP_KERNEL, "0x780(GFP_KERNEL)"},

@@ -9,7 +9,8 @@
  *          Pages on the CPUs' stacks are not free there, but in "pagesets"
  * Locks    each storey's own, one after the other; may be called at any time
  * Linux    /proc/meminfo, buddyinfo, pagetypeinfo, zoneinfo, slabinfo, iomem, vmstat,
- * vmallocinfo, PID/maps, PID/smaps, PID/status; /sys/devices/system/node (formats of 6.18)
+ *          vmallocinfo, PID/maps, PID/smaps, PID/status;
+ *          /sys/devices/system/node (formats of 6.18)
  */
 #ifndef TUXMM_VIEW_H
 #define TUXMM_VIEW_H
