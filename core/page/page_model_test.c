@@ -320,6 +320,7 @@ static void every_sequence(void)
 {
 	unsigned long nr_codes = 1, nr_sequences = 0, nr_shorter = 0;
 	unsigned depth = scope->depth - rig_is_slow();
+	unsigned checked_each = rig_is_slow() ? 1024 : 64;
 
 	boot();
 	for (unsigned i = 0; i < depth; i++)
@@ -332,7 +333,7 @@ static void every_sequence(void)
 			all = do_choice((unsigned)(rest % nr_choices()));
 		nr_sequences += all;
 		nr_shorter += !all;
-		if (code % 64 == 0)
+		if (code % checked_each == 0)
 			tmm_pages_check(&rig.pages);
 		start_over();
 	}
