@@ -19,7 +19,7 @@ run: all
 test check: configured
 	@tools/setup test
 	@$(NINJA)
-	@meson test -C $(BUILD) --print-errorlogs
+	@meson test -C $(BUILD) -t 4 --print-errorlogs
 
 bench: all
 	@for bench in $(BUILD)/bench-*; do \
@@ -43,7 +43,7 @@ cov:
 	@test -f $(BUILD)-cov/build.ninja || meson setup $(BUILD)-cov -Db_coverage=true >/dev/null
 	@ninja -C $(BUILD)-cov --quiet
 	@find $(BUILD)-cov -name '*.gcda' -delete
-	@meson test -C $(BUILD)-cov --suite core --suite space --suite fuzz >/dev/null
+	@meson test -C $(BUILD)-cov -t 4 --suite core --suite space --suite fuzz >/dev/null
 	@gcovr --root . --filter core/ --exclude '.*_test\.[ch]' --json $(BUILD)-cov/cov.json \
 		--exclude-branches-by-pattern '.*TMM_ASSERT.*' $(BUILD)-cov
 	@gcovr --root . --add-tracefile $(BUILD)-cov/cov.json --print-summary
