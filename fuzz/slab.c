@@ -244,6 +244,7 @@ static void apply_create(const uint64_t *arg)
 	                                    .align_bytes = arg[2],
 	                                    .hwcache_align = arg[3] & 1,
 	                                    .reclaimable = arg[3] & 2,
+	                                    .no_merge = true, /* each counts by itself */
 	                                    .ctor = arg[3] & 4 ? construct : NULL};
 	struct tmm_cache *made = NULL;
 	tmm_err err;
