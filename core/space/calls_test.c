@@ -401,6 +401,19 @@ TEST(shared_anonymous_memory_is_one_object)
 	end();
 }
 
+TEST(an_address_space_lives_until_its_last_user_puts_it)
+{
+	uint8_t byte = 0;
+
+	begin();
+	CHECK(map_fixed(0, 1, READ_WRITE, SHARED) == TMM_OK);
+	CHECK(fault_rig_write(&rig, BASE, 42) == TMM_FAULT_OK);
+	CHECK(tmm_mm_get(rig.mm) == rig.mm);
+	tmm_mm_put(rig.mm);
+	CHECK(fault_rig_read(&rig, BASE, &byte) == TMM_FAULT_OK && byte == 42);
+	end();
+}
+
 TEST(msync_writes_back_and_notices_the_next_write)
 {
 	begin();
