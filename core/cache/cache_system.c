@@ -237,11 +237,6 @@ uint64_t tmm_cache_dirty_pages(const struct tmm_cache_system *cache)
 	return node_stat_total(cache->pages, NR_FILE_DIRTY);
 }
 
-uint64_t tmm_cache_shmem_pages(const struct tmm_cache_system *cache)
-{
-	return node_stat_total(cache->pages, NR_SHMEM);
-}
-
 uint64_t cache_mapped_pages(const struct tmm_cache_system *cache)
 {
 	return node_stat_total(cache->pages, NR_FILE_MAPPED);

@@ -81,9 +81,6 @@ void tmm_file_put(struct tmm_file *file);
 uint64_t tmm_cache_pages(const struct tmm_cache_system *cache);
 uint64_t tmm_cache_dirty_pages(const struct tmm_cache_system *cache);
 
-/* Of the pages in the cache, those of files without anything to write back to (Shmem). */
-uint64_t tmm_cache_shmem_pages(const struct tmm_cache_system *cache);
-
 /* Pages read from and written to files since boot (Linux: pgpgin, pgpgout, in KiB there). */
 uint64_t tmm_cache_pages_read(const struct tmm_cache_system *cache);
 uint64_t tmm_cache_pages_written(const struct tmm_cache_system *cache);
