@@ -81,6 +81,18 @@ static void sync(struct tmm_device *device, uint64_t addr, uint64_t bytes,
 
 /* ---- single buffers ---- */
 
+/* site: the public function's caller, which that alone can name. */
+static struct dma_call single_call(struct tmm_device *device, tmm_dma_addr addr, uint64_t bytes,
+                                   enum tmm_dma_direction direction, const void *site)
+{
+	return (struct dma_call){.device = device,
+	                         .addr = addr.v,
+	                         .bytes = bytes,
+	                         .type = DMA_SINGLE,
+	                         .direction = direction,
+	                         .site = site};
+}
+
 static tmm_dma_addr map_frame(struct dma_call *call, uint64_t paddr)
 {
 	if (!map(call->device, paddr, call->bytes, &call->addr))
@@ -106,10 +118,8 @@ tmm_dma_addr tmm_dma_map_single(struct tmm_device *device, void *buffer, uint64_
                                 enum tmm_dma_direction direction)
 {
 	struct tmm_dma *dma = device->dma;
-	struct dma_call call = {.device = device,
-	                        .bytes = size_bytes,
-	                        .direction = direction,
-	                        .site = __builtin_return_address(0)};
+	struct dma_call call = single_call(device, (tmm_dma_addr){0}, size_bytes, direction,
+	                                   __builtin_return_address(0));
 
 	if (!is_direct_map(dma, buffer, size_bytes)) {
 		debug_bad_memory(&call, buffer);
@@ -123,10 +133,8 @@ tmm_dma_addr tmm_dma_map_single(struct tmm_device *device, void *buffer, uint64_
 tmm_dma_addr tmm_dma_map_page(struct tmm_device *device, tmm_pfn pfn, uint64_t offset,
                               uint64_t size_bytes, enum tmm_dma_direction direction)
 {
-	struct dma_call call = {.device = device,
-	                        .bytes = size_bytes,
-	                        .direction = direction,
-	                        .site = __builtin_return_address(0)};
+	struct dma_call call = single_call(device, (tmm_dma_addr){0}, size_bytes, direction,
+	                                   __builtin_return_address(0));
 
 	return map_frame(&call, (pfn.v << TMM_PAGE_SHIFT) + offset);
 }
@@ -146,21 +154,19 @@ static void unmap_call(const struct dma_call *call)
 void tmm_dma_unmap_single(struct tmm_device *device, tmm_dma_addr addr, uint64_t size_bytes,
                           enum tmm_dma_direction direction)
 {
-	unmap_call(&(const struct dma_call){.device = device,
-	                                    .addr = addr.v,
-	                                    .bytes = size_bytes,
-	                                    .direction = direction,
-	                                    .site = __builtin_return_address(0)});
+	const struct dma_call call = single_call(device, addr, size_bytes, direction,
+	                                         __builtin_return_address(0));
+
+	unmap_call(&call);
 }
 
 void tmm_dma_unmap_page(struct tmm_device *device, tmm_dma_addr addr, uint64_t size_bytes,
                         enum tmm_dma_direction direction)
 {
-	unmap_call(&(const struct dma_call){.device = device,
-	                                    .addr = addr.v,
-	                                    .bytes = size_bytes,
-	                                    .direction = direction,
-	                                    .site = __builtin_return_address(0)});
+	const struct dma_call call = single_call(device, addr, size_bytes, direction,
+	                                         __builtin_return_address(0));
+
+	unmap_call(&call);
 }
 
 static void sync_call(const struct dma_call *call, bool to_device)
@@ -176,23 +182,19 @@ static void sync_call(const struct dma_call *call, bool to_device)
 void tmm_dma_sync_for_cpu(struct tmm_device *device, tmm_dma_addr addr, uint64_t size_bytes,
                           enum tmm_dma_direction direction)
 {
-	sync_call(&(const struct dma_call){.device = device,
-	                                   .addr = addr.v,
-	                                   .bytes = size_bytes,
-	                                   .direction = direction,
-	                                   .site = __builtin_return_address(0)},
-	          false);
+	const struct dma_call call = single_call(device, addr, size_bytes, direction,
+	                                         __builtin_return_address(0));
+
+	sync_call(&call, false);
 }
 
 void tmm_dma_sync_for_device(struct tmm_device *device, tmm_dma_addr addr, uint64_t size_bytes,
                              enum tmm_dma_direction direction)
 {
-	sync_call(&(const struct dma_call){.device = device,
-	                                   .addr = addr.v,
-	                                   .bytes = size_bytes,
-	                                   .direction = direction,
-	                                   .site = __builtin_return_address(0)},
-	          true);
+	const struct dma_call call = single_call(device, addr, size_bytes, direction,
+	                                         __builtin_return_address(0));
+
+	sync_call(&call, true);
 }
 
 /* ---- scatter lists ---- */
@@ -247,12 +249,11 @@ static void unmap_entries(struct tmm_device *device, struct tmm_sg *list, unsign
 static struct dma_call sg_call(struct tmm_device *device, const struct sg_walk *walk,
                                enum tmm_dma_direction direction, const void *site)
 {
-	return (struct dma_call){.device = device,
-	                         .addr = walk_addr(walk),
-	                         .bytes = walk->entry->bytes,
-	                         .type = DMA_SG,
-	                         .direction = direction,
-	                         .site = site};
+	struct dma_call call = single_call(device, (tmm_dma_addr){walk_addr(walk)},
+	                                   walk->entry->bytes, direction, site);
+
+	call.type = DMA_SG;
+	return call;
 }
 
 static void debug_map_sg(struct tmm_device *device, struct tmm_sg *list, unsigned nr,
