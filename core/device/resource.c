@@ -44,6 +44,16 @@ static void link_in(struct tmm_resource **link, struct tmm_resource *parent,
 	*link = resource;
 }
 
+/* NULL: the resource is one of the parent's children now; else whom it overlaps first. */
+static struct tmm_resource *place(struct tmm_resource *parent, struct tmm_resource *resource)
+{
+	struct tmm_resource *other = overlap(parent, resource->start, resource->end);
+
+	if (!other)
+		link_in(link_at(parent, resource->start), parent, resource);
+	return other;
+}
+
 /* False: it is not in a tree. */
 bool resource_unlink(struct tmm_resource *resource)
 {
@@ -65,17 +75,25 @@ static bool is_valid(const struct tmm_resource *parent, const struct tmm_resourc
 	       contains(parent, resource->start, resource->end);
 }
 
-static tmm_err clash(const struct tmm_resource *with, struct tmm_resource_info *out)
+static void describe(const struct tmm_resource *resource, struct tmm_resource_info *out)
 {
-	if (out)
-		*out = (struct tmm_resource_info){.start = with->start,
-		                                  .end = with->end,
-		                                  .name = with->name,
-		                                  .flags = with->flags,
-		                                  .kind = with->kind};
-	for (const struct tmm_resource *at = with->parent; out && at && at->parent;
+	*out = (struct tmm_resource_info){.start = resource->start,
+	                                  .end = resource->end,
+	                                  .name = resource->name,
+	                                  .flags = resource->flags,
+	                                  .kind = resource->kind};
+	for (const struct tmm_resource *at = resource->parent; at && at->parent;
 	     at = at->parent)
 		out->depth++;
+}
+
+/* What it means that `other` is in the way, or NULL. */
+static tmm_err clash(const struct tmm_resource *other, struct tmm_resource_info *out)
+{
+	if (!other)
+		return TMM_OK;
+	if (out)
+		describe(other, out);
 	return TMM_E_BUSY;
 }
 
@@ -87,16 +105,11 @@ struct tmm_resource *tmm_iomem_root(struct tmm_iomem *iomem)
 tmm_err tmm_resource_request(struct tmm_iomem *iomem, struct tmm_resource *parent,
                              struct tmm_resource *resource, struct tmm_resource_info *conflict)
 {
-	struct tmm_resource *other;
 	tmm_err err = TMM_E_INVAL;
 	tmm_irq irq = lock_take_irqsave(&iomem->lock);
 
-	if (is_valid(parent, resource)) {
-		other = overlap(parent, resource->start, resource->end);
-		err = other ? clash(other, conflict) : TMM_OK;
-		if (!other)
-			link_in(link_at(parent, resource->start), parent, resource);
-	}
+	if (is_valid(parent, resource))
+		err = clash(place(parent, resource), conflict);
 	lock_drop_irqrestore(&iomem->lock, irq);
 	return err;
 }
@@ -136,11 +149,9 @@ struct tmm_resource *resource_insert(struct tmm_iomem *iomem, struct tmm_resourc
 
 	(void)iomem;
 	for (;;) {
-		first = overlap(parent, resource->start, resource->end);
-		if (!first) {
-			link_in(link_at(parent, resource->start), parent, resource);
+		first = place(parent, resource);
+		if (!first)
 			return NULL;
-		}
 		/* Of two that are equal, the later one is the parent. */
 		if (!contains(first, resource->start, resource->end) ||
 		    contains(resource, first->start, first->end))
@@ -156,14 +167,11 @@ struct tmm_resource *resource_insert(struct tmm_iomem *iomem, struct tmm_resourc
 tmm_err tmm_resource_insert(struct tmm_iomem *iomem, struct tmm_resource *parent,
                             struct tmm_resource *resource, struct tmm_resource_info *conflict)
 {
-	struct tmm_resource *other;
 	tmm_err err = TMM_E_INVAL;
 	tmm_irq irq = lock_take_irqsave(&iomem->lock);
 
-	if (is_valid(parent, resource)) {
-		other = resource_insert(iomem, parent, resource);
-		err = other ? clash(other, conflict) : TMM_OK;
-	}
+	if (is_valid(parent, resource))
+		err = clash(resource_insert(iomem, parent, resource), conflict);
 	lock_drop_irqrestore(&iomem->lock, irq);
 	return err;
 }
@@ -271,13 +279,9 @@ static struct tmm_resource *claim_link(struct tmm_iomem *iomem, struct tmm_resou
 	struct tmm_resource *parent = &iomem->root;
 
 	for (;;) {
-		struct tmm_resource *other = overlap(parent, claim->start, claim->end);
+		struct tmm_resource *other = place(parent, claim);
 
-		if (!other) {
-			link_in(link_at(parent, claim->start), parent, claim);
-			return NULL;
-		}
-		if (other->flags & TMM_RESOURCE_BUSY ||
+		if (!other || other->flags & TMM_RESOURCE_BUSY ||
 		    !contains(other, claim->start, claim->end))
 			return other;
 		parent = other;
@@ -292,7 +296,7 @@ static bool is_physical(tmm_paddr start, uint64_t size_bytes)
 tmm_err tmm_mem_region_request(struct tmm_iomem *iomem, tmm_paddr start, uint64_t size_bytes,
                                const char *name, struct tmm_resource_info *conflict)
 {
-	struct tmm_resource *claim, *other;
+	struct tmm_resource *claim;
 	tmm_err err;
 	tmm_irq irq;
 
@@ -304,8 +308,7 @@ tmm_err tmm_mem_region_request(struct tmm_iomem *iomem, tmm_paddr start, uint64_
 	claim->start = start.v;
 	claim->end = start.v + size_bytes;
 	irq = lock_take_irqsave(&iomem->lock);
-	other = claim_link(iomem, claim);
-	err = other ? clash(other, conflict) : TMM_OK;
+	err = clash(claim_link(iomem, claim), conflict);
 	lock_drop_irqrestore(&iomem->lock, irq);
 	if (err != TMM_OK)
 		tmm_kfree(iomem->slabs, claim);
@@ -452,8 +455,7 @@ bool tmm_resource_next(struct tmm_iomem *iomem, struct tmm_resource_cursor *curs
 	              (at->start == cursor->start && depth <= cursor->depth)))
 		at = step(at, &depth);
 	if (at) {
-		(void)clash(at, out);
-		out->depth = depth - 1;
+		describe(at, out);
 		*cursor = (struct tmm_resource_cursor){.start = at->start, .depth = depth};
 	}
 	lock_drop_irqrestore(&iomem->lock, irq);
