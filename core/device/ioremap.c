@@ -56,27 +56,21 @@ static bool is_allowed(enum tmm_cache_mode asked, enum tmm_cache_mode is)
 	return asked == TMM_CACHE_WB || is != TMM_CACHE_WB;
 }
 
-/* All that overlap agree; the first says how. */
-static bool is_taken(const struct tmm_io *io, const struct memtype *type,
-                     enum tmm_cache_mode *out_mode) TMM_REQUIRES(io->lock)
+/* How those are cached that overlap; *mode stays where none does.  False: in several ways. */
+static bool agree(const struct tmm_io *io, const struct memtype *type,
+                  enum tmm_cache_mode *mode) TMM_REQUIRES(io->lock)
 {
-	for (const struct memtype *at = io->memtypes; at && at->start < type->end;
-	     at = at->next)
-		if (at->end > type->start) {
-			*out_mode = at->mode;
-			return true;
-		}
-	return false;
-}
+	const struct memtype *first = NULL;
 
-/* Where a range overlaps several with different ways, none is right. */
-static bool all_are(const struct tmm_io *io, const struct memtype *type,
-                    enum tmm_cache_mode mode) TMM_REQUIRES(io->lock)
-{
 	for (const struct memtype *at = io->memtypes; at && at->start < type->end;
-	     at = at->next)
-		if (at->end > type->start && at->mode != mode)
+	     at = at->next) {
+		if (at->end <= type->start)
+			continue;
+		if (first && at->mode != first->mode)
 			return false;
+		first = at;
+		*mode = at->mode;
+	}
 	return true;
 }
 
@@ -87,10 +81,8 @@ static bool memtype_reserve(struct tmm_io *io, struct memtype *type)
 	tmm_irq irq = lock_take_irqsave(&io->lock);
 	struct memtype **link = &io->memtypes;
 	enum tmm_cache_mode is = asked;
-	bool granted;
+	bool granted = agree(io, type, &is) && is_allowed(asked, is);
 
-	(void)is_taken(io, type, &is);
-	granted = is_allowed(asked, is) && all_are(io, type, is);
 	if (granted) {
 		type->mode = is;
 		while (*link && (*link)->start <= type->start)
