@@ -8,7 +8,7 @@
  *   larger order  boot with a larger maximum order; runs are powers of two
  *   early boot    take it from memblock before the page allocator has it
  *   mem=          hide the end of RAM from the kernel, claim it as a region of
- *                 physical addresses and map that (ioremap)
+ *                 physical addresses and map that (memremap)
  *   CMA           set an area apart that movable pages use meanwhile
  *   vmalloc       frames from anywhere, in a row by kernel address alone: for the
  *                 processor, not for a device
@@ -24,6 +24,7 @@
 
 #include <tuxmm/cma.h>
 #include <tuxmm/hosted.h>
+#include <tuxmm/ioremap.h>
 #include <tuxmm/machine.h>
 #include <tuxmm/resource.h>
 #include <tuxmm/vmalloc.h>
@@ -186,22 +187,18 @@ static struct piece by_early_boot(void)
 	return piece;
 }
 
-/* request_mem_region() and ioremap(), of memory that caches as memory does. */
+/* request_mem_region() and memremap(), of memory that caches as memory does. */
 static unsigned char *claim_and_map(struct rig *rig, tmm_paddr start)
 {
-	struct tmm_kernel_map *map = tmm_machine_kernel_map(rig->machine);
-	tmm_vaddr va;
-	void *area;
+	unsigned char *memory;
 
 	if (tmm_mem_region_request(tmm_machine_iomem(rig->machine), start, WANTED, "camera",
 	                           NULL) != TMM_OK)
 		fail("mem=", "somebody else has claimed the region");
-	area = tmm_vm_area_get(map, WANTED, 0, TMM_VM_IOREMAP, start, TMM_GFP_KERNEL);
-	if (!area || !tmm_kernel_address(map, area, &va) ||
-	    tmm_vmap_range(map, va, start, WANTED, TMM_KPROT_KERNEL | TMM_KPROT_HUGE,
-	                   TMM_GFP_KERNEL) != TMM_OK)
+	memory = tmm_memremap(tmm_machine_io(rig->machine), start, WANTED, TMM_CACHE_WB);
+	if (!memory)
 		fail("mem=", "the region cannot be mapped");
-	return area;
+	return memory;
 }
 
 /* What the kernel does not know of is the driver's, at a known address. */
@@ -221,7 +218,7 @@ static struct piece by_mem_limit(void)
 	piece.memory = claim_and_map(&rig, (tmm_paddr){piece.start});
 	piece.microseconds += now();
 	use(&rig, &piece);
-	tmm_vm_area_put(tmm_machine_kernel_map(rig.machine), piece.memory);
+	tmm_memunmap(tmm_machine_io(rig.machine), piece.memory);
 	if (tmm_mem_region_release(tmm_machine_iomem(rig.machine), (tmm_paddr){piece.start},
 	                           WANTED) != TMM_OK)
 		fail("mem=", "the region is not claimed");
