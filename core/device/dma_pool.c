@@ -1,9 +1,9 @@
 /*
  * dma_pool.c - blocks of coherent memory
  *
- * A run of coherent memory is cut into blocks, which do not cross the boundary.  Two
- * words of bits for each run say which are lent: devices write into blocks, so that
- * nothing of the pool's is kept there.
+ * A run of coherent memory is cut into blocks, which do not cross the boundary.  A
+ * bit for each, beside the run, says whether it is lent: devices write into blocks, so
+ * that nothing of the pool's is kept there.
  *
  *   run    |block|zone|block|zone|....|block|zone|      zones with TMM_DMA_DEBUG only
  *
