@@ -16,7 +16,8 @@
 #include <tuxmm/page_debug.h>
 #include <tuxmm/view.h>
 
-#define NODES "sys/devices/system/node/"
+#include "view_files.h"
+
 #define SLABS "sys/kernel/slab/"
 
 static void to_file(void *arg, const char *text, size_t bytes)
@@ -66,6 +67,8 @@ struct subject {
 	struct tmm_machine *machine;
 	struct tmm_mm *mm;
 	const struct tmm_task_id *id;
+	const struct view_file *view;
+	const struct view_node_file *node_view;
 	unsigned node;
 	size_t cache, file; /* of /sys/kernel/slab */
 };
@@ -102,42 +105,15 @@ static bool write_file(const struct subject *subject, const char *name, printer 
 
 /* ---- the files ---- */
 
-#define MACHINE_FILE(name)                                                                     \
-	static void print_##name(const struct subject *subject, const struct tmm_sink *sink)   \
-	{                                                                                      \
-		tmm_view_##name(subject->machine, sink);                                       \
-	}
-MACHINE_FILE(meminfo)
-MACHINE_FILE(buddyinfo)
-MACHINE_FILE(pagetypeinfo)
-MACHINE_FILE(zoneinfo)
-MACHINE_FILE(slabinfo)
-MACHINE_FILE(vmallocinfo)
-MACHINE_FILE(iomem)
-MACHINE_FILE(vmstat)
+static void print_view(const struct subject *subject, const struct tmm_sink *sink)
+{
+	subject->view->write(subject->machine, sink);
+}
 
-#define NODE_FILE(name)                                                                        \
-	static void print_node_##name(const struct subject *subject,                           \
-	                              const struct tmm_sink *sink)                             \
-	{                                                                                      \
-		tmm_view_node_##name(subject->machine, subject->node, sink);                   \
-	}
-NODE_FILE(meminfo)
-NODE_FILE(numastat)
-NODE_FILE(vmstat)
-NODE_FILE(cpulist)
-NODE_FILE(cpumap)
-NODE_FILE(distance)
-
-#define NODE_LIST(name, list)                                                                  \
-	static void print_##name(const struct subject *subject, const struct tmm_sink *sink)   \
-	{                                                                                      \
-		tmm_view_node_list(subject->machine, list, sink);                              \
-	}
-NODE_LIST(online, TMM_NODES_ONLINE)
-NODE_LIST(has_cpu, TMM_NODES_HAS_CPU)
-NODE_LIST(has_memory, TMM_NODES_HAS_MEMORY)
-NODE_LIST(has_normal_memory, TMM_NODES_HAS_NORMAL_MEMORY)
+static void print_node_view(const struct subject *subject, const struct tmm_sink *sink)
+{
+	subject->node_view->write(subject->machine, subject->node, sink);
+}
 
 static void print_maps(const struct subject *subject, const struct tmm_sink *sink)
 {
@@ -190,50 +166,41 @@ static void print_page_owner(const struct subject *subject, const struct tmm_sin
 	free(text);
 }
 
-struct proc_file {
+static const struct {
 	const char *name;
 	printer print;
-};
+} task_files[] = {{"maps", print_maps}, {"smaps", print_smaps}, {"status", print_status}};
 
-static const struct proc_file machine_files[] = {
-	{"meminfo", print_meminfo},
-	{"buddyinfo", print_buddyinfo},
-	{"pagetypeinfo", print_pagetypeinfo},
-	{"zoneinfo", print_zoneinfo},
-	{"slabinfo", print_slabinfo},
-	{"vmallocinfo", print_vmallocinfo},
-	{"iomem", print_iomem},
-	{"vmstat", print_vmstat},
-	{NODES "online", print_online},
-	{NODES "possible", print_online},
-	{NODES "has_cpu", print_has_cpu},
-	{NODES "has_memory", print_has_memory},
-	{NODES "has_normal_memory", print_has_normal_memory},
-};
-
-static const struct proc_file node_files[] = {
-	{"meminfo", print_node_meminfo}, {"numastat", print_node_numastat},
-	{"vmstat", print_node_vmstat},   {"cpulist", print_node_cpulist},
-	{"cpumap", print_node_cpumap},   {"distance", print_node_distance},
-};
-
-static const struct proc_file task_files[] = {
-	{"maps", print_maps}, {"smaps", print_smaps}, {"status", print_status}};
-
-static bool write_files(const struct subject *subject, const char *parent,
-                        const struct proc_file *files, size_t nr)
+/* Those of /proc at the top, those of /sys below sys. */
+static bool write_views(struct subject subject)
 {
-	char name[128];
+	for (size_t i = 0; i < nr_view_files; i++) {
+		const char *path = view_files[i].path;
 
-	for (size_t i = 0; i < nr; i++) {
-		snprintf(name, sizeof(name), "%s%s", parent, files[i].name);
-		if (!write_file(subject, name, files[i].print))
+		subject.view = &view_files[i];
+		path += strncmp(path, "/proc/", 6) == 0 ? 6 : 1;
+		if (!write_file(&subject, path, print_view))
 			return false;
 	}
 	return true;
 }
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+static bool write_node_views(struct subject subject)
+{
+	unsigned nr_nodes = tmm_pages_nr_nodes(tmm_machine_pages(subject.machine));
+	char name[128];
+
+	for (; subject.node < nr_nodes; subject.node++) {
+		for (size_t i = 0; i < nr_view_node_files; i++) {
+			subject.node_view = &view_node_files[i];
+			snprintf(name, sizeof(name), "%snode%u/%s", &VIEW_NODES[1],
+			         subject.node, view_node_files[i].name);
+			if (!write_file(&subject, name, print_node_view))
+				return false;
+		}
+	}
+	return true;
+}
 
 /* A directory for each cache, and a link to one for each alias. */
 static bool write_slabs(struct subject subject)
@@ -266,21 +233,17 @@ bool proc_write(const char *directory, struct tmm_machine *machine, struct tmm_m
 {
 	struct subject subject = {
 		.directory = directory, .machine = machine, .mm = mm, .id = id};
-	unsigned nr_nodes = tmm_pages_nr_nodes(tmm_machine_pages(machine));
-	char parent[64];
+	char name[64];
 
-	if (!write_files(&subject, "", machine_files, COUNT(machine_files)))
-		return false;
-	for (; subject.node < nr_nodes; subject.node++) {
-		snprintf(parent, sizeof(parent), NODES "node%u/", subject.node);
-		if (!write_files(&subject, parent, node_files, COUNT(node_files)))
-			return false;
-	}
-	if (!write_slabs(subject))
+	if (!write_views(subject) || !write_node_views(subject) || !write_slabs(subject))
 		return false;
 	if ((shape->debug & TMM_DEBUG_PAGE_OWNER) &&
 	    !write_file(&subject, "sys/kernel/debug/page_owner", print_page_owner))
 		return false;
-	snprintf(parent, sizeof(parent), "%u/", id->pid);
-	return write_files(&subject, parent, task_files, COUNT(task_files));
+	for (size_t i = 0; i < sizeof(task_files) / sizeof(task_files[0]); i++) {
+		snprintf(name, sizeof(name), "%u/%s", id->pid, task_files[i].name);
+		if (!write_file(&subject, name, task_files[i].print))
+			return false;
+	}
+	return true;
 }

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "syscalls.h"
+#include "view_files.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,20 +23,6 @@ static void sink_write(void *arg, const char *text, size_t bytes)
 	fwrite(text, 1, bytes, arg);
 }
 
-#define MACHINE_FILE(name)                                                                     \
-	static void write_##name(struct task *task, FILE *out)                                 \
-	{                                                                                      \
-		tmm_view_##name(task->config->machine,                                         \
-		                &(const struct tmm_sink){sink_write, out});                    \
-	}
-MACHINE_FILE(meminfo)
-MACHINE_FILE(buddyinfo)
-MACHINE_FILE(pagetypeinfo)
-MACHINE_FILE(zoneinfo)
-MACHINE_FILE(slabinfo)
-MACHINE_FILE(vmallocinfo)
-MACHINE_FILE(vmstat)
-
 /* As in Linux, only root sees addresses. */
 static void write_iomem(struct task *task, FILE *out)
 {
@@ -46,17 +33,6 @@ static void write_iomem(struct task *task, FILE *out)
 	else
 		tmm_view_iomem_hidden(task->config->machine, &sink);
 }
-
-#define NODE_LIST(name, list)                                                                  \
-	static void write_##name(struct task *task, FILE *out)                                 \
-	{                                                                                      \
-		tmm_view_node_list(task->config->machine, list,                                \
-		                   &(const struct tmm_sink){sink_write, out});                 \
-	}
-NODE_LIST(online, TMM_NODES_ONLINE)
-NODE_LIST(has_cpu, TMM_NODES_HAS_CPU)
-NODE_LIST(has_memory, TMM_NODES_HAS_MEMORY)
-NODE_LIST(has_normal_memory, TMM_NODES_HAS_NORMAL_MEMORY)
 
 static void write_maps(struct task *task, FILE *out)
 {
@@ -193,24 +169,13 @@ static void refuse(struct task *task, FILE *out)
 	(void)out;
 }
 
+/* What speaks of the task, and what the machine's own file says otherwise. */
 static const struct {
 	const char *path;
 	writer write;
 } files[] = {
-	{"/proc/meminfo", write_meminfo},
-	{"/proc/buddyinfo", write_buddyinfo},
-	{"/proc/pagetypeinfo", write_pagetypeinfo},
-	{"/proc/zoneinfo", write_zoneinfo},
-	{"/proc/slabinfo", write_slabinfo},
-	{"/proc/vmallocinfo", write_vmallocinfo},
 	{"/proc/iomem", write_iomem},
-	{"/proc/vmstat", write_vmstat},
 	{"/proc/swaps", write_swaps},
-	{"/sys/devices/system/node/online", write_online},
-	{"/sys/devices/system/node/possible", write_online},
-	{"/sys/devices/system/node/has_cpu", write_has_cpu},
-	{"/sys/devices/system/node/has_memory", write_has_memory},
-	{"/sys/devices/system/node/has_normal_memory", write_has_normal_memory},
 	{"/proc/sys/vm/overcommit_memory", write_overcommit_memory},
 	{"/proc/sys/vm/overcommit_ratio", write_overcommit_ratio},
 	{"/proc/sys/vm/max_map_count", write_max_map_count},
@@ -231,22 +196,11 @@ static const struct {
 	{"/proc/self/clear_refs", refuse},
 };
 
-/* Files of each node, below NODES/nodeN. */
-static const struct {
-	const char *name;
-	void (*write)(struct tmm_machine *machine, unsigned node, const struct tmm_sink *sink);
-} node_files[] = {
-	{"meminfo", tmm_view_node_meminfo}, {"numastat", tmm_view_node_numastat},
-	{"vmstat", tmm_view_node_vmstat},   {"cpulist", tmm_view_node_cpulist},
-	{"cpumap", tmm_view_node_cpumap},   {"distance", tmm_view_node_distance},
-};
-
-#define NODES "/sys/devices/system/node/"
-
-/* What answers to a path: one of the files above; `node` is for the latter. */
+/* What answers to a path: one of the three. */
 struct answer {
 	writer write;
-	size_t node_file;
+	const struct view_file *view;
+	const struct view_node_file *node_view; /* of this node: */
 	unsigned node;
 };
 
@@ -256,27 +210,31 @@ static bool find_node_file(const struct task *task, const char *path, struct ans
 	const struct tmm_pages *pages = tmm_machine_pages(task->config->machine);
 	int length = 0;
 
-	if (sscanf(path, NODES "node%u/%n", &out->node, &length) != 1 || !length ||
+	if (sscanf(path, VIEW_NODES "node%u/%n", &out->node, &length) != 1 || !length ||
 	    out->node >= tmm_pages_nr_nodes(pages))
 		return false;
-	for (size_t i = 0; i < sizeof(node_files) / sizeof(*node_files); i++) {
-		if (strcmp(path + length, node_files[i].name) != 0)
-			continue;
-		out->node_file = i;
-		return true;
-	}
-	return false;
+	for (size_t i = 0; i < nr_view_node_files; i++)
+		if (strcmp(path + length, view_node_files[i].name) == 0)
+			out->node_view = &view_node_files[i];
+	return out->node_view;
 }
 
 static bool find_file(const struct task *task, const char *path, struct answer *out)
 {
 	*out = (struct answer){.write = NULL};
-	if (strncmp(path, "/proc/", 6) != 0 && strncmp(path, NODES, strlen(NODES)) != 0)
+	if (strncmp(path, "/proc/", 6) != 0 &&
+	    strncmp(path, VIEW_NODES, strlen(VIEW_NODES)) != 0)
 		return false;
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
 		if (strcmp(path, files[i].path) != 0)
 			continue;
 		out->write = files[i].write;
+		return true;
+	}
+	for (size_t i = 0; i < nr_view_files; i++) {
+		if (strcmp(path, view_files[i].path) != 0)
+			continue;
+		out->view = &view_files[i];
 		return true;
 	}
 	return find_node_file(task, path, out);
@@ -285,6 +243,8 @@ static bool find_file(const struct task *task, const char *path, struct answer *
 static int write_file(struct task *task, const char *name, const struct answer *answer)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), copy;
+	struct tmm_machine *machine = task->config->machine;
+	struct tmm_sink sink = {.write = sink_write};
 	FILE *out;
 
 	if (fd < 0)
@@ -296,11 +256,13 @@ static int write_file(struct task *task, const char *name, const struct answer *
 		close(fd);
 		return -ENOMEM;
 	}
+	sink.arg = out;
 	if (answer->write)
 		answer->write(task, out);
+	else if (answer->view)
+		answer->view->write(machine, &sink);
 	else
-		node_files[answer->node_file].write(task->config->machine, answer->node,
-		                                    &(const struct tmm_sink){sink_write, out});
+		answer->node_view->write(machine, answer->node, &sink);
 	if (fclose(out)) {
 		close(fd);
 		return -EIO;
