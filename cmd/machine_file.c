@@ -34,7 +34,6 @@ static const char *const overcommits[] = {"heuristic", "always", "never", NULL};
 static const char *const switches[] = {"off", "on", NULL};
 
 static const char *const swiotlb_modes[] = {"auto", "force", "none", NULL};
-static const char *const off_on[] = {"off", "on", NULL};
 
 #define MOST_SIZE UINT64_MAX
 
@@ -64,7 +63,7 @@ static const struct key machine_keys[] = {
 	[MACHINE_SWIOTLB] = {"swiotlb", SIZE, 1, UINT64_C(1) << 30, NULL},
 	[MACHINE_SWIOTLB_MODE] = {"swiotlb-mode", WORD, TMM_SWIOTLB_AUTO, 0, swiotlb_modes},
 	[MACHINE_COHERENT_POOL] = {"coherent-pool", SIZE, 1, UINT64_C(4) << 20, NULL},
-	[MACHINE_DMA_DEBUG] = {"dma-debug", WORD, 0, 0, off_on},
+	[MACHINE_DMA_DEBUG] = {"dma-debug", WORD, 0, 0, switches},
 };
 static const struct key memory_keys[] = {
 	[MEMORY_START] = {"start", SIZE, 0, MOST_SIZE, NULL},
