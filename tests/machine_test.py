@@ -184,6 +184,16 @@ def hotplug():
     need(done.returncode == 0 and done.stdout == b"on it\n", done.stderr)
 
 
+def without_caches():
+    """SLOB has no cache to list: slabinfo is its head, in the program too, and not the host's."""
+    done = run("run", "-q", "--machine", "tiny", "--proc", "slob", "--", BUSYBOX, "cat", "/proc/slabinfo")
+    need(done.returncode == 0, done.stderr)
+    lines = done.stdout.decode().splitlines()
+    need(len(lines) == 2 and lines[0] == "slabinfo - version: 2.1" and lines[1].startswith("# name "), lines)
+    need(pathlib.Path("slob/slabinfo").read_bytes() == done.stdout, "left behind")
+    need(not pathlib.Path("slob/sys/kernel/slab").exists(), "caches")
+
+
 def high_memory():
     """Programs run where most of memory has no address."""
     pathlib.Path("high.ini").write_text("[machine]\nram = 256M\nlowmem = 32M\n")
@@ -201,7 +211,8 @@ def high_memory():
 
 def main():
     cases = [("listed", listed), ("limits", limits), ("programs", programs), ("nodes", nodes),
-             ("debugged", debugged), ("hotplug", hotplug), ("high memory", high_memory)]
+             ("debugged", debugged), ("hotplug", hotplug), ("high memory", high_memory),
+             ("without caches", without_caches)]
     for name in sorted(path.stem for path in KEPT.glob("*.txt")):
         cases.append(("text of " + name, lambda name=name: same_text(name)))
         cases.append(("sums of " + name, lambda name=name: sums(name)))
