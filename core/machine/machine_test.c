@@ -481,6 +481,8 @@ TEST(every_failure_during_boot_is_survived)
 	void *ram = test_ram(64 * MIB);
 
 	shape.kernel_bytes = 4 * MIB;
+	shape.dma_debug = TMM_DMA_DEBUG;
+	shape.coherent_pool_bytes = 64 * KIB;
 	for (int forever = 0; forever <= 1; forever++) {
 		bool failed = true;
 		uint64_t n;
