@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include <tuxmm/cma.h>
+#include <tuxmm/policy.h>
 
 static json_t *number(uint64_t value)
 {
@@ -45,10 +46,8 @@ static json_t *nodes(const struct tmm_shape *shape, struct tmm_pages *pages)
 			if (shape->cpu_node[cpu] == n)
 				json_array_append_new(cpus, number(cpu));
 		for (unsigned to = 0; to < tmm_pages_nr_nodes(pages); to++)
-			json_array_append_new(distance, number(shape->distance[n][to]
-			                                               ? shape->distance[n][to]
-			                                       : n == to ? 10
-			                                                 : 20));
+			json_array_append_new(distance,
+			                      number(tmm_node_distance(pages, n, to)));
 		json_array_append_new(array, json_pack("{so so so}", "node", number(n), "cpus",
 		                                       cpus, "distance", distance));
 	}

@@ -252,16 +252,12 @@ static void show_unavailable(const struct show *show)
 
 static void show_distances(const struct show *show)
 {
-	const uint8_t(*distance)[TMM_MAX_NODES] = show->file->shape.distance;
 	const unsigned nr = tmm_pages_nr_nodes(show->pages);
 
 	for (unsigned n = 0; nr > 1 && n < nr; n++) {
 		fprintf(show->out, "node distances of %u:", n);
 		for (unsigned to = 0; to < nr; to++)
-			fprintf(show->out, " %u",
-			        distance[n][to] ? distance[n][to]
-			        : n == to       ? 10u
-			                        : 20u);
+			fprintf(show->out, " %u", tmm_node_distance(show->pages, n, to));
 		fprintf(show->out, "\n");
 	}
 }
@@ -322,7 +318,6 @@ static void show_memory(const struct show *show)
 struct filter {
 	FILE *out;
 	size_t used;
-	bool wanted; /* the zone's rows are */
 	char line[256];
 };
 
