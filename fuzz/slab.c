@@ -4,6 +4,9 @@
  * Each object is filled to the size it was promised with its own byte, and must
  * be so when it is resized or given back.  Objects of a cache with a constructor
  * are borrowed constructed and given back so.
+ *
+ * A name is of a cache that it made, or that it is an alias of: one of another name's,
+ * or one of the machine's.  It stays so until that cache is gone.
  */
 #include <stdio.h>
 #include <string.h>
@@ -17,8 +20,18 @@
 #define MADE        0x5au /* what the constructor writes */
 #define MOST_FILLED 8192u /* of larger objects the first and last half of it */
 
+/* What several names may be of. */
+struct shared {
+	struct tmm_cache *cache;
+	uint64_t nr_users;          /* creators of ours */
+	uint64_t nr_gone;           /* of those that destroyed it */
+	uint64_t nr_lent;           /* to us */
+	struct tmm_cache_spec spec; /* of the first creator, but for the name */
+	bool is_machines;           /* stays when all of ours are gone */
+};
+
 struct slot {
-	unsigned cache; /* index + 1; 0: of kmalloc */
+	struct shared *cache; /* NULL: of kmalloc */
 	size_t bytes;
 	uint8_t *object; /* NULL: nothing borrowed */
 	uint8_t fill;
@@ -27,12 +40,11 @@ struct slot {
 static struct tmm_machine *machine;
 static struct tmm_slab_system *slabs;
 static struct slot slot[NR_SLOTS];
+static struct shared shared[NR_CACHES]; /* by the name that first met it */
 static struct {
-	struct tmm_cache *cache; /* NULL: not there */
-	size_t bytes;
-	uint64_t nr_lent;
-	bool has_ctor;
-} cache[NR_CACHES];
+	struct shared *of; /* NULL: the name is not used */
+	size_t bytes, align_bytes;
+} name[NR_CACHES];
 static uint64_t free_at_start;
 static size_t ctor_bytes; /* of the cache whose slab is being made */
 
@@ -77,12 +89,10 @@ static void give_back(struct slot *s)
 		return;
 	check_fill(s);
 	if (s->cache) {
-		unsigned c = s->cache - 1;
-
-		if (cache[c].has_ctor)
+		if (s->cache->spec.ctor)
 			memset(s->object, MADE, s->bytes);
-		tmm_cache_free(cache[c].cache, s->object);
-		cache[c].nr_lent--;
+		tmm_cache_free(s->cache->cache, s->object);
+		s->cache->nr_lent--;
 	} else {
 		tmm_kfree(slabs, s->object);
 	}
@@ -101,7 +111,8 @@ static void begin(void)
 	machine = rig_begin(RAM_BYTES);
 	slabs = tmm_machine_slabs(machine);
 	memset(slot, 0, sizeof(slot));
-	memset(cache, 0, sizeof(cache));
+	memset(shared, 0, sizeof(shared));
+	memset(name, 0, sizeof(name));
 	free_at_start = tmm_pages_free_count(tmm_machine_pages(machine));
 }
 
@@ -113,8 +124,28 @@ static void check_counts(void)
 		unsigned c;
 
 		CHECK(info.active_objs <= info.num_objs && info.active_slabs <= info.num_slabs);
-		if (sscanf(info.name, "fuzz-%u", &c) == 1)
-			CHECK(cache[c].cache && info.active_objs == cache[c].nr_lent);
+		if (sscanf(info.name, "fuzz-%u", &c) != 1)
+			continue;
+		CHECK(name[c].of == &shared[c] && !shared[c].is_machines);
+		CHECK(info.active_objs == shared[c].nr_lent);
+		CHECK(info.aliases == shared[c].nr_users - 1);
+	}
+}
+
+/* One creator less; the last takes the cache and its names with him. */
+static void destroy(struct shared *s)
+{
+	bool last = s->nr_users == 1 && !s->is_machines;
+	tmm_err err = tmm_cache_destroy(s->cache);
+
+	CHECK(err == (last && s->nr_lent ? TMM_E_BUSY : TMM_OK));
+	if (err)
+		return;
+	s->nr_users--;
+	s->nr_gone++;
+	for (unsigned c = 0; last && c < NR_CACHES; c++) {
+		if (name[c].of == s)
+			name[c].of = NULL;
 	}
 }
 
@@ -125,8 +156,8 @@ static void end(void)
 	for (unsigned i = 0; i < NR_SLOTS; i++)
 		give_back(&slot[i]);
 	for (unsigned c = 0; c < NR_CACHES; c++) {
-		if (cache[c].cache)
-			CHECK(tmm_cache_destroy(cache[c].cache) == TMM_OK);
+		while (shared[c].nr_users)
+			destroy(&shared[c]);
 	}
 	rig_end(machine);
 }
@@ -225,7 +256,7 @@ static void draw_create(uint64_t *random, uint64_t *arg)
 	arg[0] = pick(random, NR_CACHES);
 	arg[1] = pick(random, 3) ? 1 + pick(random, 600) : pick(random, 40000);
 	arg[2] = pick(random, 2) ? 0 : UINT64_C(1) << pick(random, 14);
-	arg[3] = pick(random, 8);
+	arg[3] = pick(random, 16);
 }
 
 static bool spec_is_valid(const struct tmm_cache_spec *spec)
@@ -235,80 +266,147 @@ static bool spec_is_valid(const struct tmm_cache_spec *spec)
 	       spec->align_bytes <= TMM_PAGE_SIZE;
 }
 
+static bool is_shown(const char *of_name)
+{
+	struct tmm_cache_info info;
+
+	for (size_t i = 0; tmm_cache_info(slabs, i, &info); i++) {
+		if (strcmp(info.name, of_name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool may_merge(const struct tmm_cache_spec *spec)
+{
+	return !spec->no_merge && !spec->ctor;
+}
+
+static bool alike(const struct tmm_cache_spec *a, const struct tmm_cache_spec *b)
+{
+	return a->size_bytes == b->size_bytes && a->align_bytes == b->align_bytes &&
+	       a->hwcache_align == b->hwcache_align && a->reclaimable == b->reclaimable;
+}
+
+/* An unused name is of a cache now: one that we know, a new one, or one of the machine's. */
+static void meet(unsigned c, struct tmm_cache *made, const struct tmm_cache_spec *spec)
+{
+	bool is_new = is_shown(spec->name);
+	struct shared *known = NULL;
+
+	CHECK(is_new || may_merge(spec));
+	for (unsigned i = 0; i < NR_CACHES; i++) {
+		struct shared *of = name[i].of;
+
+		if (!of)
+			continue;
+		if (of->cache == made)
+			known = of;
+		CHECK(!is_new || !may_merge(spec) || !may_merge(&of->spec) ||
+		      !alike(spec, &of->spec));
+	}
+	if (known) {
+		CHECK(!is_new && may_merge(&known->spec));
+		CHECK(known->is_machines || (spec->size_bytes <= known->spec.size_bytes &&
+		                             spec->reclaimable == known->spec.reclaimable));
+	} else {
+		known = &shared[c];
+		*known = (struct shared){.cache = made, .spec = *spec, .is_machines = !is_new};
+		known->spec.name = NULL;
+	}
+	name[c].of = known;
+}
+
 static void apply_create(const uint64_t *arg)
 {
 	unsigned c = (unsigned)(arg[0] % NR_CACHES);
-	char name[32];
-	const struct tmm_cache_spec spec = {.name = name,
+	char text[32];
+	const struct tmm_cache_spec spec = {.name = text,
 	                                    .size_bytes = arg[1],
 	                                    .align_bytes = arg[2],
 	                                    .hwcache_align = arg[3] & 1,
 	                                    .reclaimable = arg[3] & 2,
-	                                    .no_merge = true, /* each counts by itself */
+	                                    .no_merge = !(arg[3] & 8),
 	                                    .ctor = arg[3] & 4 ? construct : NULL};
 	struct tmm_cache *made = NULL;
+	struct shared *of = name[c].of;
 	tmm_err err;
 
-	snprintf(name, sizeof(name), "fuzz-%u", c);
+	snprintf(text, sizeof(text), "fuzz-%u", c);
 	err = tmm_cache_create(slabs, &spec, &made);
 	if (!spec_is_valid(&spec)) {
 		CHECK(err == TMM_E_INVAL);
-	} else if (cache[c].cache) {
-		CHECK(err == TMM_E_EXIST || (err == TMM_E_NOMEM && op_failed_on_purpose()));
-	} else if (err) {
-		CHECK(err == TMM_E_NOMEM);
-		check_refusal(0);
-	} else {
-		cache[c].cache = made;
-		cache[c].bytes = spec.size_bytes;
-		cache[c].has_ctor = spec.ctor;
-		cache[c].nr_lent = 0;
+		return;
 	}
+	if (err == TMM_E_NOMEM) {
+		CHECK(!of || op_failed_on_purpose());
+		check_refusal(0);
+		return;
+	}
+	if (err == TMM_E_EXIST) {
+		CHECK(of);
+		return;
+	}
+	CHECK(err == TMM_OK);
+	if (of) { /* the place of a creator who is gone */
+		CHECK(made == of->cache && of->nr_gone && may_merge(&spec));
+		of->nr_gone--;
+	} else {
+		meet(c, made, &spec);
+	}
+	name[c].of->nr_users++;
+	name[c].bytes = spec.size_bytes;
+	name[c].align_bytes = spec.align_bytes ? spec.align_bytes : 8;
+}
+
+/* NULL: there is none, or not for us any more. */
+static struct shared *cache_of(uint64_t arg)
+{
+	struct shared *of = name[arg % NR_CACHES].of;
+
+	return of && of->nr_users ? of : NULL;
 }
 
 static void apply_destroy(const uint64_t *arg)
 {
-	unsigned c = (unsigned)(arg[1] % NR_CACHES);
-	tmm_err err;
+	struct shared *of = cache_of(arg[1]);
 
-	if (!cache[c].cache)
-		return;
-	err = tmm_cache_destroy(cache[c].cache);
-	CHECK(err == (cache[c].nr_lent ? TMM_E_BUSY : TMM_OK));
-	if (!err)
-		cache[c].cache = NULL;
+	if (of)
+		destroy(of);
 }
 
 static void apply_alloc(const uint64_t *arg)
 {
 	struct slot *s = &slot[arg[0] % NR_SLOTS];
 	unsigned c = (unsigned)(arg[1] % NR_CACHES);
+	struct shared *of = cache_of(c);
 	uint64_t gfp = arg[2];
 
-	if (!cache[c].cache)
+	if (!of)
 		return;
-	if (cache[c].has_ctor)
+	if (of->spec.ctor)
 		gfp &= ~UINT64_C(4);
 	give_back(s);
-	ctor_bytes = cache[c].bytes;
-	*s = (struct slot){.cache = c + 1, .bytes = cache[c].bytes};
-	s->object = tmm_cache_alloc(cache[c].cache, gfp_of(gfp));
+	ctor_bytes = name[c].bytes;
+	*s = (struct slot){.cache = of, .bytes = name[c].bytes};
+	s->object = tmm_cache_alloc(of->cache, gfp_of(gfp));
 	if (!s->object) {
 		check_refusal(s->bytes);
 		return;
 	}
-	cache[c].nr_lent++;
-	if (cache[c].has_ctor)
+	of->nr_lent++;
+	CHECK((uintptr_t)s->object % name[c].align_bytes == 0);
+	if (of->spec.ctor)
 		CHECK(filled(s->object, MADE, s->bytes));
 	got(s, gfp);
 }
 
 static void apply_shrink(const uint64_t *arg)
 {
-	unsigned c = (unsigned)(arg[1] % NR_CACHES);
+	const struct shared *of = cache_of(arg[1]);
 
-	if (cache[c].cache)
-		tmm_cache_shrink(cache[c].cache);
+	if (of)
+		tmm_cache_shrink(of->cache);
 }
 
 static void apply_cpu(const uint64_t *arg)
