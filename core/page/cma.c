@@ -390,6 +390,14 @@ static bool same(const char *a, const char *b)
 	return *a == *b;
 }
 
+bool cma_has(const struct tmm_pages *pages, uint64_t pfn)
+{
+	for (uint32_t i = 0; i < pages->nr_cma; i++)
+		if (pfn - pages->cma[i].start < pages->cma[i].nr_pages)
+			return true;
+	return false;
+}
+
 struct tmm_cma *tmm_cma_find(struct tmm_pages *pages, const char *name)
 {
 	for (uint32_t i = 0; i < pages->nr_cma; i++)

@@ -36,6 +36,9 @@ TMM_MUST_CHECK tmm_err cma_reserve(struct tmm_pages *pages, struct tmm_memblock 
 void cma_unreserve(struct tmm_pages *pages, struct tmm_memblock *memblock);
 TMM_MUST_CHECK tmm_err cma_activate(struct tmm_pages *pages);
 
+/* Is the frame of an area?  Its block's type does not tell: a run may be being taken there. */
+bool cma_has(const struct tmm_pages *pages, uint64_t pfn);
+
 /* What is lent is not free; blocks are of their type.  Panics otherwise. */
 void cma_check(const struct tmm_pages *pages);
 

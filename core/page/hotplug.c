@@ -345,6 +345,10 @@ static tmm_err check_section(struct plug *plug)
 			return refuse_frame(
 				plug, TMM_E_BUSY, pfn, "memory of the boot",
 				"no frame was reserved before the allocator was there");
+	for (uint64_t pfn = plug->start; pfn < plug->end; pfn += BLOCK_FRAMES)
+		if (cma_has(pages, pfn))
+			return refuse_frame(plug, TMM_E_BUSY, pfn, "contiguous area",
+			                    "no contiguous area is in the section");
 	return TMM_OK;
 }
 
@@ -535,10 +539,6 @@ tmm_err tmm_section_remove(struct tmm_pages *pages, tmm_paddr start,
 	if (err != TMM_OK)
 		return err;
 	make_ready(&plug, plug.start, plug.end);
-	for (uint64_t pfn = plug.start; pfn < plug.end; pfn += BLOCK_FRAMES)
-		if (block_type(&pages->info[block_of(pages, pfn)]) == TMM_MIGRATE_CMA)
-			return refuse_frame(&plug, TMM_E_BUSY, pfn, "contiguous area",
-			                    "no contiguous area is in the section");
 	set_types(&plug, TMM_MIGRATE_ISOLATE);
 	err = empty_section(&plug);
 	if (err == TMM_OK && pages->ram_ops)

@@ -4,7 +4,9 @@
  *   0       16      64              256 MiB
  *   | DMA   | DMA32 | may be added  |        sections of 8 MiB, 4 blocks each
  */
+#include <tuxmm/cma.h>
 #include <tuxmm/hotplug.h>
+#include <tuxmm/machine.h>
 #include <tuxmm/page_debug.h>
 #include <tuxmm/policy.h>
 
@@ -329,6 +331,63 @@ TEST(a_page_that_somebody_keeps_stops_the_removal)
 	CHECK(section_of(shelf.pfn[0]) != 12);
 	shelf_empty();
 	pages_fini(pages);
+}
+
+/* Asked for while CMA has the block of the area isolated: it must not pass for any block. */
+static tmm_err remove_while_moved(void *arg, tmm_pfn from, tmm_pfn to)
+{
+	struct tmm_hotplug_report report;
+
+	(void)to;
+	CHECK(take_away(section_of(from), &report) == TMM_E_BUSY);
+	CHECK(report.pfn.v == from.v && report.kind && memcmp(report.kind, "cont", 4) == 0);
+	*(bool *)arg = true;
+	return TMM_E_BUSY;
+}
+
+/*
+ *   32      34         40 MiB
+ *   | area  |          |   a section; the page at the area's start is moved
+ */
+TEST(a_section_with_a_contiguous_area_stays)
+{
+	static const struct tmm_migrate_ops ops = {.move = remove_while_moved};
+	const struct tmm_cma_spec spec = {.name = "a",
+	                                  .size_bytes = TMM_PAGE_SIZE << BLOCK_ORDER,
+	                                  .base = 4 * SECTION,
+	                                  .node = TMM_NODE_ANY};
+	const struct pages_config config = {.min_free_kbytes = NO_RESERVE,
+	                                    .memory_model = TMM_MEMORY_SPARSE,
+	                                    .section_bytes = SECTION,
+	                                    .cma = &spec,
+	                                    .nr_cma = 1};
+	const tmm_pfn start = {4 * SECTION_PAGES};
+	static tmm_pfn other[NR_PAGES];
+	bool asked = false;
+	const struct tmm_movable movable = {&ops, &asked};
+	struct tmm_cma *area;
+	tmm_pfn run;
+	size_t nr = 0;
+
+	rig_begin(&rig, BOOT_BYTES, 1);
+	rig_add(&rig, 0, BOOT_BYTES);
+	rig_boot_as(&rig, config);
+	area = tmm_cma_area(&rig.pages, 0);
+	expect_refusal(4, TMM_E_BUSY, start, "contiguous area");
+	do
+		CHECK(tmm_pages_alloc(&rig.pages, TMM_GFP_HIGHUSER_MOVABLE, 0, &other[nr]) ==
+		      TMM_OK);
+	while (other[nr++].v != start.v);
+	nr--;
+	while (nr)
+		tmm_pages_free(&rig.pages, other[--nr], 0);
+	tmm_page_set_movable(&rig.pages, start, &movable);
+	CHECK(tmm_cma_alloc(area, BLOCK_FRAMES, 0, &run, NULL) == TMM_E_BUSY && asked);
+	tmm_pages_check(&rig.pages);
+	expect_refusal(4, TMM_E_BUSY, start, "contiguous area");
+	tmm_page_clear_movable(&rig.pages, start);
+	tmm_pages_free(&rig.pages, start, 0);
+	pages_fini(&rig.pages);
 }
 
 TEST(other_models_have_no_sections)
