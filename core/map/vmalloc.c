@@ -41,8 +41,16 @@ static void mark(const struct tmm_kernel_map *map, tmm_pfn first, uint64_t nr,
                  struct vm_area *area, uint64_t index)
 {
 	for (uint64_t i = 0; i < nr; i++)
-		*page_of(map->pages, (tmm_pfn){first.v + i}) = (struct page){
-			.kind = PAGE_VMALLOC, .owner = area, .index = (uint32_t)(index + i)};
+		page_set(page_of(map->pages, (tmm_pfn){first.v + i}),
+		         (struct page){.kind = PAGE_VMALLOC,
+		                       .owner = area,
+		                       .index = (uint32_t)(index + i)});
+}
+
+static void unmark(const struct tmm_kernel_map *map, tmm_pfn first, uint64_t nr)
+{
+	for (uint64_t i = 0; i < nr; i++)
+		page_clear(page_of(map->pages, (tmm_pfn){first.v + i}));
 }
 
 static unsigned order_of_bytes(uint64_t bytes)
@@ -58,8 +66,7 @@ static void frames_gone(void *arg, uint64_t va, uint64_t bytes, uint64_t pa)
 	tmm_pfn first = {pa >> TMM_PAGE_SHIFT};
 
 	(void)va;
-	for (uint64_t i = 0; i < bytes >> TMM_PAGE_SHIFT; i++)
-		*page_of(map->pages, (tmm_pfn){first.v + i}) = (struct page){.kind = PAGE_NONE};
+	unmark(map, first, bytes >> TMM_PAGE_SHIFT);
 	tmm_pages_free(map->pages, first, order_of_bytes(bytes));
 	/* relaxed: a counter */
 	__atomic_fetch_sub(&map->used_pages, bytes >> TMM_PAGE_SHIFT, __ATOMIC_RELAXED);
@@ -144,7 +151,7 @@ static tmm_err fill_small(const struct fill *fill, uint64_t at, uint64_t nr)
 		return TMM_OK;
 	}
 	for (size_t i = 0; i < got; i++)
-		*page_of(fill->map->pages, pfn[i]) = (struct page){.kind = PAGE_NONE};
+		unmark(fill->map, pfn[i], 1);
 	tmm_pages_free_bulk(fill->map->pages, got, pfn);
 	return err;
 }
@@ -174,9 +181,7 @@ static bool fill_large(const struct fill *fill, uint64_t at, unsigned order)
 		count_used(fill->map, fill->area, UINT64_C(1) << order);
 		return true;
 	}
-	for (uint64_t i = 0; i < UINT64_C(1) << order; i++)
-		*page_of(fill->map->pages,
-		         (tmm_pfn){pfn.v + i}) = (struct page){.kind = PAGE_NONE};
+	unmark(fill->map, pfn, UINT64_C(1) << order);
 	tmm_pages_free(fill->map->pages, pfn, order);
 	return false;
 }
