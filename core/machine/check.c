@@ -14,11 +14,9 @@
  */
 #include "machine/machine.h"
 
-#define NR_KINDS NR_PAGE_KINDS
-
 struct census {
 	struct tmm_machine *machine;
-	uint64_t nr[NR_KINDS];   /* frames of each kind */
+	uint64_t nr[NR_PAGE_KINDS]; /* frames of each kind */
 	uint64_t nr_cut;         /* of PAGE_FILE, cut out of their file and still referenced */
 	uint64_t nr_pinned;      /* of PAGE_ANON, no longer mapped but still referenced */
 	uint64_t nr_reclaimable; /* of PAGE_SLAB */
@@ -53,7 +51,7 @@ static void count_page(void *arg, tmm_pfn pfn, const struct page *page)
 	bool reclaimable = false;
 	enum node_stat use;
 
-	TMM_ASSERT(page->kind < NR_KINDS);
+	TMM_ASSERT(page->kind < NR_PAGE_KINDS);
 	census->nr[page->kind]++;
 	census->nr_cut += page->kind == PAGE_FILE && !page->owner;
 	census->nr_pinned += page->kind == PAGE_ANON && !page->mapcount;
@@ -101,7 +99,7 @@ void tmm_check(struct tmm_machine *machine)
 	tmm_space_check(&machine->spaces);
 	tmm_space_totals(&machine->spaces, &spaces);
 	pages_for_each(pages, count_page, &census);
-	for (unsigned kind = PAGE_NONE + 1; kind < NR_KINDS; kind++)
+	for (unsigned kind = PAGE_NONE + 1; kind < NR_PAGE_KINDS; kind++)
 		of_a_kind += census.nr[kind];
 	/* I1: free frames have no kind, says tmm_pages_check(); so these are lent. */
 	TMM_ASSERT(of_a_kind + tmm_pages_free_count(pages) <= tmm_pages_managed_count(pages));

@@ -2,8 +2,8 @@
  * machine.c - boot, and its reverse
  *
  *   firmware map -> memblock -> kernel's image and frame 0 reserved
- *                -> zones and page allocator -> slab -> kernel map -> page cache -> address
- * spaces
+ *                -> zones and page allocator -> slab -> kernel map -> devices
+ *                -> page cache -> address spaces
  *
  * Everything that can be wrong with a shape is found before the first storey
  * starts.  A storey that fails to start leaves nothing behind, those before it
