@@ -19,6 +19,7 @@
  */
 #include <tuxmm/machine.h>
 
+#include "page/carve.h"
 #include "page/cma.h"
 #include "page/debug.h"
 #include "page/deferred.h"
@@ -27,21 +28,52 @@
 
 /* ---- boot ---- */
 
-static tmm_err place(struct tmm_memblock *memblock, const struct tmm_cma_spec *spec,
-                     tmm_paddr *start)
+/* Where the frame's piece of one zone ends. */
+static uint64_t zone_piece_end(const struct tmm_pages *pages, uint64_t pfn)
+{
+	struct carve_cursor cursor = {0, 0};
+	struct piece piece = {.end = 0};
+
+	while (piece.end <= pfn && carve_next(pages, &cursor, &piece))
+		;
+	return piece.end;
+}
+
+/* The highest place that no border of zones runs through. */
+static tmm_err place_anywhere(const struct tmm_pages *pages, struct tmm_memblock *memblock,
+                              const struct tmm_cma_spec *spec, tmm_paddr *start)
 {
 	const uint64_t block_bytes = TMM_PAGE_SIZE << BLOCK_ORDER;
-	const struct tmm_memblock_request request = {
+	struct tmm_memblock_request request = {
 		.size_bytes = spec->size_bytes,
 		.align_bytes = max_u64(spec->align_bytes, block_bytes),
 		.max = spec->limit,
 		.node = spec->node,
 		.exact_node = spec->node != TMM_NODE_ANY};
+
+	for (;;) {
+		tmm_err err = tmm_memblock_alloc(memblock, &request, start);
+		uint64_t border;
+
+		if (err != TMM_OK)
+			return err;
+		border = zone_piece_end(pages, start->v >> TMM_PAGE_SHIFT) << TMM_PAGE_SHIFT;
+		if (start->v + spec->size_bytes <= border)
+			return TMM_OK;
+		err = tmm_memblock_free(memblock, *start, spec->size_bytes);
+		TMM_ASSERT(err == TMM_OK);
+		request.max = border;
+	}
+}
+
+static tmm_err place(const struct tmm_pages *pages, struct tmm_memblock *memblock,
+                     const struct tmm_cma_spec *spec, tmm_paddr *start)
+{
 	uint64_t cursor = 0, end = spec->base + spec->size_bytes;
 	struct tmm_region region;
 
 	if (!spec->base)
-		return tmm_memblock_alloc(memblock, &request, start);
+		return place_anywhere(pages, memblock, spec, start);
 	start->v = spec->base;
 	while (tmm_memblock_next_free(memblock, &cursor, &region))
 		if (region.start <= spec->base && end <= region.end)
@@ -74,7 +106,7 @@ tmm_err cma_reserve(struct tmm_pages *pages, struct tmm_memblock *memblock,
 		struct tmm_cma *area = &pages->cma[i];
 		tmm_paddr start;
 
-		if (place(memblock, spec, &start) != TMM_OK)
+		if (place(pages, memblock, spec, &start) != TMM_OK)
 			break;
 		*area = (struct tmm_cma){.pages = pages,
 		                         .start = start.v >> TMM_PAGE_SHIFT,

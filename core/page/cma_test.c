@@ -79,6 +79,27 @@ TEST(an_area_is_where_it_was_asked_for)
 	end(area);
 }
 
+/*
+ *   RAM   0 MiB |-- DMA --|16- DMA32 -|24     16 MiB, as high as it goes: 8..24
+ *   area   ......aaaaaaaaa............        below the border that runs through it
+ */
+TEST(an_area_lies_on_one_side_of_a_zones_border)
+{
+	const struct tmm_cma_spec spec = {
+		.name = "camera", .size_bytes = 12 * MIB, .node = TMM_NODE_ANY};
+	struct tmm_cma_info info;
+
+	rig_begin(&rig, 24 * MIB, 1);
+	rig_add(&rig, 0, 24 * MIB);
+	rig_boot_as(&rig, (struct pages_config){
+				  .min_free_kbytes = NO_RESERVE, .cma = &spec, .nr_cma = 1});
+	tmm_cma_info(tmm_cma_find(&rig.pages, "camera"), &info);
+	CHECK(info.start.v == 4 * MIB >> TMM_PAGE_SHIFT);
+	tmm_memblock_check(&rig.memblock);
+	tmm_pages_check(&rig.pages);
+	pages_fini(&rig.pages);
+}
+
 TEST(an_area_without_a_place_is_refused)
 {
 	const struct tmm_cma_spec spec = {
