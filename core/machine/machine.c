@@ -19,22 +19,6 @@
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
 
-/* Where Linux for x86-64 is loaded. */
-#define KERNEL_START (16 * MIB)
-
-/* What boot takes beside the machine's own arrays: first slabs, and the least watermark. */
-#define BOOT_BYTES      (256 * KIB)
-#define BOOT_SLOB_BYTES (48 * KIB) /* where few pages serve all caches */
-
-/*
- * And what a small static program takes: its text and data, page tables, a first
- * slab for each cache.
- */
-#define SMALL_PROGRAM_BYTES (2 * MIB - BOOT_BYTES)
-
-/* RAM that a PC's firmware keeps: the first page, and 640 KiB .. 1 MiB. */
-#define FIRMWARE_BYTES UINT64_C(0x61000)
-
 size_t tmm_machine_bytes(void)
 {
 	return align_up(sizeof(struct tmm_machine), 64);
@@ -42,33 +26,10 @@ size_t tmm_machine_bytes(void)
 
 /* ---- what is asked for ---- */
 
-/* Usable memory as the firmware tells, from the lowest address to the highest. */
-static struct tmm_region usable(const struct tmm_shape *shape)
-{
-	struct tmm_region all = {.start = UINT64_MAX, .end = 0};
-
-	for (size_t i = 0; i < shape->nr_ranges; i++) {
-		const struct tmm_firmware_range *range = &shape->firmware_map[i];
-
-		if (range->type != TMM_FW_USABLE || !range->size_bytes)
-			continue;
-		all.start = min_u64(all.start, range->start.v);
-		all.end = max_u64(all.end, range->start.v + range->size_bytes);
-	}
-	return all;
-}
-
-static uint64_t usable_span(const struct tmm_shape *shape)
-{
-	struct tmm_region all = usable(shape);
-
-	return all.start < all.end ? all.end - all.start : 0;
-}
-
 /* Whole pages: the kernel map shows nothing beyond. */
 static uint64_t usable_end(const struct tmm_shape *shape)
 {
-	return align_down(max_u64(usable(shape).end, shape->hotplug_end), TMM_PAGE_SIZE);
+	return align_down(max_u64(usable_memory(shape).end, shape->hotplug_end), TMM_PAGE_SIZE);
 }
 
 /* Beyond RAM there may be memory of devices. */
@@ -77,7 +38,7 @@ static uint64_t backed_end(const struct tmm_shape *shape)
 	return align_down(max_u64(usable_end(shape), shape->backed_bytes), TMM_PAGE_SIZE);
 }
 
-static struct pages_config config_of(const struct tmm_shape *shape)
+struct pages_config machine_pages_config(const struct tmm_shape *shape)
 {
 	return (struct pages_config){
 		.nr_nodes = shape->nr_nodes,
@@ -97,26 +58,6 @@ static struct pages_config config_of(const struct tmm_shape *shape)
 		.cma = shape->cma,
 		.nr_cma = shape->nr_cma,
 	};
-}
-
-/* Usable memory that a machine needs to boot whose frames lie within span_bytes. */
-static uint64_t usable_needed(const struct tmm_shape *shape, uint64_t span_bytes)
-{
-	const struct pages_config config = config_of(shape);
-
-	return shape->kernel_bytes + shape->swiotlb_bytes +
-	       (shape->slab_allocator == TMM_SLOB ? BOOT_SLOB_BYTES : BOOT_BYTES) +
-	       pages_array_bytes(&config, shape->nr_cpus, span_bytes) +
-	       2 * (shape->min_free_kbytes << 10);
-}
-
-uint64_t tmm_machine_least_bytes(const struct tmm_shape *shape)
-{
-	uint64_t bytes = usable_needed(shape, usable_span(shape)) + SMALL_PROGRAM_BYTES;
-
-	/* Room for the descriptors of what the descriptors take, and so on. */
-	bytes = max_u64(bytes, usable_needed(shape, bytes + bytes / 64) + SMALL_PROGRAM_BYTES);
-	return align_up(bytes + FIRMWARE_BYTES, MIB);
 }
 
 /* ---- boot ---- */
@@ -150,7 +91,7 @@ static tmm_err reserve_kernel(struct tmm_memblock *mb, uint64_t bytes, tmm_paddr
 
 static uint64_t boot_needed(const struct tmm_memblock *mb, const struct tmm_shape *shape)
 {
-	return usable_needed(shape, tmm_memblock_end(mb) - tmm_memblock_start(mb));
+	return machine_needs(shape, tmm_memblock_end(mb) - tmm_memblock_start(mb));
 }
 
 static bool is_large_enough(const struct tmm_memblock *mb, const struct tmm_shape *shape)
@@ -193,7 +134,7 @@ static struct dma_config dma_config_of(const struct tmm_machine *machine,
 static tmm_err boot_pages(struct tmm_machine *machine, const struct tmm_shape *shape, void *ram)
 {
 	const struct dma_config dma = dma_config_of(machine, shape);
-	struct pages_config config = config_of(shape);
+	struct pages_config config = machine_pages_config(shape);
 
 	dma_reserve(&machine->dma, &machine->memblock, ram, &dma);
 

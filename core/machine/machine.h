@@ -53,6 +53,18 @@ struct tmm_machine {
 /* reclaim.c: what the page allocator starts when memory is short. */
 void reclaim_init(struct tmm_machine *machine);
 
+/* What the page allocator is told of a shape, without RAM and CPUs; machine.c. */
+struct pages_config machine_pages_config(const struct tmm_shape *shape);
+
+/* least.c: usable memory from the lowest address to the highest, as the firmware tells... */
+struct tmm_region usable_memory(const struct tmm_shape *shape);
+
+/* ... and how many bytes of it a machine needs to boot whose frames lie within span_bytes. */
+uint64_t machine_needs(const struct tmm_shape *shape, uint64_t span_bytes);
+
+/* Where Linux for x86-64 is loaded, and its kernel's image lies where there is RAM. */
+#define KERNEL_START UINT64_C(0x1000000)
+
 /* What contradicts itself in a shape, or is not made yet; NULL: nothing. */
 const char *shape_fault(const struct tmm_shape *shape);
 

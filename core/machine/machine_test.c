@@ -169,15 +169,16 @@ TEST(the_kernel_has_its_place)
 	tmm_machine_fini(&one);
 }
 
-/* Boots, or says that RAM is too small. */
+/* Boots, or says that RAM is too small, by itself or for an area. */
 static bool boots(const struct tmm_shape *shape, void *ram, uint64_t bytes)
 {
 	const char *why = NULL;
 	tmm_err err = tmm_machine_init(&one, shape, ram, &why);
 
 	if (err) {
-		CHECK(err == TMM_E_NOMEM);
-		CHECK(says(why, "RAM is too small: this machine needs at least "));
+		CHECK(says(why, err == TMM_E_NOMEM
+		                        ? "RAM is too small: this machine needs at least "
+		                        : "a contiguous area finds no free piece of RAM"));
 		return false;
 	}
 	tmm_check(&one);
@@ -192,28 +193,44 @@ static bool boots(const struct tmm_shape *shape, void *ram, uint64_t bytes)
  */
 TEST(the_least_ram_works_and_less_is_refused)
 {
+	/* One area; two that stand in each other's way; one that reaches over 16 MiB. */
+	static const struct tmm_cma_spec areas[] = {
+		{"camera", 16 * MIB, 0, 0, 4 * MIB, 0, TMM_NODE_ANY},
+		{"screen", 2 * MIB, 26 * MIB, 0, 0, 0, TMM_NODE_ANY},
+		{"sound", 6 * MIB, 0, 0, 0, 0, TMM_NODE_ANY},
+		{"flash", 12 * MIB, 0, 0, 0, 0, TMM_NODE_ANY},
+	};
+	static const uint32_t first_area[] = {0, 1, 3, 4};
 	void *ram = test_ram(128 * MIB);
 
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < 9; i++) {
 		struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
 		struct tmm_shape shape = shape_of(map, tmm_firmware_pc(MIB, map));
 		bool booted = false, now;
-		uint64_t least;
+		uint64_t least, smallest = 0;
 
-		shape.kernel_bytes = (const uint64_t[]){0, 0, MIB, 20 * MIB, 0, 0}[i];
-		shape.nr_cpus = (const uint32_t[]){1, 256, 1, 4, 1, 1}[i];
+		shape.kernel_bytes = (const uint64_t[]){0, 0,       MIB, 20 * MIB, 0,
+		                                        0, 8 * MIB, 0,   0}[i];
+		shape.nr_cpus = (const uint32_t[]){1, 256, 1, 4, 1, 1, 2, 1, 1}[i];
 		shape.min_free_kbytes = i == 4 ? 4096 : 0;
 		shape.slab_allocator = i == 5 ? TMM_SLOB : TMM_SLABS;
+		for (uint32_t a = i < 6 ? 0 : first_area[i - 6];
+		     i >= 6 && a < first_area[i - 5]; a++)
+			shape.cma[shape.nr_cma++] = areas[a];
 		least = tmm_machine_least_bytes(&shape);
 		CHECK(least < 48 * MIB);
 		for (uint64_t bytes = 0; bytes < least - MIB; bytes += 256 * KIB) {
 			shape.nr_ranges = tmm_firmware_pc(bytes, map);
 			now = boots(&shape, ram, bytes);
 			CHECK(bytes ? now || !booted : !now);
+			if (now && !booted)
+				smallest = bytes;
 			booted = now;
 			CHECK(tmm_machine_least_bytes(&shape) == least);
 		}
-		CHECK(booted);
+		/* Beside what a small program takes there is the step in which areas are tried.
+		 */
+		CHECK(booted ? least - smallest <= 3 * MIB : i >= 6);
 		shape.nr_ranges = tmm_firmware_pc(least, map);
 		CHECK(tmm_machine_least_bytes(&shape) == least);
 		memset(ram, 0, 128 * MIB);

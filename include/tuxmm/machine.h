@@ -97,7 +97,9 @@ struct tmm_shape {
 /* Size and alignment (64) of the struct the caller provides. */
 size_t tmm_machine_bytes(void);
 
-/* The least RAM, in bytes, with which a machine of this shape boots and runs a small program.
+/*
+ * The RAM of a PC, in bytes, with which a machine of this shape boots and runs a small
+ * program, and each contiguous area has a place.  A little less may boot.
  */
 uint64_t tmm_machine_least_bytes(const struct tmm_shape *shape);
 
