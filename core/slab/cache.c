@@ -95,7 +95,7 @@ static uint64_t choose_layout(struct tmm_cache *cache, const struct tmm_cache_sp
 /* The smallest state that holds the bits, a byte for each object, and a chain's start. */
 static struct tmm_cache *choose_states(const struct tmm_cache *cache)
 {
-	uint64_t bytes = cache->lent_offset + cache->nr_objs;
+	uint64_t bytes = cache->lent_offset + nr_lent_bytes(cache);
 	unsigned i = OWN_STATE;
 
 	if (cache->debug & TMM_SLAB_CONSISTENCY)
@@ -175,10 +175,8 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 	cache->lent_offset = cache->nr_words * (uint32_t)sizeof(uint64_t);
 	if (!own)
 		cache->states = choose_states(cache);
-	if (!own && !cache->debug && !slabs->is_slob) {
-		cache->nr_plain = cache->nr_objs;
+	if (!own && !cache->debug && !slabs->is_slob)
 		cache->limit = magazine_limit(size);
-	}
 }
 
 tmm_err tmm_cache_create(struct tmm_slab_system *slabs, const struct tmm_cache_spec *spec,

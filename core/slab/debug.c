@@ -83,9 +83,9 @@ static uint32_t index_at(const struct tmm_cache *cache, const struct page *head,
 	return (uint32_t)(offset / cache->size_bytes);
 }
 
-static uint8_t *state_of(const struct tmm_cache *cache, const struct page *head, uint32_t index)
+static uint8_t *state_of(const struct page *head, uint32_t index)
 {
-	return slab_lent(cache, head) + index;
+	return slab_lent(head) + index;
 }
 
 static bool is_filled(const struct tmm_cache *cache)
@@ -138,7 +138,7 @@ static bool chain_next(struct tmm_cache *cache, struct page *head, uint32_t inde
 	uint32_t next = link ? index_at(cache, head, (const char *)(uintptr_t)link) : NO_SLAB;
 
 	*out_next = link ? next + 1 : 0;
-	return !link || (next != NO_SLAB && *state_of(cache, head, next) == OBJECT_FREE);
+	return !link || (next != NO_SLAB && *state_of(head, next) == OBJECT_FREE);
 }
 
 /* ---- what lies around an object ---- */
@@ -282,7 +282,7 @@ static void track(struct tmm_cache *cache, struct track *out, const void *site)
 static void set_aside(struct tmm_cache *cache, struct page *head, uint32_t index)
 	TMM_REQUIRES(cache->lock)
 {
-	*state_of(cache, head, index) = OBJECT_ASIDE;
+	*state_of(head, index) = OBJECT_ASIDE;
 	cache->nr_aside++;
 }
 
@@ -294,7 +294,7 @@ static void slab_set_aside(struct tmm_cache *cache, const struct subject *subjec
 
 	report_fix(subject, "Marking all objects used");
 	for (uint32_t i = 0; i < slab_objs(cache, head); i++) {
-		if (*state_of(cache, head, i) != OBJECT_FREE)
+		if (*state_of(head, i) != OBJECT_FREE)
 			continue;
 		slab_take_object(cache, head, i);
 		set_aside(cache, head, i);
@@ -339,7 +339,7 @@ static char *slab_lend(struct tmm_cache *cache, struct page *head, size_t asked_
 		return NULL;
 	}
 	slab_take_object(cache, head, index);
-	*state_of(cache, head, index) = OBJECT_LENT;
+	*state_of(head, index) = OBJECT_LENT;
 	if (debugs(cache, TMM_SLAB_STORE_USER)) {
 		track(cache, &tracks_of(cache, subject.object)->lent, site);
 		tracks_of(cache, subject.object)->asked_bytes = asked_bytes;
@@ -415,9 +415,9 @@ static bool may_free(struct tmm_cache *cache, struct subject *subject, uint32_t 
 
 	if (index == NO_SLAB)
 		report_object(&slab, "Invalid object pointer");
-	else if (*state_of(cache, subject->head, index) == OBJECT_FREE)
+	else if (*state_of(subject->head, index) == OBJECT_FREE)
 		report_object(subject, "Object already free");
-	else if (*state_of(cache, subject->head, index) == OBJECT_ASIDE)
+	else if (*state_of(subject->head, index) == OBJECT_ASIDE)
 		report_object(subject, "Object already freed, and set aside since");
 	else if (!lent_is_sound(subject))
 		set_aside(cache, subject->head, index);
@@ -436,7 +436,7 @@ static void take_back(const struct subject *subject, uint32_t index)
 	if (debugs(cache, TMM_SLAB_STORE_USER))
 		track(cache, &tracks_of(cache, subject->object)->freed, subject->site);
 	fill_free(cache, subject->object);
-	*state_of(cache, subject->head, index) = OBJECT_FREE;
+	*state_of(subject->head, index) = OBJECT_FREE;
 	chain_push(cache, subject->head, index);
 }
 
@@ -532,9 +532,9 @@ static void slab_validate(struct tmm_cache *cache, struct page *head, void *arg)
 	(void)arg;
 	for (uint32_t i = 0; i < slab_objs(cache, head); i++) {
 		subject.object = object_at(cache, head, i);
-		if (*state_of(cache, head, i) == OBJECT_FREE)
+		if (*state_of(head, i) == OBJECT_FREE)
 			free_is_sound(&subject);
-		else if (*state_of(cache, head, i) == OBJECT_LENT)
+		else if (*state_of(head, i) == OBJECT_LENT)
 			lent_is_sound(&subject);
 	}
 	slab_end_is_sound(&subject);
@@ -544,7 +544,7 @@ static void slab_validate(struct tmm_cache *cache, struct page *head, void *arg)
 static void count_aside(struct tmm_cache *cache, struct page *head, void *nr)
 {
 	for (uint32_t i = 0; i < slab_objs(cache, head); i++)
-		*(uint64_t *)nr += *state_of(cache, head, i) == OBJECT_ASIDE;
+		*(uint64_t *)nr += *state_of(head, i) == OBJECT_ASIDE;
 }
 
 uint64_t tmm_cache_reports(const struct tmm_cache *cache)
@@ -598,9 +598,9 @@ void debug_release_aside(struct tmm_cache *cache)
 		struct page *head = used_slab(cache);
 		uint32_t index = 0;
 
-		while (*state_of(cache, head, index) != OBJECT_ASIDE)
+		while (*state_of(head, index) != OBJECT_ASIDE)
 			index++;
-		*state_of(cache, head, index) = OBJECT_FREE;
+		*state_of(head, index) = OBJECT_FREE;
 		chain_push(cache, head, index);
 		cache->nr_aside--;
 		gone = slab_put_object(cache, object_at(cache, head, index));

@@ -109,8 +109,8 @@ static inline struct tracks *tracks_of(const struct tmm_cache *cache, const char
 /* The first free object of the chain, plus one; 0: none. */
 static inline uint32_t *chain_of(const struct tmm_cache *cache, const struct page *head)
 {
-	return (uint32_t *)(void *)(slab_lent(cache, head) +
-	                            align_up(cache->nr_objs, sizeof(uint32_t)));
+	return (uint32_t *)(void *)(slab_lent(head) +
+	                            align_up(nr_lent_bytes(cache), sizeof(uint32_t)));
 }
 
 /* Where the free object has the pointer to the next one, and what it says. */

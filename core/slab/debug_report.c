@@ -222,8 +222,7 @@ static void list_lent(struct printer *printer, struct tmm_cache *cache, struct p
 		const char *object = object_at(cache, head, i);
 
 		/* relaxed: a CPU may be freeing it */
-		if (__atomic_load_n(slab_lent(cache, head) + i, __ATOMIC_RELAXED) !=
-		    OBJECT_LENT)
+		if (__atomic_load_n(slab_lent(head) + i, __ATOMIC_RELAXED) != OBJECT_LENT)
 			continue;
 		print(printer, "Object 0x%llx @offset=%llu\n", shown(cache, object),
 		      offset_in_slab(cache, head, object));

@@ -175,35 +175,23 @@ void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 
 /* ---- taking back ---- */
 
-/* The byte of the object at `offset` in its slab; NULL: no object starts there. */
-static ALWAYS_INLINE uint8_t *lent_of(const struct tmm_cache *cache, const struct page *head,
-                                      uint64_t offset)
+/*
+ * Does an object start at `offset` in the slab?  Then *out_lent is its byte.  A slab ends
+ * with less than an object's length that is nobody's, and has a byte for that: never lent.
+ */
+static ALWAYS_INLINE bool lent_of(const struct tmm_cache *cache, const struct page *head,
+                                  uint64_t offset, uint8_t **out_lent)
 {
 	uint64_t product = offset * cache->reciprocal;
 
+	*out_lent = slab_lent(head) + (product >> 32);
 	/* The low half is less than the reciprocal just for multiples of size_bytes. */
-	if (unlikely((uint32_t)product >= cache->reciprocal ||
-	             product >> 32 >= cache->nr_plain))
-		return NULL;
-	return slab_lent(cache, head) + (product >> 32);
+	return likely((uint32_t)product < cache->reciprocal);
 }
 
-/* The same where the mask does not lead to the slab, as it may while there are short ones. */
-static NOINLINE uint8_t *lent_look(const struct tmm_cache *cache, const void *object)
-{
-	uint64_t at = (uint64_t)((const char *)object - (const char *)cache->pages->ram);
-	struct place place;
-
-	if (!pfn_valid(cache->pages, (tmm_pfn){at >> TMM_PAGE_SHIFT}))
-		return NULL;
-	place = place_of(cache->pages, object);
-	if (place.head->kind != PAGE_SLAB || place.head->owner != cache)
-		return NULL;
-	return lent_of(cache, place.head, place.offset);
-}
-
-/* The same for an address of which nothing is known: NULL unless it is the cache's. */
-static ALWAYS_INLINE uint8_t *lent_find(const struct tmm_cache *cache, const void *object)
+/* The same for an address of which nothing is known; false: look again. */
+static ALWAYS_INLINE bool lent_find(const struct tmm_cache *cache, const void *object,
+                                    uint8_t **out_lent)
 {
 	uint64_t at = (uint64_t)((const char *)object - (const char *)cache->pages->ram);
 	/* relaxed: slab.c, count_short() */
@@ -212,11 +200,26 @@ static ALWAYS_INLINE uint8_t *lent_find(const struct tmm_cache *cache, const voi
 	const struct page *head;
 
 	if (unlikely(!map_in_span(&cache->pages->map, pfn.v)))
-		return NULL;
+		return false;
 	head = page_of(cache->pages, pfn);
-	if (unlikely(head->kind != PAGE_SLAB || head->owner != cache))
-		return lent_look(cache, object);
-	return lent_of(cache, head, at - start);
+	/* The first frame of a slab is what a cache owns, and nothing else. */
+	return likely(head->owner == cache) && lent_of(cache, head, at - start, out_lent);
+}
+
+/*
+ * Where the mask does not lead to the slab, as it may while there are short ones, or the
+ * cache debugs, or the caller is mistaken.
+ */
+static bool lent_look(const struct tmm_cache *cache, const void *object, uint8_t **out_lent)
+{
+	uint64_t at = (uint64_t)((const char *)object - (const char *)cache->pages->ram);
+	struct place place;
+
+	if (cache->debug || !pfn_valid(cache->pages, (tmm_pfn){at >> TMM_PAGE_SHIFT}))
+		return false;
+	place = place_of(cache->pages, object);
+	return place.head->kind == PAGE_SLAB && place.head->owner == cache &&
+	       lent_of(cache, place.head, place.offset, out_lent) && is_lent(*out_lent);
 }
 
 static NOINLINE void free_slow(struct tmm_cache *cache, void *object, uint8_t *lent)
@@ -269,12 +272,14 @@ static ALWAYS_INLINE void found_free(struct tmm_cache *cache, void *object, uint
 		free_slow(cache, object, lent);
 }
 
-/* Where the hand does not remember the object. */
+/* Where the fast path does not know the object, or has no room for it. */
 static NOINLINE void find_free(struct tmm_cache *cache, void *object, const void *site)
 {
-	uint8_t *lent = lent_find(cache, object);
+	uint8_t *lent;
 
-	if (likely(lent && is_lent(lent)))
+	if (!object)
+		return;
+	if (likely(lent_look(cache, object, &lent)))
 		found_free(cache, object, lent);
 	else
 		odd_free(cache, object, site);
@@ -282,18 +287,51 @@ static NOINLINE void find_free(struct tmm_cache *cache, void *object, const void
 
 void object_free(struct tmm_cache *cache, struct place place, void *object, const void *site)
 {
-	uint8_t *lent = lent_of(cache, place.head, place.offset);
+	uint8_t *lent;
 
-	if (likely(lent && is_lent(lent)))
+	if (likely(!cache->debug && lent_of(cache, place.head, place.offset, &lent) &&
+	           is_lent(lent)))
 		found_free(cache, object, lent);
 	else
 		odd_free(cache, object, site);
 }
 
+/* In a section, which it ends: an object that the hand does not remember. */
+static NOINLINE void slot_free(struct tmm_cache *cache, void *object, const void *site,
+                               struct cpu_slot *slot, struct tmm_cpu *cpu, tmm_irq irq)
+{
+	uint8_t *lent;
+
+	if (unlikely(!lent_find(cache, object, &lent)) || unlikely(!is_lent(lent)) ||
+	    unlikely(!slot_keep(cache, slot, object, lent))) {
+		section_end(cpu);
+		tmm_port_irq_restore(irq);
+		find_free(cache, object, site);
+		return;
+	}
+	set_lent(lent, 0);
+	section_end(cpu);
+	tmm_port_irq_restore(irq);
+}
+
 void tmm_cache_free(struct tmm_cache *cache, void *object)
 {
-	if (unlikely(!back_to_hand(cache, object)) && likely(object != NULL))
+	tmm_irq irq = tmm_port_irq_save();
+	struct tmm_cpu *cpu = tmm_port_cpu();
+	struct cpu_slot *slot;
+
+	if (unlikely(!slots_open(cache, cpu))) {
+		tmm_port_irq_restore(irq);
 		find_free(cache, object, __builtin_return_address(0));
+		return;
+	}
+	slot = slot_at(cache, cpu);
+	if (likely(hand_free(cache, slot, object))) {
+		section_end(cpu);
+		tmm_port_irq_restore(irq);
+		return;
+	}
+	slot_free(cache, object, __builtin_return_address(0), slot, cpu, irq);
 }
 
 /* ---- many at a time ---- */
@@ -371,8 +409,8 @@ static size_t push_found(struct tmm_cache *cache, struct cpu_slot *slot, size_t 
 
 		if (!object[i])
 			continue;
-		lent = lent_find(cache, object[i]);
-		if (unlikely(!lent || !is_lent(lent)))
+		if (unlikely(!lent_find(cache, object[i], &lent) || !is_lent(lent)) &&
+		    !lent_look(cache, object[i], &lent))
 			break;
 		set_lent(lent, 0);
 		slot_push(slot, object[i], lent);

@@ -51,13 +51,18 @@ TEST(every_wrong_free_of_an_object_panics)
 	if (rig_skips()) /* slob_test.c says what it sees */
 		return;
 	boot_plain(8 * MB);
-	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		struct tmm_cache *cache = cache_of_size("misused", sizes[i]), *other;
-		char *object = tmm_cache_alloc(cache, TMM_GFP_KERNEL), *next;
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(sizes); i++) {
+		size_t bytes = sizes[i % ARRAY_SIZE(sizes)];
+		struct tmm_cache *cache = cache_of_size("misused", bytes), *other;
 		int size = (int)cache->size_bytes, slab = (int)(TMM_PAGE_SIZE << cache->order);
+		char *object, *next;
 
+		for (int k = 0; i >= ARRAY_SIZE(sizes) && k < 100; k++) /* for magazines */
+			tmm_cache_free(cache, tmm_cache_alloc(cache, TMM_GFP_KERNEL));
+		object = tmm_cache_alloc(cache, TMM_GFP_KERNEL);
 		next = tmm_cache_alloc(cache, TMM_GFP_KERNEL);
 		CHECK(object && next == object + size);
+		CHECK((i >= ARRAY_SIZE(sizes)) == (cache->open_to != NULL));
 		misused = cache;
 		misused_object = object;
 		CHECK(free_panics(free_it, 1));
@@ -68,7 +73,7 @@ TEST(every_wrong_free_of_an_object_panics)
 		CHECK(free_panics(free_it, slab)); /* a free frame */
 		CHECK(free_panics(free_it, -(int)(64 * MB)));
 		CHECK(free_panics(kfree_it, 0)); /* not kmalloc's */
-		other = cache_of_size("other", sizes[i]);
+		other = cache_of_size("other", bytes);
 		misused = other;
 		CHECK(free_panics(free_it, 0));
 		misused = cache;

@@ -40,7 +40,7 @@ static void count_slab(struct tmm_cache *cache, struct page *head, bool freed,
 		const struct track *track = freed ? &tracks->freed : &tracks->lent;
 
 		/* As in Linux: of lent objects, who borrowed and who freed them before. */
-		if (slab_lent(cache, head)[i] == OBJECT_LENT && track->site > after &&
+		if (slab_lent(head)[i] == OBJECT_LENT && track->site > after &&
 		    (!out->count || track->site <= out->site))
 			count(out, track, now);
 	}

@@ -158,12 +158,13 @@ static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp, uint64_t *stat
 	head = page_of(pages, pfn);
 	if (order != cache->order)
 		head->flags |= PG_SHORT;
-	head->lent = (uintptr_t)state;
+	if (state)
+		head->lent = (uintptr_t)state + cache->lent_offset;
 	bits = slab_bits(cache, head);
 	for (uint32_t i = 0; i < cache->nr_words; i++)
 		bits[i] = padding(cache, head, i);
 	if (state)
-		memset(slab_lent(cache, head), 0, cache->nr_objs);
+		memset(slab_lent(head), 0, nr_lent_bytes(cache));
 	if (cache->debug)
 		debug_slab_init(cache, head);
 	for (uint32_t i = 0; cache->ctor && i < slab_objs(cache, head); i++)
@@ -275,7 +276,7 @@ static uint32_t slab_take(struct tmm_cache *cache, uint32_t first, struct object
 	uint32_t nr = (uint32_t)min_u64(most, slab_objs(cache, head) - head->refcount);
 	char *address = slab_address(cache, first);
 	/* Those of the own caches have no such byte: any place will do. */
-	uint8_t *lent = is_own_cache(cache) ? (uint8_t *)address : slab_lent(cache, head);
+	uint8_t *lent = is_own_cache(cache) ? (uint8_t *)address : slab_lent(head);
 
 	bits_take(cache, slab_bits(cache, head), address, lent, out, nr);
 	slab_took(cache, head, nr);
@@ -432,7 +433,7 @@ static uint32_t slabs_put(struct tmm_cache *cache, struct objects in, uint32_t n
 		uint64_t offset;
 		struct page *head = slab_of(cache, in.object[i], &offset);
 		uint64_t *bits = slab_bits(cache, head);
-		const uint8_t *lent = slab_lent(cache, head);
+		const uint8_t *lent = slab_lent(head);
 		uint32_t before = i;
 
 		do
@@ -521,7 +522,7 @@ uint64_t spare_free(struct tmm_cache *cache)
 static uint32_t lent_check(struct tmm_cache *cache, struct page *head)
 {
 	const uint64_t *bits = slab_bits(cache, head);
-	const uint8_t *lent = slab_lent(cache, head);
+	const uint8_t *lent = slab_lent(head);
 	uint32_t nr = 0;
 
 	for (uint32_t i = 0; i < slab_objs(cache, head); i++) {

@@ -78,10 +78,9 @@ struct tmm_cache {
 	struct tmm_slab_system *slabs; /* (c) */
 	uint32_t size_bytes;           /* (c) from one object to the next */
 	uint32_t reciprocal;           /* (c) 2^32 / size_bytes, rounded up */
-	uint32_t lent_offset;          /* (c) of the bytes in a slab's state */
-	uint32_t nr_plain;             /* (c) nr_objs; 0: odd_free() is to look at each */
+	struct cpu_set *cpus;          /* (c) */
 
-	struct cpu_set *cpus; /* (c) */
+	uint32_t lent_offset; /* (c) of the bytes in a slab's state */
 	uint32_t nr_objs;     /* (c) in a slab, unless it is short */
 	uint32_t order;       /* (c) of a slab, unless it is short */
 	uint32_t nr_words;    /* (c) of 64 bits, one bit for each object */
@@ -326,13 +325,24 @@ static inline struct page *slab_page(const struct tmm_cache *cache, uint32_t fir
 /* The words of a slab: a bit for each object, set while it is not in the slab. */
 static inline uint64_t *slab_bits(const struct tmm_cache *cache, struct page *head)
 {
-	return is_own_cache(cache) ? &head->lent : (uint64_t *)(uintptr_t)head->lent;
+	return is_own_cache(cache) ? &head->lent
+	                           : (uint64_t *)(uintptr_t)(head->lent - cache->lent_offset);
 }
 
-/* Behind the words: a byte for each object, not zero while it is lent. */
-static ALWAYS_INLINE uint8_t *slab_lent(const struct tmm_cache *cache, const struct page *head)
+/*
+ * Behind the words, and what the descriptor says, as each free asks for it: a byte for
+ * each object, not zero while it is lent.  An own cache has none.
+ */
+static ALWAYS_INLINE uint8_t *slab_lent(const struct page *head)
 {
-	return (uint8_t *)(uintptr_t)head->lent + cache->lent_offset;
+	return (uint8_t *)(uintptr_t)head->lent;
+}
+
+/* Those bytes: one more, always zero, where a slab does not end with an object. */
+static inline uint32_t nr_lent_bytes(const struct tmm_cache *cache)
+{
+	return cache->nr_objs +
+	       (cache->nr_objs * cache->size_bytes < TMM_PAGE_SIZE << cache->order);
 }
 
 static inline bool slab_is_short(const struct page *head)
