@@ -28,6 +28,8 @@ static void *source_alloc(const struct tmm_mempool *pool, tmm_gfp gfp)
 {
 	tmm_pfn pfn;
 
+	if (pool->from.alloc)
+		return pool->from.alloc(gfp, pool->from.arg);
 	if (pool->from.cache)
 		return tmm_cache_alloc(pool->from.cache, gfp);
 	if (pool->from.size_bytes)
@@ -41,7 +43,9 @@ static void source_free(const struct tmm_mempool *pool, void *element)
 {
 	struct tmm_pages *pages = pool->slabs->pages;
 
-	if (pool->from.cache)
+	if (pool->from.free)
+		pool->from.free(element, pool->from.arg);
+	else if (pool->from.cache)
 		tmm_cache_free(pool->from.cache, element);
 	else if (pool->from.size_bytes)
 		tmm_kfree(pool->slabs, element);
@@ -175,7 +179,7 @@ static bool min_nr_is_valid(size_t min_nr)
 static bool spec_is_valid(const struct tmm_mempool_spec *spec)
 {
 	return min_nr_is_valid(spec->min_nr) && spec->size_bytes <= TMM_KMALLOC_MAX &&
-	       spec->order <= TMM_MAX_ORDER;
+	       spec->order <= TMM_MAX_ORDER && !spec->alloc == !spec->free;
 }
 
 tmm_err tmm_mempool_create(struct tmm_slab_system *slabs, const struct tmm_mempool_spec *spec,

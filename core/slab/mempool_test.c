@@ -45,20 +45,41 @@ static void reserve_serves(void)
 	CHECK(tmm_inject_stop());
 }
 
+static void *counted_alloc(tmm_gfp gfp, void *arg)
+{
+	void *element = tmm_kmalloc(&m.slabs, 80, gfp);
+
+	*(int *)arg += element != NULL;
+	return element;
+}
+
+static void counted_free(void *element, void *arg)
+{
+	--*(int *)arg;
+	tmm_kfree(&m.slabs, element);
+}
+
 TEST(the_reserve_serves_when_memory_does_not)
 {
+	int lent = 0;
+
 	boot(8 * MB);
 	cache = cache_of_size("elements", 64);
-	for (int kind = 0; kind < 3; kind++) {
+	for (int kind = 0; kind < 4; kind++) {
 		const struct tmm_mempool_spec spec = {.min_nr = MIN_NR,
 		                                      .cache = kind == 0 ? cache : NULL,
 		                                      .size_bytes = kind == 1 ? 300 : 0,
-		                                      .order = 1};
+		                                      .order = 1,
+		                                      .alloc = kind == 3 ? counted_alloc : NULL,
+		                                      .free = kind == 3 ? counted_free : NULL,
+		                                      .arg = &lent};
 
 		pool_of(&spec);
+		CHECK(lent == (kind == 3 ? (int)MIN_NR : 0));
 		reserve_serves();
 		tmm_mempool_free(pool, NULL);
 		tmm_mempool_destroy(pool);
+		CHECK(lent == 0);
 	}
 	halt();
 }
@@ -110,6 +131,8 @@ TEST(wrong_uses_of_a_pool_are_refused)
 		{.min_nr = 1, .size_bytes = TMM_KMALLOC_MAX + 1},
 		{.min_nr = 1, .order = TMM_MAX_ORDER + 1},
 		{.min_nr = SIZE_MAX, .size_bytes = 8},
+		{.min_nr = 1, .alloc = counted_alloc},
+		{.min_nr = 1, .free = counted_free},
 	};
 	const struct tmm_mempool_spec spec = {.min_nr = 1, .size_bytes = 100};
 	void *element;

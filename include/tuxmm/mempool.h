@@ -24,11 +24,21 @@ struct tmm_mempool_spec {
 	struct tmm_cache *cache; /* objects of a cache */
 	size_t size_bytes;       /* kmalloc() of so many bytes */
 	unsigned order;          /* runs of 2^order frames, by their address */
+
+	/*
+	 * Before all of these, unless alloc is NULL: the caller's own functions.  alloc
+	 * answers NULL when memory is short, and waits for it only with
+	 * TMM_GFP_DIRECT_RECLAIM.  Called without locks.
+	 */
+	void *(*alloc)(tmm_gfp gfp, void *arg);
+	void (*free)(void *element, void *arg);
+	void *arg;
 };
 
 /*
  *   TMM_OK       *out_pool, its reserve filled
- *   TMM_E_INVAL  min_nr is 0 or too large, size_bytes or order is
+ *   TMM_E_INVAL  min_nr is 0 or too large, size_bytes or order is, or one of alloc and
+ *                free is missing
  *   TMM_E_NOMEM
  */
 TMM_MUST_CHECK tmm_err tmm_mempool_create(struct tmm_slab_system *slabs,
