@@ -149,7 +149,7 @@ static uint64_t first_block(const struct tmm_cma *area)
 
 static uint64_t end_block(const struct tmm_cma *area)
 {
-	return block_of(area->pages, area->start + area->nr_pages);
+	return block_of(area->pages, area->start + area->nr_pages - 1) + 1;
 }
 
 static struct zone *zone_with(struct tmm_pages *pages, uint64_t start, uint64_t end)

@@ -320,8 +320,8 @@ static bool may_move_from(const struct compaction *c, uint64_t block)
 static bool compact_block(struct compaction *c, uint64_t block)
 {
 	unsigned order = c->order == NO_ORDER ? 0 : (unsigned)min_u64(c->order, BLOCK_ORDER);
-	uint64_t group = UINT64_C(1) << order, first = c->pages->first_pfn;
-	uint64_t pfn = first + (block << BLOCK_ORDER);
+	uint64_t group = UINT64_C(1) << order;
+	uint64_t pfn = block_base(c->pages, block);
 
 	if (order == 0)
 		group = 64;

@@ -68,7 +68,7 @@ void compound_undo(struct tmm_pages *pages, uint64_t pfn, unsigned order, const 
 
 unsigned compound_count(const struct tmm_pages *pages, uint64_t block)
 {
-	uint64_t first = pages->first_pfn + (block << BLOCK_ORDER);
+	uint64_t first = block_base(pages, block);
 	unsigned nr = 0;
 
 	for (unsigned i = 0; i < BLOCK_FRAMES; i++)

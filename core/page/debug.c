@@ -31,7 +31,7 @@ static void report_write(void *arg, const char *text, size_t bytes)
 
 static struct frame_record *record_of(const struct tmm_pages *pages, uint64_t pfn)
 {
-	return &pages->record[pfn - pages->first_pfn];
+	return &pages->record[map_index(&pages->map, pfn)];
 }
 
 static const char *name_of_zone(const struct tmm_pages *pages, uint64_t pfn)
@@ -275,7 +275,7 @@ void debug_check(struct tmm_pages *pages)
 {
 	for (uint64_t block = next_ready_block(pages, 0); block < nr_blocks(pages);
 	     block = next_ready_block(pages, block + 1)) {
-		uint64_t first = pages->first_pfn + (block << BLOCK_ORDER);
+		uint64_t first = block_base(pages, block);
 
 		/* Frames above were never lent: their records are as they were. */
 		for (unsigned i = 0; i < pages->info[block].fresh; i++)
@@ -311,7 +311,7 @@ bool tmm_page_owner_show(const struct tmm_pages *pages, const struct tmm_sink *s
 	for (uint64_t block = next_ready_block(pages, 0); block < nr_blocks(pages);
 	     block = next_ready_block(pages, block + 1)) {
 		for (unsigned i = 0; i < pages->info[block].fresh; i++) {
-			uint64_t pfn = pages->first_pfn + (block << BLOCK_ORDER) + i;
+			uint64_t pfn = block_base(pages, block) + i;
 			const struct frame_record *record = record_of(pages, pfn);
 
 			if (record->state != FRAME_LENT && record->state != FRAME_LOOSE &&

@@ -101,7 +101,7 @@ static void enter(struct tmm_pages *pages, struct zone *zone, uint64_t start, ui
 		give_frames(pages, zone, first, stop);
 	for (uint64_t b = block_of(pages, start); b <= last; b++) {
 		struct block_info *info = &pages->info[b];
-		uint64_t pfn = pages->first_pfn + (b << BLOCK_ORDER);
+		uint64_t pfn = block_base(pages, b);
 
 		if (!ram_is_one_region(pages, pfn, BLOCK_FRAMES))
 			block_set_home(info, info->home | HOME_NO_RAM);
@@ -128,7 +128,7 @@ static void set_holes(struct tmm_pages *pages, uint64_t part)
 	uint64_t end = min_u64((part + 1) << pages->part_shift,
 	                       pages->first_pfn + pages->nr_frames);
 
-	for (uint64_t pfn = start; pfn < end; pfn += BLOCK_FRAMES) {
+	for (uint64_t pfn = start; pfn < end && pfn_in_span(pages, pfn); pfn += BLOCK_FRAMES) {
 		struct block_info *info = &pages->info[block_of(pages, pfn)];
 
 		if (info->nr_free == 0 && !(info->home & HOME_MIXED))
@@ -249,13 +249,9 @@ void deferred_init(struct tmm_pages *pages)
 
 uint64_t next_ready_block(const struct tmm_pages *pages, uint64_t block)
 {
-	uint64_t end = pages->first_pfn + pages->nr_frames;
-	uint64_t pfn = pages->first_pfn + (block << BLOCK_ORDER);
-
-	while (pfn < end && part_state(pages, pfn >> pages->part_shift) != PART_READY)
-		pfn = align_down(pfn, UINT64_C(1) << pages->part_shift) +
-		      (UINT64_C(1) << pages->part_shift);
-	return min_u64(block_of(pages, pfn), nr_blocks(pages));
+	while (block < nr_blocks(pages) && !block_ready(pages, block))
+		block = part_end_block(pages, block);
+	return min_u64(block, nr_blocks(pages));
 }
 
 static void add_groups(uint64_t start, uint64_t end, unsigned max_order, uint64_t *groups)

@@ -6,9 +6,6 @@
 
 #include "page/zone.h"
 
-/* Parts are as long as this, or as the longest run where that is longer. */
-#define PART_ORDER_LEAST 15u /* 128 MiB */
-
 /* tmm_pages.part[]: one of these, or 1 + the index of the zone whose part it is. */
 #define PART_READY  0u    /* blocks are entered */
 #define PART_SHARED 0xfeu /* of several zones; only while booting */
@@ -52,17 +49,17 @@ static inline unsigned part_state(const struct tmm_pages *pages, uint64_t part)
 /* Are the facts about a block there? */
 static inline bool block_ready(const struct tmm_pages *pages, uint64_t block)
 {
-	uint64_t pfn = pages->first_pfn + (block << BLOCK_ORDER);
+	uint64_t pfn = block_base(pages, block);
 
 	return part_state(pages, pfn >> pages->part_shift) == PART_READY;
 }
 
-/* The first block of the next part. */
+/* The first block of the next part, which may lie behind a hole. */
 static inline uint64_t part_end_block(const struct tmm_pages *pages, uint64_t block)
 {
-	uint64_t part = (pages->first_pfn + (block << BLOCK_ORDER)) >> pages->part_shift;
+	const uint64_t part = UINT64_C(1) << pages->part_shift;
 
-	return block_of(pages, (part + 1) << pages->part_shift);
+	return block + ((part - block_base(pages, block) % part) >> BLOCK_ORDER);
 }
 
 /* The first block at or above `block` whose facts are there; nr_blocks() if none. */

@@ -65,6 +65,19 @@ uint64_t tmm_section_bytes(const struct tmm_pages *pages)
 	               : 0;
 }
 
+/* Is something kept for all of these frames? */
+static bool may_be_ram(const struct tmm_pages *pages, uint64_t start, uint64_t end)
+{
+	const uint64_t part = UINT64_C(1) << pages->part_shift;
+
+	if (start < pages->first_pfn || end > pages->first_pfn + pages->nr_frames)
+		return false;
+	for (uint64_t pfn = start; pfn < end; pfn = align_down(pfn, part) + part)
+		if (!pfn_in_span(pages, pfn))
+			return false;
+	return true;
+}
+
 static tmm_err plug_begin(struct plug *plug, struct tmm_pages *pages, tmm_paddr start,
                           struct tmm_hotplug_report *report)
 {
@@ -80,8 +93,9 @@ static tmm_err plug_begin(struct plug *plug, struct tmm_pages *pages, tmm_paddr 
 	plug->section = start.v / bytes;
 	plug->start = start.v >> TMM_PAGE_SHIFT;
 	plug->end = plug->start + (bytes >> TMM_PAGE_SHIFT);
-	if (!pfn_in_span(pages, plug->start) || !pfn_in_span(pages, plug->end - 1))
-		return refuse(plug, TMM_E_INVAL, "a section lies below hotplug_end");
+	if (!may_be_ram(pages, plug->start, plug->end))
+		return refuse(plug, TMM_E_INVAL,
+		              "a section lies below hotplug_end, or near memory of the boot");
 	return TMM_OK;
 }
 
@@ -263,8 +277,9 @@ static void enter_section(struct plug *plug) TMM_REQUIRES(plug->zone->lock)
 	for (uint64_t pfn = plug->start; pfn < plug->end; pfn += BLOCK_FRAMES)
 		fresh_raise(&pages->info[block_of(pages, pfn)], BLOCK_FRAMES);
 	if (pages->record)
-		memset(&pages->record[plug->start - pages->first_pfn], 0,
-		       (plug->end - plug->start) * sizeof(*pages->record));
+		for (uint64_t pfn = plug->start; pfn < plug->end; pfn += BLOCK_FRAMES)
+			memset(&pages->record[map_index(&pages->map, pfn)], 0,
+			       BLOCK_FRAMES * sizeof(*pages->record));
 	given = plug->zone->nr_free - before;
 	count_section(plug, plug->end - plug->start, given);
 }

@@ -15,6 +15,11 @@
  * in each descriptor would do as well, but would have to be written into all of
  * them at boot; these are zeroes until the frame is used, and owners of frames may
  * assign them as a whole.
+ *
+ * With the sections come indexes: frames are numbered anew, without the parts of the
+ * address space where there is no RAM and none may be added, so that bits, facts and
+ * sets of blocks are not kept for those.  Indexes rise with frame numbers, and a part is
+ * as long as the longest run or array at least, so that both lie in one.
  */
 #include "page/model.h"
 
@@ -193,9 +198,11 @@ static struct page *section_array(const struct memory_map *map, uint64_t section
 	                       (uintptr_t)PAGES_OF_ARRAY(section << map->shift));
 }
 
-static uint32_t *place_of(const struct memory_map *map, const struct page *array)
+static uint32_t *place_of(const struct memory_map *map, const struct page *page)
 {
-	return &map->section_of[((uintptr_t)array - map->ram) >> map->array_shift];
+	uint64_t pfn = ((uintptr_t)page - map->ram) >> TMM_PAGE_SHIFT;
+
+	return &map->section_of[map_index(map, pfn) >> (map->array_shift - TMM_PAGE_SHIFT)];
 }
 
 void map_set_section(struct memory_map *map, uint64_t section, struct page *array)
@@ -235,6 +242,53 @@ static tmm_err init_section(struct memory_map *map, const struct map_request *re
 	return TMM_OK;
 }
 
+static void mark_parts(const struct memory_map *map, uint64_t start, uint64_t end)
+{
+	for (uint64_t part = start >> map->part_shift;
+	     start < end && part <= (end - 1) >> map->part_shift; part++)
+		map->delta[part] = 0;
+}
+
+static tmm_err init_indexes(struct memory_map *map, const struct map_request *request)
+{
+	const struct tmm_region_list *memory = &request->memblock->memory;
+	uint64_t nr = 0;
+	void *array;
+	tmm_err err;
+
+	map->part_shift = (unsigned)max_u64(
+		request->part_shift,
+		max_u64(map->array_shift - TMM_PAGE_SHIFT, PART_ORDER_LEAST));
+	map->nr_parts = ((map->first + map->nr_frames - 1) >> map->part_shift) + 1;
+	err = boot_array(request->memblock, request->ram, map->nr_parts * sizeof(*map->delta),
+	                 0, &array);
+	if (err != TMM_OK)
+		return err;
+	map->delta = array;
+	memset(map->delta, 0xff, map->nr_parts * sizeof(*map->delta)); /* NO_INDEX */
+	mark_parts(map, 0, request->hotplug_end);
+	for (uint32_t i = 0; i < memory->nr; i++)
+		mark_parts(map, memory->region[i].start >> TMM_PAGE_SHIFT,
+		           (memory->region[i].end + TMM_PAGE_SIZE - 1) >> TMM_PAGE_SHIFT);
+	for (uint64_t part = 0; part < map->nr_parts; part++)
+		nr += map->delta[part] != NO_INDEX;
+	err = boot_array(request->memblock, request->ram, nr * sizeof(*map->part_of), 0,
+	                 &array);
+	if (err != TMM_OK)
+		return err;
+	map->part_of = array;
+	map->nr_indexes = nr << map->part_shift;
+	map->linear = 0;
+	nr = 0;
+	for (uint64_t part = 0; part < map->nr_parts; part++) {
+		if (map->delta[part] == NO_INDEX)
+			continue;
+		map->delta[part] = (nr - part) << map->part_shift;
+		map->part_of[nr++] = (uint32_t)part;
+	}
+	return TMM_OK;
+}
+
 static tmm_err init_sections(struct memory_map *map, const struct map_request *request)
 {
 	uint64_t section_bytes = request->section_bytes ? request->section_bytes
@@ -246,9 +300,10 @@ static tmm_err init_sections(struct memory_map *map, const struct map_request *r
 		return TMM_E_INVAL;
 	map->shift = log2_floor(section_bytes) - TMM_PAGE_SHIFT;
 	map->array_shift = map->shift + log2_floor(sizeof(struct page));
-	map->nr_places = ((map->first + map->nr_frames - 1) >>
-	                  (map->array_shift - TMM_PAGE_SHIFT)) +
-	                 1;
+	err = init_indexes(map, request);
+	if (err != TMM_OK)
+		return err;
+	map->nr_places = ((map->nr_indexes - 1) >> (map->array_shift - TMM_PAGE_SHIFT)) + 1;
 	err = take_bases(map, request);
 	if (err == TMM_OK)
 		err = boot_array(request->memblock, request->ram,
@@ -275,6 +330,8 @@ tmm_err map_init(struct memory_map *map, const struct map_request *request)
 	*map = (struct memory_map){.model = request->model,
 	                           .first = request->first,
 	                           .nr_frames = request->nr_frames,
+	                           .linear = request->nr_frames,
+	                           .nr_indexes = request->nr_frames,
 	                           .ram = (uintptr_t)request->ram};
 	switch (request->model) {
 	case TMM_MEMORY_FLAT:
@@ -303,6 +360,18 @@ static const struct node_map *node_of_pfn(const struct memory_map *map, uint64_t
 	return NULL;
 }
 
+uint64_t map_index_end(const struct memory_map *map, uint64_t end)
+{
+	if (end - map->first <= map->linear)
+		return end - map->first;
+	while (end > map->first) {
+		if (map_index(map, end - 1) != NO_INDEX)
+			return map_index(map, end - 1) + 1;
+		end = align_down(end - 1, UINT64_C(1) << map->part_shift);
+	}
+	return 0;
+}
+
 bool map_has(const struct memory_map *map, uint64_t pfn)
 {
 	if (pfn - map->first >= map->nr_frames)
@@ -323,7 +392,7 @@ uint64_t map_pfn_of_array(const struct memory_map *map, const struct page *page)
 	uintptr_t address = (uintptr_t)page;
 
 	if (map->model == TMM_MEMORY_SPARSE) {
-		uint64_t section = map->section_of[(address - map->ram) >> map->array_shift];
+		uint64_t section = *place_of(map, page);
 
 		return (address - map->base[section]) / sizeof(*page);
 	}

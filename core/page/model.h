@@ -31,10 +31,22 @@ struct memory_map {
 	uintptr_t *base;
 	uint64_t nr_bases; /* (c) */
 
+	/*
+	 * What is kept for each block or frame is indexed from the first frame of the span;
+	 * SPARSE: without the parts that have no RAM at boot and lie outside of hot-plug.
+	 */
+	uint64_t linear;     /* (c) frames whose index is their distance from the first */
+	uint64_t nr_indexes; /* (c) */
+	unsigned part_shift; /* (c) SPARSE: log2 of the frames of a part */
+	uint64_t nr_parts;   /* (c) entries of delta[] */
+	uint64_t *delta; /* (c) by part: its frames' indexes less their numbers, or NO_INDEX */
+	uint32_t *part_of; /* (c) by index >> part_shift */
+
 	/* SPARSE: arrays are aligned to their length, which tells whose a descriptor is. */
 	uintptr_t ram;        /* (c) where frame 0 is */
 	unsigned array_shift; /* (c) log2 of an array's bytes */
-	uint32_t *section_of; /* (h) by place in RAM >> array_shift: its section */
+	uint32_t *section_of; /* (h) by index of its first frame in arrays' lengths: its section
+	                       */
 	uint64_t nr_places;   /* (c) entries of section_of[] */
 
 	struct node_map node[TMM_MAX_NODES]; /* (c) DISCONTIGUOUS */
@@ -47,6 +59,8 @@ struct map_request {
 	uint64_t first, nr_frames; /* the span; whole blocks, all RAM is inside */
 	enum tmm_memory_model model;
 	uint64_t section_bytes; /* 0: TMM_SECTION_BYTES */
+	uint64_t hotplug_end;   /* frame: sections may be added below */
+	unsigned part_shift;    /* no run crosses the border of two parts */
 
 	/* Where a node's own memory for arrays ends, by node; NULL: at memblock's limit. */
 	const uint64_t *end_on;
@@ -81,6 +95,35 @@ unsigned node_chunk_shift(const struct tmm_memblock *memblock);
 void map_set_section(struct memory_map *map, uint64_t section, struct page *array);
 void map_clear_section(struct memory_map *map, uint64_t section);
 uint64_t map_section_frame(const struct memory_map *map, uint64_t section);
+
+/* Parts are as long as this, or as the longest run where that is longer. */
+#define PART_ORDER_LEAST 15u /* 128 MiB */
+
+#define NO_INDEX         UINT64_MAX
+
+/* Where what is kept for the frame is; NO_INDEX: nothing is, it is no RAM. */
+static ALWAYS_INLINE uint64_t map_index(const struct memory_map *map, uint64_t pfn)
+{
+	uint64_t at = pfn - map->first, part;
+
+	if (likely(at < map->linear))
+		return at;
+	part = pfn >> map->part_shift;
+	if (part >= map->nr_parts || map->delta[part] == NO_INDEX)
+		return NO_INDEX;
+	return pfn + map->delta[part];
+}
+
+/* The reverse; index < nr_indexes. */
+static inline uint64_t map_frame_at(const struct memory_map *map, uint64_t index)
+{
+	if (likely(index < map->linear))
+		return index + map->first;
+	return index - map->delta[map->part_of[index >> map->part_shift]];
+}
+
+/* Indexes of frames below `end`, which lies in the span or ends it. */
+uint64_t map_index_end(const struct memory_map *map, uint64_t end);
 
 /* Has the frame a descriptor? */
 bool map_has(const struct memory_map *map, uint64_t pfn);

@@ -18,13 +18,25 @@ static uint64_t last_block_frame(uint64_t end)
 	return align_up((end + TMM_PAGE_SIZE - 1) >> TMM_PAGE_SHIFT, BLOCK_FRAMES);
 }
 
+/* Bits and facts of blocks: of all from the first to the last, or of so many frames. */
+static void cost_blocks(uint64_t frames, struct tmm_model_cost *cost)
+{
+	cost->block_bytes = frames / BLOCK_FRAMES *
+	                    (sizeof(struct block_bits) + sizeof(struct block_info));
+}
+
+static uint64_t span_frames(const struct tmm_memblock *mb)
+{
+	/* Whole pairs of blocks: the longest run of Linux's default order. */
+	return align_up(last_block_frame(tmm_memblock_end(mb)), 2 * BLOCK_FRAMES) -
+	       align_down(first_block_frame(tmm_memblock_start(mb)), 2 * BLOCK_FRAMES);
+}
+
 static void cost_flat(const struct tmm_memblock *mb, struct tmm_model_cost *cost)
 {
 	cost->nr_arrays = 1;
-	/* Whole pairs of blocks: the longest run of Linux's default order. */
-	cost->nr_entries = align_up(last_block_frame(tmm_memblock_end(mb)), 2 * BLOCK_FRAMES) -
-	                   align_down(first_block_frame(tmm_memblock_start(mb)),
-	                              2 * BLOCK_FRAMES);
+	cost->nr_entries = span_frames(mb);
+	cost_blocks(cost->nr_entries, cost);
 }
 
 static void cost_nodes(const struct tmm_memblock *mb, struct tmm_model_cost *cost)
@@ -46,24 +58,38 @@ static void cost_nodes(const struct tmm_memblock *mb, struct tmm_model_cost *cos
 		cost->nr_entries += end[n] - start[n];
 	}
 	cost->table_bytes = (((tmm_memblock_end(mb) - 1) >> shift) + 1) * sizeof(uintptr_t);
+	cost_blocks(span_frames(mb), cost);
+}
+
+/* Pieces of the address space, of a length each, that have memory. */
+static uint64_t count_pieces(const struct tmm_memblock *mb, uint64_t piece_bytes)
+{
+	uint64_t next = 0, nr = 0; /* next: the first that was not looked at */
+
+	for (uint32_t i = 0; i < mb->memory.nr; i++) {
+		uint64_t first = max_u64(mb->memory.region[i].start / piece_bytes, next);
+
+		next = max_u64((mb->memory.region[i].end - 1) / piece_bytes + 1, next);
+		nr += next - first;
+	}
+	return nr;
 }
 
 static void cost_sections(const struct tmm_memblock *mb, uint64_t section_bytes,
                           struct tmm_model_cost *cost)
 {
 	uint64_t last = tmm_memblock_end(mb) - 1;
-	uint64_t next = 0; /* section that was not counted */
 	uint64_t frames = section_bytes >> TMM_PAGE_SHIFT;
+	uint64_t array_bytes = frames * sizeof(struct page);
+	uint64_t part_bytes = max_u64(array_bytes, TMM_PAGE_SIZE << PART_ORDER_LEAST);
+	uint64_t nr_parts = count_pieces(mb, part_bytes);
 
-	for (uint32_t i = 0; i < mb->memory.nr; i++) {
-		uint64_t first = max_u64(mb->memory.region[i].start / section_bytes, next);
-
-		next = max_u64((mb->memory.region[i].end - 1) / section_bytes + 1, next);
-		cost->nr_arrays += next - first;
-	}
+	cost->nr_arrays = count_pieces(mb, section_bytes);
 	cost->nr_entries = cost->nr_arrays * frames;
 	cost->table_bytes = (last / section_bytes + 1) * sizeof(uintptr_t) +
-	                    (last / (frames * sizeof(struct page)) + 1) * sizeof(uint32_t);
+	                    (last / part_bytes + 1) * sizeof(uint64_t) +
+	                    nr_parts * (1 + part_bytes / array_bytes) * sizeof(uint32_t);
+	cost_blocks(nr_parts * (part_bytes >> TMM_PAGE_SHIFT), cost);
 }
 
 tmm_err tmm_model_cost(const struct tmm_memblock *mb, enum tmm_memory_model model,
@@ -108,15 +134,16 @@ tmm_err tmm_model_show(const struct tmm_memblock *mb, uint64_t section_bytes,
 			return err;
 	}
 	print_begin(&printer, sink);
-	print(&printer,
-	      "model          arrays      entries     of holes    map kB  table kB\n");
+	print(&printer, "model          arrays      entries     of holes    map kB  table kB  "
+	                "block kB\n");
 	for (unsigned m = 0; m < ARRAY_SIZE(name); m++)
-		print(&printer, "%-13s %7llu %12llu %12llu %9llu %9llu\n", name[m],
+		print(&printer, "%-13s %7llu %12llu %12llu %9llu %9llu %9llu\n", name[m],
 		      (unsigned long long)cost[m].nr_arrays,
 		      (unsigned long long)cost[m].nr_entries,
 		      (unsigned long long)cost[m].hole_entries,
 		      (unsigned long long)(cost[m].map_bytes >> 10),
-		      (unsigned long long)((cost[m].table_bytes + 1023) >> 10));
+		      (unsigned long long)((cost[m].table_bytes + 1023) >> 10),
+		      (unsigned long long)((cost[m].block_bytes + 1023) >> 10));
 	print_end(&printer);
 	return TMM_OK;
 }

@@ -77,7 +77,7 @@ static void check_cost(const struct memory_map *map, const struct tmm_model_cost
 	CHECK(entries_of(map) == cost->nr_entries);
 	CHECK(cost->map_bytes == cost->nr_entries * sizeof(struct page));
 	CHECK(taken >= cost->map_bytes + cost->table_bytes);
-	CHECK(taken < cost->map_bytes + cost->table_bytes + 3 * TMM_PAGE_SIZE);
+	CHECK(taken < cost->map_bytes + cost->table_bytes + 5 * TMM_PAGE_SIZE);
 }
 
 /*
@@ -195,11 +195,14 @@ static void keep(void *arg, const char *text, size_t bytes)
 /* 4 GiB of which the third is a hole: 262144 descriptors for nothing in one array. */
 TEST(the_table_shows_what_holes_cost)
 {
-	static const char expected[] =
-		"model          arrays      entries     of holes    map kB  table kB\n"
-		"flat                1      1048576       262144     32768         0\n"
-		"discontiguous       1      1048576       262144     32768         1\n"
-		"sparse             24       786432            0     24576        17\n";
+	static const char expected[] = "model          arrays      entries     of holes    map "
+				       "kB  table kB  block kB\n"
+				       "flat                1      1048576       262144     "
+				       "32768         0       160\n"
+				       "discontiguous       1      1048576       262144     "
+				       "32768         1       160\n"
+				       "sparse             24       786432            0     "
+				       "24576        13       120\n";
 	struct lines lines = {.used = 0};
 	const struct tmm_sink sink = {.write = keep, .arg = &lines};
 
@@ -209,4 +212,86 @@ TEST(the_table_shows_what_holes_cost)
 	CHECK(tmm_model_show(&memblock, 0, &sink) == TMM_OK);
 	CHECK(lines.used == sizeof(expected) - 1);
 	CHECK(memcmp(lines.text, expected, lines.used) == 0);
+}
+
+/* Runs of all orders are counted once, on both sides of a hole. */
+static void check_free_areas(struct tmm_pages *pages, enum tmm_zone_id zone)
+{
+	struct tmm_zone_info info;
+	uint64_t sum = 0;
+
+	CHECK(tmm_zone_info(pages, 0, zone, &info));
+	for (unsigned order = 0; order < info.nr_orders; order++)
+		sum += info.free_area[order] << order;
+	CHECK(sum == info.free_pages);
+}
+
+/*
+ *   0        1 GiB        8 GiB    +1 GiB              7 TiB    +1 GiB
+ *   |########|... hole ...|########|....... hole ......|########|
+ *   DMA, DMA32            NORMAL - - - - - - - - - - - - - - - -
+ */
+TEST(a_hole_of_terabytes_costs_next_to_nothing)
+{
+	const uint64_t near = 8 * GIB, far = 7 * 1024 * GIB, end = far + GIB;
+	const struct pages_config config = {.min_free_kbytes = NO_RESERVE,
+	                                    .memory_model = TMM_MEMORY_SPARSE};
+	struct tmm_model_cost cost;
+	static struct rig rig;
+	tmm_pfn pfn;
+
+	rig_begin(&rig, end, 1);
+	rig_add(&rig, 0, GIB);
+	rig_add(&rig, near, GIB);
+	rig_add(&rig, far, GIB);
+	CHECK(tmm_model_cost(&rig.memblock, TMM_MEMORY_SPARSE, 0, &cost) == TMM_OK);
+	CHECK(cost.hole_entries == 0 && cost.block_bytes == 1536 * (sizeof(struct block_bits) +
+	                                                            sizeof(struct block_info)));
+	CHECK(cost.table_bytes < 2 * MIB);
+	rig_boot_as(&rig, config);
+	CHECK(tmm_memblock_reserved_bytes(&rig.memblock) <
+	      28 * MIB + (rig_debug() ? 24 * MIB : 0));
+	CHECK(nr_blocks(&rig.pages) == 1536);
+	CHECK(!pfn_in_span(&rig.pages, far / 2 >> TMM_PAGE_SHIFT));
+	for (unsigned order = 0; order <= TMM_DEFAULT_ORDER; order++) {
+		CHECK(tmm_pages_alloc(&rig.pages, TMM_GFP_KERNEL, order, &pfn) == TMM_OK);
+		CHECK(pfn.v >= near >> TMM_PAGE_SHIFT);
+		CHECK(page_pfn(&rig.pages, page_of(&rig.pages, pfn)).v == pfn.v);
+		tmm_pages_free(&rig.pages, pfn, order);
+		CHECK(tmm_pages_alloc(&rig.pages, TMM_GFP_DMA32, order, &pfn) == TMM_OK);
+		CHECK(pfn.v < GIB >> TMM_PAGE_SHIFT);
+		tmm_pages_free(&rig.pages, pfn, order);
+	}
+	check_free_areas(&rig.pages, TMM_ZONE_DMA32);
+	check_free_areas(&rig.pages, TMM_ZONE_NORMAL);
+	tmm_pages_check(&rig.pages);
+	pages_fini(&rig.pages);
+}
+
+/* An end in a hole is where the last frames before it end. */
+TEST(indexes_end_where_the_last_frames_do)
+{
+	const uint64_t first = 3 * GIB, second = 9 * GIB, length = 256 * MIB;
+	const struct pages_config config = {.min_free_kbytes = NO_RESERVE,
+	                                    .memory_model = TMM_MEMORY_SPARSE};
+	const struct memory_map *map;
+	static struct rig rig;
+
+	rig_begin(&rig, second + length, 1);
+	rig_add(&rig, first, length);
+	rig_add(&rig, second, length);
+	rig_boot_as(&rig, config);
+	map = &rig.pages.map;
+	CHECK(map_index_end(map, first >> TMM_PAGE_SHIFT) == 0);
+	CHECK(map_index_end(map, (first >> TMM_PAGE_SHIFT) + 5) == 5);
+	CHECK(map_index_end(map, (first + length) >> TMM_PAGE_SHIFT) ==
+	      length >> TMM_PAGE_SHIFT);
+	CHECK(map_index_end(map, 4 * GIB >> TMM_PAGE_SHIFT) == length >> TMM_PAGE_SHIFT);
+	CHECK(map_index_end(map, second >> TMM_PAGE_SHIFT) == length >> TMM_PAGE_SHIFT);
+	CHECK(map_index_end(map, (second + length) >> TMM_PAGE_SHIFT) ==
+	      2 * length >> TMM_PAGE_SHIFT);
+	for (uint64_t at = 0; at < map->nr_indexes; at += BLOCK_FRAMES)
+		CHECK(map_index(map, map_frame_at(map, at)) == at);
+	tmm_pages_check(&rig.pages);
+	pages_fini(&rig.pages);
 }

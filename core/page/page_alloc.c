@@ -272,11 +272,12 @@ static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsign
 	struct page_cpu *cpu;
 	struct frame_stack *stack;
 	const struct block_info *info;
+	uint64_t at = map_index(&pages->map, pfn);
 	unsigned number;
 
-	if (unlikely(!on_cpu_of(pages, self) || !pfn_in_span(pages, pfn)))
+	if (unlikely(at == NO_INDEX) || unlikely(!on_cpu_of(pages, self)))
 		goto rest;
-	info = &pages->info[block_of(pages, pfn)];
+	info = &pages->info[at >> BLOCK_ORDER];
 	/* relaxed: as in free_rest() */
 	number = __atomic_load_n(&info->stack, __ATOMIC_RELAXED);
 	if (unlikely((int16_t)number <= 0)) {
@@ -286,7 +287,7 @@ static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsign
 	}
 	/* relaxed: bits of a lent run are 0, and nobody changes them */
 	if (unlikely(pfn % (UINT64_C(1) << order) ||
-	             (__atomic_load_n(word_of(pages, pfn), __ATOMIC_RELAXED) &
+	             (__atomic_load_n(&pages->bits->word[0] + at / 64, __ATOMIC_RELAXED) &
 	              first_bits(pfn, order))))
 		goto rest;
 	cpu = pages->cpu[self->id];

@@ -35,7 +35,7 @@ static void check_owned(const struct tmm_pages *pages, uint64_t block, unsigned 
 {
 	const struct block_info *info = &pages->info[block];
 	uint64_t word = pages->bits[block].word[w];
-	uint64_t first = pages->first_pfn + (block << BLOCK_ORDER) + w * 64;
+	uint64_t first = block_base(pages, block) + w * 64;
 
 	for (unsigned i = 0; i < 64; i++) {
 		bool is_free = word >> i & 1;
@@ -54,7 +54,7 @@ static uint64_t check_block(const struct tmm_pages *pages, const struct zone *zo
 {
 	const struct block_bits *bits = &pages->bits[block];
 	const struct block_info *info = &pages->info[block];
-	uint64_t first = pages->first_pfn + (block << BLOCK_ORDER);
+	uint64_t first = block_base(pages, block);
 	unsigned ones = 0;
 	unsigned exact = block_longest(bits);
 
@@ -190,7 +190,7 @@ void pages_for_each(const struct tmm_pages *pages, page_visit visit, void *arg)
 {
 	for (uint64_t block = next_ready_block(pages, 0); block < nr_blocks(pages);
 	     block = next_ready_block(pages, block + 1)) {
-		uint64_t first = pages->first_pfn + (block << BLOCK_ORDER);
+		uint64_t first = block_base(pages, block);
 
 		for (unsigned i = 0; i < pages->info[block].fresh; i++) {
 			tmm_pfn pfn = {first + i};

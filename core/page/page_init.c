@@ -48,7 +48,8 @@ static tmm_err take_sets_of(struct tmm_pages *pages, struct tmm_memblock *memblo
                             unsigned node, uint64_t end, enum tmm_zone_id kind)
 {
 	struct zone *zone = &pages->zone[pages->node[node].zone_index[kind]];
-	uint64_t nr = block_of(pages, carve_limit(pages, kind) - 1) + 1;
+	uint64_t indexes = map_index_end(&pages->map, carve_limit(pages, kind));
+	uint64_t nr = (indexes + BLOCK_FRAMES - 1) >> BLOCK_ORDER;
 	uint64_t words = block_set_words(nr);
 	struct block_set *set = &zone->by_longest[0][0];
 	void *array;
@@ -114,23 +115,28 @@ static tmm_err take_cpus(struct tmm_pages *pages, struct tmm_memblock *memblock,
 static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *memblock,
                            const struct pages_config *config, const struct array_ends *ends)
 {
-	uint64_t blocks = nr_blocks(pages);
 	const struct map_request map = {.memblock = memblock,
 	                                .ram = pages->ram,
 	                                .first = pages->first_pfn,
 	                                .nr_frames = pages->nr_frames,
 	                                .model = config->memory_model,
 	                                .section_bytes = config->section_bytes,
+	                                .hotplug_end = config->hotplug_end >> TMM_PAGE_SHIFT,
+	                                .part_shift = pages->part_shift,
 	                                .end_on = ends->on};
-	void *array[4];
+	void *array[4], *record;
+	tmm_err err = map_init(&pages->map, &map);
+
+	if (err != TMM_OK)
+		return err;
+	pages->part_shift = (unsigned)max_u64(pages->part_shift, pages->map.part_shift);
+	pages->nr_parts = ((pages->first_pfn + pages->nr_frames - 1) >> pages->part_shift) + 1;
 	const uint64_t size[4] = {
-		blocks * sizeof(*pages->bits),
-		blocks * sizeof(*pages->info),
+		nr_blocks(pages) * sizeof(*pages->bits),
+		nr_blocks(pages) * sizeof(*pages->info),
 		pages->nr_zones * sizeof(*pages->zone),
 		pages->nr_parts,
 	};
-	void *record;
-	tmm_err err;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(array); i++) {
 		err = boot_array(memblock, pages->ram, size[i], 0, &array[i]);
@@ -143,14 +149,12 @@ static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *membloc
 	pages->part = array[3];
 	if (pages->debug) {
 		err = boot_array(memblock, pages->ram,
-		                 pages->nr_frames * sizeof(*pages->record), 0, &record);
+		                 pages->map.nr_indexes * sizeof(*pages->record), 0, &record);
 		if (err != TMM_OK)
 			return err;
 		pages->record = record;
 	}
-	err = map_init(&pages->map, &map);
-	if (!err)
-		err = take_cpus(pages, memblock, ends);
+	err = take_cpus(pages, memblock, ends);
 	return err ? err : take_sets(pages, memblock, ends);
 }
 
@@ -261,7 +265,6 @@ static bool set_span(struct tmm_pages *pages, uint64_t hotplug_end)
 	                   TMM_PAGE_SHIFT;
 	pages->nr_frames = (align_up(end, run) >> TMM_PAGE_SHIFT) - pages->first_pfn;
 	pages->part_shift = (unsigned)max_u64(pages->max_order, PART_ORDER_LEAST);
-	pages->nr_parts = ((pages->first_pfn + pages->nr_frames - 1) >> pages->part_shift) + 1;
 	return true;
 }
 

@@ -179,7 +179,7 @@ struct high_ops {
 /* (c) constant after init  (s) whoever sets: one at a time, says the interface */
 struct tmm_pages {
 	void *ram;                       /* (c) where frame 0 is, or would be */
-	uint64_t first_pfn;              /* (c) of an even block; indexes count from here */
+	uint64_t first_pfn;              /* (c) of an even block */
 	uint64_t nr_frames;              /* (c) of the span, whole pairs of blocks */
 	struct block_bits *bits;         /* (c) the array; contents: the zone's lock */
 	struct block_info *info;         /* (c) likewise */
@@ -206,7 +206,7 @@ struct tmm_pages {
 	uint8_t *part;      /* (z) [nr_parts], by frame >> part_shift: deferred.h */
 	uint64_t nr_parts;  /* (c) */
 	uint32_t debug;     /* (c) TMM_DEBUG_* */
-	struct frame_record *record;             /* (c) [nr_frames], or NULL: debug.h */
+	struct frame_record *record;             /* (c) by index, or NULL: debug.h */
 	char report[400];                        /* of the mistake that a panic is about */
 	unsigned part_shift;                     /* (c) */
 	struct tmm_movable mover[NR_PAGE_KINDS]; /* (c) ops NULL: pages of the kind stay */
@@ -233,7 +233,7 @@ struct pages_config {
 	enum tmm_memory_model memory_model;
 	uint64_t section_bytes;
 	uint32_t debug;       /* TMM_DEBUG_* */
-	uint64_t hotplug_end; /* RAM may be added below this address; 0: below the last RAM */
+	uint64_t hotplug_end; /* RAM may be added below this address; 0: where it was at boot */
 	uint64_t lowmem_bytes, kernelcore_bytes, movablecore_bytes;
 	uint64_t min_free_kbytes;
 	uint32_t watermark_scale_factor;
@@ -293,10 +293,10 @@ static inline bool pfn_valid(const struct tmm_pages *pages, tmm_pfn pfn)
 	return map_has(&pages->map, pfn.v);
 }
 
-/* Is the frame between the first and the last that may be RAM?  Cheap. */
+/* May the frame be RAM, so that there is something kept for it?  Cheap. */
 static ALWAYS_INLINE bool pfn_in_span(const struct tmm_pages *pages, uint64_t pfn)
 {
-	return pfn - pages->first_pfn < pages->nr_frames;
+	return map_index(&pages->map, pfn) != NO_INDEX;
 }
 
 /* The frame has a descriptor (asserted where that is cheap). */
@@ -463,17 +463,23 @@ static inline bool pages_low(const struct tmm_pages *pages)
 /* Where a frame's bits and its block's facts are. */
 static ALWAYS_INLINE uint64_t block_of(const struct tmm_pages *pages, uint64_t pfn)
 {
-	return (pfn - pages->first_pfn) >> BLOCK_ORDER;
+	return map_index(&pages->map, pfn) >> BLOCK_ORDER;
 }
 
 static ALWAYS_INLINE uint64_t *word_of(const struct tmm_pages *pages, uint64_t pfn)
 {
-	return &pages->bits->word[0] + (pfn - pages->first_pfn) / 64;
+	return &pages->bits->word[0] + map_index(&pages->map, pfn) / 64;
+}
+
+/* The first frame of a block. */
+static inline uint64_t block_base(const struct tmm_pages *pages, uint64_t block)
+{
+	return map_frame_at(&pages->map, block << BLOCK_ORDER);
 }
 
 static inline uint64_t nr_blocks(const struct tmm_pages *pages)
 {
-	return pages->nr_frames >> BLOCK_ORDER;
+	return pages->map.nr_indexes >> BLOCK_ORDER;
 }
 
 /* The node of a frame that is lent. */

@@ -62,11 +62,6 @@ void zone_file_block(struct tmm_pages *pages, struct zone *zone, uint64_t block,
 	file_block(pages, zone, block, longest);
 }
 
-static uint64_t block_base(const struct tmm_pages *pages, uint64_t block)
-{
-	return pages->first_pfn + (block << BLOCK_ORDER);
-}
-
 /* 2^order frames have left the block `nr` times; 0: it has no such run, search elsewhere. */
 static void block_shrinks(struct tmm_pages *pages, struct zone *zone, uint64_t block,
                           unsigned order, unsigned nr) TMM_REQUIRES(zone->lock)

@@ -33,8 +33,9 @@ uint64_t tmm_section_bytes(const struct tmm_pages *pages);
  * readable and writable at the machine's ram pointer; contents do not matter.
  *   TMM_OK
  *   TMM_E_EXIST   some of it is RAM already
- *   TMM_E_INVAL   not a section's address, beyond the shape's hotplug_end, or the
- *                 node has no zone that all of it would be in
+ *   TMM_E_INVAL   not a section's address, beyond the shape's hotplug_end (without one:
+ *                 in no 128 MiB that had memory at boot), or the node has no zone that
+ *                 all of it would be in
  *   TMM_E_NOSPC   memblock cannot list it
  *   TMM_E_BUSY    a driver has claimed some of its addresses (tuxmm/resource.h)
  *   TMM_E_NOMEM   there is no memory to list them

@@ -64,10 +64,10 @@ struct tmm_shape {
 	enum tmm_geometry geometry; /* tasks run on TMM_GEOMETRY_X86_64 only */
 	uint64_t section_bytes;     /* of TMM_MEMORY_SPARSE: a power of two; 0: 128 MiB */
 	uint32_t debug;             /* TMM_DEBUG_*, in tuxmm/page_debug.h */
-	uint64_t hotplug_end;      /* sections may be added below this address; 0: none above */
-	uint32_t max_order;        /* longest run: 2^max_order frames, 9..18; 0: 10 */
-	uint64_t lowmem_bytes;     /* frames above have no address (HIGHMEM); 0: all have */
-	uint64_t kernelcore_bytes; /* what is not MOVABLE; 0: no limit */
+	uint64_t hotplug_end;  /* sections may be added below it; 0: where RAM was at boot */
+	uint32_t max_order;    /* longest run: 2^max_order frames, 9..18; 0: 10 */
+	uint64_t lowmem_bytes; /* frames above have no address (HIGHMEM); 0: all have */
+	uint64_t kernelcore_bytes;  /* what is not MOVABLE; 0: no limit */
 	uint64_t movablecore_bytes; /* what is MOVABLE */
 	struct tmm_cma_spec cma[TMM_MAX_CMA_AREAS];
 	uint32_t nr_cma;

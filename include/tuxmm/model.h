@@ -4,7 +4,9 @@
  * Each frame has a descriptor of 32 bytes.  One array of them from the first
  * frame to the last is the fastest to index and has entries for holes too; one
  * array for each node has none for what lies between nodes; one for each section
- * with RAM has holes no larger than a section, for a table of sections.
+ * with RAM has holes no larger than a section, for a table of sections.  What the
+ * allocator keeps for each 2 MiB goes from the first frame to the last as well, with
+ * sections only for the 128 MiB parts that have RAM or may get some by hot-plug.
  *
  * Units    sizes in _bytes; entries are descriptors
  * Linux    FLATMEM, DISCONTIGMEM, SPARSEMEM; pfn_to_page(), page_to_pfn()
@@ -31,6 +33,7 @@ struct tmm_model_cost {
 	uint64_t hole_entries; /* those of them whose frame is not RAM */
 	uint64_t map_bytes;    /* all descriptors */
 	uint64_t table_bytes;  /* what finds an array by frame and a frame by descriptor */
+	uint64_t block_bytes;  /* bits and facts of each 2 MiB */
 };
 
 /*
