@@ -1,6 +1,7 @@
 #include "machine/machine.h"
 
 #include <sys/mman.h>
+#include <tuxmm/page_debug.h>
 #include <tuxmm/policy.h>
 
 #include "inject.h"
@@ -93,6 +94,10 @@ static void use(struct tmm_machine *machine)
 /* Boot, use, stop; the usable bytes of the machine. */
 static uint64_t lives(const struct tmm_shape *shape, void *ram)
 {
+	const struct pages_config config = {.nr_nodes = 1,
+	                                    .memory_model = shape->memory_model,
+	                                    .debug = shape->debug,
+	                                    .hotplug_end = shape->hotplug_end};
 	const char *why = NULL;
 	uint64_t bytes, managed, kept, bounce = 0;
 	tmm_paddr start;
@@ -104,7 +109,7 @@ static uint64_t lives(const struct tmm_shape *shape, void *ram)
 	if (tmm_dma_swiotlb(tmm_machine_dma(&one), &start, &bounce))
 		bounce += bounce / 64;
 	kept = shape->kernel_bytes + 2 * TMM_PAGE_SIZE + bounce +
-	       pages_array_bytes(&(struct pages_config){.nr_nodes = 1}, shape->nr_cpus,
+	       pages_array_bytes(&config, shape->nr_cpus,
 	                         tmm_memblock_end(&one.memblock) -
 	                                 tmm_memblock_start(&one.memblock));
 	CHECK(managed < bytes && managed + kept >= bytes);
@@ -203,20 +208,23 @@ TEST(the_least_ram_works_and_less_is_refused)
 	static const uint32_t first_area[] = {0, 1, 3, 4};
 	void *ram = test_ram(128 * MIB);
 
-	for (unsigned i = 0; i < 9; i++) {
+	for (unsigned i = 0; i < 12; i++) {
 		struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
 		struct tmm_shape shape = shape_of(map, tmm_firmware_pc(MIB, map));
-		bool booted = false, now;
+		bool booted = false, has_areas = i >= 6 && i < 9, now;
 		uint64_t least, smallest = 0;
 
-		shape.kernel_bytes = (const uint64_t[]){0, 0,       MIB, 20 * MIB, 0,
-		                                        0, 8 * MIB, 0,   0}[i];
-		shape.nr_cpus = (const uint32_t[]){1, 256, 1, 4, 1, 1, 2, 1, 1}[i];
+		shape.kernel_bytes = (const uint64_t[12]){0, 0,       MIB, 20 * MIB, 0,
+		                                          0, 8 * MIB, 0,   0}[i];
+		shape.nr_cpus = (const uint32_t[]){1, 256, 1, 4, 1, 1, 2, 1, 1, 1, 1, 1}[i];
 		shape.min_free_kbytes = i == 4 ? 4096 : 0;
 		shape.slab_allocator = i == 5 ? TMM_SLOB : TMM_SLABS;
-		for (uint32_t a = i < 6 ? 0 : first_area[i - 6];
-		     i >= 6 && a < first_area[i - 5]; a++)
+		for (uint32_t a = has_areas ? first_area[i - 6] : 0;
+		     has_areas && a < first_area[i - 5]; a++)
 			shape.cma[shape.nr_cma++] = areas[a];
+		shape.memory_model = i >= 9 ? TMM_MEMORY_SPARSE : TMM_MEMORY_FLAT;
+		shape.debug = i == 10 ? TMM_DEBUG_PAGE_OWNER : 0;
+		shape.hotplug_end = i == 11 ? 16 * GIB : 0;
 		least = tmm_machine_least_bytes(&shape);
 		CHECK(least < 48 * MIB);
 		for (uint64_t bytes = 0; bytes < least - MIB; bytes += 256 * KIB) {

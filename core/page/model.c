@@ -242,6 +242,33 @@ static tmm_err init_section(struct memory_map *map, const struct map_request *re
 	return TMM_OK;
 }
 
+unsigned map_section_order(uint64_t section_bytes)
+{
+	return log2_floor(section_bytes ? section_bytes : TMM_SECTION_BYTES) - TMM_PAGE_SHIFT;
+}
+
+/* log2 of the frames that a section's array takes. */
+static unsigned array_order(uint64_t section_bytes)
+{
+	return map_section_order(section_bytes) + log2_floor(sizeof(struct page)) -
+	       TMM_PAGE_SHIFT;
+}
+
+unsigned map_part_order(uint64_t section_bytes, unsigned longest_run)
+{
+	return (unsigned)max_u64(longest_run,
+	                         max_u64(array_order(section_bytes), PART_ORDER_LEAST));
+}
+
+uint64_t map_table_bytes(uint64_t section_bytes, unsigned part_order, uint64_t frames)
+{
+	const struct memory_map *map = NULL;
+
+	return ((frames >> map_section_order(section_bytes)) + 1) * sizeof(*map->base) +
+	       (frames >> part_order) * (sizeof(*map->delta) + sizeof(*map->part_of)) +
+	       (frames >> array_order(section_bytes)) * sizeof(*map->section_of);
+}
+
 static void mark_parts(const struct memory_map *map, uint64_t start, uint64_t end)
 {
 	for (uint64_t part = start >> map->part_shift;
@@ -256,9 +283,7 @@ static tmm_err init_indexes(struct memory_map *map, const struct map_request *re
 	void *array;
 	tmm_err err;
 
-	map->part_shift = (unsigned)max_u64(
-		request->part_shift,
-		max_u64(map->array_shift - TMM_PAGE_SHIFT, PART_ORDER_LEAST));
+	map->part_shift = map_part_order(request->section_bytes, request->part_shift);
 	map->nr_parts = ((map->first + map->nr_frames - 1) >> map->part_shift) + 1;
 	err = boot_array(request->memblock, request->ram, map->nr_parts * sizeof(*map->delta),
 	                 0, &array);
@@ -298,7 +323,7 @@ static tmm_err init_sections(struct memory_map *map, const struct map_request *r
 
 	if (!is_power_of_two(section_bytes) || section_bytes < TMM_SECTION_BYTES_LEAST)
 		return TMM_E_INVAL;
-	map->shift = log2_floor(section_bytes) - TMM_PAGE_SHIFT;
+	map->shift = map_section_order(section_bytes);
 	map->array_shift = map->shift + log2_floor(sizeof(struct page));
 	err = init_indexes(map, request);
 	if (err != TMM_OK)

@@ -96,10 +96,17 @@ void map_set_section(struct memory_map *map, uint64_t section, struct page *arra
 void map_clear_section(struct memory_map *map, uint64_t section);
 uint64_t map_section_frame(const struct memory_map *map, uint64_t section);
 
-/* Parts are as long as this, or as the longest run where that is longer. */
+/* Parts are as long as this, or as the longest run or array where that is longer. */
 #define PART_ORDER_LEAST 15u /* 128 MiB */
 
-#define NO_INDEX         UINT64_MAX
+/* log2 of the frames of a section, 0: the usual, and of a part of a SPARSE machine. */
+unsigned map_section_order(uint64_t section_bytes);
+unsigned map_part_order(uint64_t section_bytes, unsigned longest_run);
+
+/* What the tables of a SPARSE machine take at most whose frames lie in the first so many. */
+uint64_t map_table_bytes(uint64_t section_bytes, unsigned part_order, uint64_t frames);
+
+#define NO_INDEX UINT64_MAX
 
 /* Where what is kept for the frame is; NO_INDEX: nothing is, it is no RAM. */
 static ALWAYS_INLINE uint64_t map_index(const struct memory_map *map, uint64_t pfn)

@@ -169,20 +169,32 @@ static uint32_t usual_zones(const struct pages_config *config)
 	return 2 + nr_nodes * (1u + movable + 2u * plugged);
 }
 
+/* What frames within span_bytes are rounded up to in runs of 2^order, cut at both ends. */
+static uint64_t most_frames(uint64_t span_bytes, unsigned order)
+{
+	return ((span_bytes >> (order + TMM_PAGE_SHIFT)) + 2) << order;
+}
+
 uint64_t pages_array_bytes(const struct pages_config *config, uint32_t nr_cpus,
                            uint64_t span_bytes)
 {
 	unsigned order = (unsigned)max_u64(config->max_order, BLOCK_ORDER + 1);
+	uint64_t described = most_frames(span_bytes, order), kept = described, tables = 0;
 	uint32_t nr_zones = usual_zones(config);
-	/* Both ends may cut a longest run; each array may cut a page. */
-	uint64_t blocks = ((span_bytes >> (order + TMM_PAGE_SHIFT)) + 2)
-	                  << (order - BLOCK_ORDER);
-	uint64_t sets = block_set_words(blocks) * nr_zones * SETS_PER_ZONE;
 
-	return blocks * (sizeof(struct block_bits) + sizeof(struct block_info) +
-	                 BLOCK_FRAMES * (sizeof(struct page) +
-	                                 (config->debug ? sizeof(struct frame_record) : 0))) +
-	       sets * sizeof(uint64_t) + nr_zones * sizeof(struct zone) +
+	if (config->memory_model == TMM_MEMORY_SPARSE) {
+		described = most_frames(span_bytes, map_section_order(config->section_bytes));
+		order = map_part_order(config->section_bytes, order);
+		kept = most_frames(max_u64(span_bytes, config->hotplug_end), order);
+		tables = map_table_bytes(config->section_bytes, order, kept);
+	}
+	/* Each array may cut a page. */
+	return described * sizeof(struct page) + tables +
+	       kept / BLOCK_FRAMES * (sizeof(struct block_bits) + sizeof(struct block_info)) +
+	       (config->debug ? kept * sizeof(struct frame_record) : 0) +
+	       block_set_words(kept / BLOCK_FRAMES) * nr_zones * SETS_PER_ZONE *
+	               sizeof(uint64_t) +
+	       nr_zones * sizeof(struct zone) +
 	       nr_cpus * (cpu_bytes(nr_zones) + sizeof(void *)) + 8 * TMM_PAGE_SIZE;
 }
 
