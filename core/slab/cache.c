@@ -145,21 +145,23 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 		.usercopy_offset = spec->usercopy_offset,
 		.usercopy_bytes = spec->usercopy_bytes,
 		.nr_users = 1,
-		.partial = {NO_SLAB, 0},
-		.full = {NO_SLAB, 0},
-		.spare = NO_SLAB,
+		.min_partial = 1,
 		.depot_most = DEPOT_MAX,
 		.epoch = 1,
 		.states = own ? NULL : &slabs->own[OWN_STATE],
 		.cpus = slabs->pages->cpus,
+		.nr_nodes = slabs->pages->nr_nodes,
 		.pages = slabs->pages,
 		.slabs = slabs,
 		.ctor = spec->ctor,
 		.is_kmalloc = is_kmalloc_address(slabs, cache),
 	};
 	lock_init(&cache->lock, RANK_CACHE_NODE);
-	for (unsigned i = 0; i < TMM_MAX_NODES; i++)
+	for (unsigned i = 0; i < TMM_MAX_NODES; i++) {
 		lock_init(&cache->depot[i].lock, RANK_DEPOT);
+		cache->node[i] = (struct slab_node){.partial = {NO_SLAB, 0},
+		                                    .full = {NO_SLAB, 0}};
+	}
 	memcpy(cache->name, spec->name, text_length(spec->name, sizeof(cache->name)));
 	cache->random = random_of(cache);
 	size = choose_layout(cache, spec);
@@ -226,14 +228,14 @@ static void cache_empty(struct tmm_cache *cache)
 	magazines_destroy(cache);
 	debug_release_aside(cache);
 	TMM_ASSERT(!cache->nr_out && "every object is back");
-	spare_free(cache);
+	empties_free(cache, 0);
 }
 
 uint64_t tmm_cache_shrink(struct tmm_cache *cache)
 {
 	uint64_t pages = magazines_drain(cache);
 
-	return pages + spare_free(cache);
+	return pages + empties_free(cache, 0);
 }
 
 /* The last creator goes: off the list; false: an object is lent, which is reported. */
@@ -283,15 +285,20 @@ tmm_err tmm_cache_destroy(struct tmm_cache *cache)
 	return TMM_OK;
 }
 
-/* Objects that are out of slabs which still have some. */
-static uint64_t partial_objs(struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
+/* Adds the slabs of a node, and objects but for those lent. */
+static void count_node(struct tmm_cache *cache, const struct slab_node *node,
+                       struct tmm_cache_node_info *out) TMM_REQUIRES(cache->lock)
 {
-	uint64_t nr = 0;
+	uint64_t slabs = (uint64_t)node->partial.nr + node->full.nr;
 
-	for (uint32_t first = cache->partial.first; first != NO_SLAB;
+	out->num_slabs += slabs;
+	out->num_objs += slabs * cache->nr_objs -
+	                 (uint64_t)node->nr_short * (cache->nr_objs - cache->short_objs);
+	out->empty_slabs += node->nr_empty;
+	out->partial_slabs += node->partial.nr - node->nr_empty;
+	for (uint32_t first = node->partial.first; first != NO_SLAB;
 	     first = slab_page(cache, first)->next)
-		nr += slab_page(cache, first)->refcount;
-	return nr;
+		out->partial_objs += slab_page(cache, first)->refcount;
 }
 
 static void cache_describe(struct tmm_cache *cache, struct tmm_cache_info *out)
@@ -299,12 +306,15 @@ static void cache_describe(struct tmm_cache *cache, struct tmm_cache_info *out)
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
 	/* Magazines that change meanwhile may be counted twice. */
 	uint64_t nr_out = cache->nr_out, kept = min_u64(nr_out, magazines_count(cache));
+	struct tmm_cache_node_info sum = {.num_slabs = 0};
 
+	for (uint32_t i = 0; i < cache->nr_nodes; i++)
+		count_node(cache, &cache->node[i], &sum);
 	*out = (struct tmm_cache_info){
 		.active_objs = nr_out - kept,
-		.num_objs = cache_objs(cache),
-		.active_slabs = cache_slabs(cache) - (cache->spare != NO_SLAB),
-		.num_slabs = cache_slabs(cache),
+		.num_objs = sum.num_objs,
+		.active_slabs = sum.num_slabs - sum.empty_slabs,
+		.num_slabs = sum.num_slabs,
 		.size_bytes = cache->size_bytes,
 		.objs_per_slab = cache->nr_objs,
 		.pages_per_slab = 1u << cache->order,
@@ -313,8 +323,8 @@ static void cache_describe(struct tmm_cache *cache, struct tmm_cache_info *out)
 		.aliases = cache->nr_users - 1,
 		.debug = cache->debug,
 		.usercopy_bytes = cache->usercopy_bytes,
-		.partial_slabs = cache->partial.nr - (cache->spare != NO_SLAB),
-		.partial_objs = partial_objs(cache),
+		.partial_slabs = sum.partial_slabs,
+		.partial_objs = sum.partial_objs,
 		.magazine_objs = kept,
 		.ctor = (const void *)(uintptr_t)cache->ctor,
 		.reclaimable = cache->page_gfp & TMM_GFP_RECLAIMABLE,
@@ -327,22 +337,60 @@ static void cache_describe(struct tmm_cache *cache, struct tmm_cache_info *out)
 	lock_drop_irqrestore(&cache->lock, irq);
 }
 
+/* The cache at that place of the list; NULL: there are not so many. */
+static struct tmm_cache *cache_at(struct tmm_slab_system *slabs, size_t index)
+	TMM_REQUIRES(slabs->lock)
+{
+	list_for_each (node, &slabs->caches)
+		if (!slabs->is_slob && !index--)
+			return list_entry(node, struct tmm_cache, link);
+	return NULL;
+}
+
 bool tmm_cache_info(struct tmm_slab_system *slabs, size_t index, struct tmm_cache_info *out)
 {
 	tmm_irq irq = lock_take_irqsave(&slabs->lock);
-	bool found = false;
+	struct tmm_cache *cache = cache_at(slabs, index);
 
-	list_for_each (node, &slabs->caches) {
-		if (slabs->is_slob)
-			break;
-		if (index--)
-			continue;
-		cache_describe(list_entry(node, struct tmm_cache, link), out);
-		found = true;
-		break;
+	if (cache)
+		cache_describe(cache, out);
+	lock_drop_irqrestore(&slabs->lock, irq);
+	return cache != NULL;
+}
+
+/* Adds the objects that are lent from the slabs of a list. */
+static void count_lent(struct tmm_cache *cache, const struct slab_list *list, uint64_t *nr)
+	TMM_REQUIRES(cache->lock)
+{
+	for (uint32_t first = list->first; first != NO_SLAB;
+	     first = slab_page(cache, first)->next) {
+		struct page *head = slab_page(cache, first);
+		const uint8_t *lent = slab_lent(head);
+
+		/* relaxed: a moment's value.  Own caches have no magazines, and no bytes. */
+		for (uint32_t i = 0; !is_own_cache(cache) && i < slab_objs(cache, head); i++)
+			*nr += __atomic_load_n(&lent[i], __ATOMIC_RELAXED) != 0;
+		if (is_own_cache(cache))
+			*nr += head->refcount;
+	}
+}
+
+bool tmm_cache_node_info(struct tmm_slab_system *slabs, size_t index, unsigned node,
+                         struct tmm_cache_node_info *out)
+{
+	tmm_irq irq = lock_take_irqsave(&slabs->lock);
+	struct tmm_cache *cache = node < slabs->pages->nr_nodes ? cache_at(slabs, index) : NULL;
+
+	*out = (struct tmm_cache_node_info){.num_slabs = 0};
+	if (cache) {
+		lock_take(&cache->lock);
+		count_node(cache, &cache->node[node], out);
+		count_lent(cache, &cache->node[node].partial, &out->active_objs);
+		count_lent(cache, &cache->node[node].full, &out->active_objs);
+		lock_drop(&cache->lock);
 	}
 	lock_drop_irqrestore(&slabs->lock, irq);
-	return found;
+	return cache != NULL;
 }
 
 static uint64_t cache_pages(struct tmm_cache *cache)
@@ -410,7 +458,7 @@ uint64_t slab_shrink_all(struct tmm_slab_system *slabs)
 		struct tmm_cache *cache = list_entry(node, struct tmm_cache, link);
 
 		pages += magazines_drain_closed(cache, &self, stopped);
-		pages += spare_free(cache);
+		pages += empties_free(cache, 0);
 	}
 	lock_drop_irqrestore(&slabs->lock, irq);
 	return pages;

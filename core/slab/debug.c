@@ -350,31 +350,31 @@ static char *slab_lend(struct tmm_cache *cache, struct page *head, size_t asked_
 	return subject.object;
 }
 
-/* `fresh` is a slab that comes to the cache now, or NO_SLAB. */
-static char *cache_lend(struct tmm_cache *cache, uint32_t fresh, size_t asked_bytes,
-                        const void *site)
+static char *cache_lend(const struct slab_source *source, size_t asked_bytes, const void *site)
 {
-	tmm_irq irq = lock_take_irqsave(&cache->lock);
+	tmm_irq irq = lock_take_irqsave(&source->cache->lock);
 	char *object = NULL;
+	uint32_t first;
 
-	if (fresh != NO_SLAB)
-		slab_add(cache, fresh);
-	while (!object && cache->partial.first != NO_SLAB)
-		object = slab_lend(cache, slab_page(cache, cache->partial.first), asked_bytes,
+	if (source->new_slab != NO_SLAB)
+		slab_add(source->cache, source->new_slab);
+	while (!object && (first = source_slab(source)) != NO_SLAB)
+		object = slab_lend(source->cache, slab_page(source->cache, first), asked_bytes,
 		                   site);
-	lock_drop_irqrestore(&cache->lock, irq);
+	lock_drop_irqrestore(&source->cache->lock, irq);
 	return object;
 }
 
-void *debug_alloc(struct tmm_cache *cache, tmm_gfp gfp, size_t asked_bytes, const void *site)
+void *debug_alloc(struct tmm_cache *cache, tmm_gfp gfp, uint32_t node, size_t asked_bytes,
+                  const void *site)
 {
-	char *object = cache_lend(cache, NO_SLAB, asked_bytes, site);
-	uint32_t fresh;
+	struct slab_source source = source_first(cache, gfp, node);
+	char *object;
 
-	if (object)
-		return object;
-	fresh = slab_new(cache, gfp);
-	return fresh == NO_SLAB ? NULL : cache_lend(cache, fresh, asked_bytes, site);
+	do
+		object = cache_lend(&source, asked_bytes, site);
+	while (!object && source_next(&source));
+	return object;
 }
 
 /* ---- taking back ---- */
@@ -493,10 +493,8 @@ static void for_each_slab(struct tmm_cache *cache,
                           void (*visit)(struct tmm_cache *cache, struct page *head, void *arg),
                           void *arg) TMM_REQUIRES(cache->lock)
 {
-	const struct slab_list *const lists[] = {&cache->partial, &cache->full};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
-		for (uint32_t first = lists[i]->first; first != NO_SLAB;
+	for (unsigned i = 0; i < nr_slab_lists(cache); i++) {
+		for (uint32_t first = slab_list_at(cache, i)->first; first != NO_SLAB;
 		     first = slab_page(cache, first)->next)
 			visit(cache, slab_page(cache, first), arg);
 	}
@@ -578,11 +576,11 @@ void cache_debug_check(struct tmm_cache *cache)
 /* A slab that an object is out of; there is one. */
 static struct page *used_slab(struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
 {
-	uint32_t first = cache->full.first;
+	uint32_t first = NO_SLAB;
 
-	if (first == NO_SLAB) {
-		first = cache->partial.first;
-		while (!slab_page(cache, first)->refcount)
+	for (unsigned i = 0; first == NO_SLAB; i++) {
+		first = slab_list_at(cache, i)->first;
+		while (first != NO_SLAB && !slab_page(cache, first)->refcount)
 			first = slab_page(cache, first)->next;
 	}
 	return slab_page(cache, first);

@@ -46,7 +46,8 @@ uint64_t debug_layout(struct tmm_cache *cache, const struct tmm_cache_spec *spec
 void debug_slab_init(struct tmm_cache *cache, struct page *head);
 
 /* debug.c: tmm_cache_alloc() and tmm_cache_free() of a cache that debugs. */
-void *debug_alloc(struct tmm_cache *cache, tmm_gfp gfp, size_t asked_bytes, const void *site);
+void *debug_alloc(struct tmm_cache *cache, tmm_gfp gfp, uint32_t node, size_t asked_bytes,
+                  const void *site);
 void debug_free(struct tmm_cache *cache, void *object, const void *site);
 
 /* debug.c: kmalloc's caller may use that much of a lent object from now on. */

@@ -233,16 +233,15 @@ static void list_lent(struct printer *printer, struct tmm_cache *cache, struct p
 
 void report_lent(struct tmm_cache *cache, uint64_t nr_lent)
 {
-	const struct slab_list *const lists[] = {&cache->partial, &cache->full};
 	const struct subject subject = {.cache = cache};
 	unsigned room = LISTED;
 	struct report report;
 	struct printer *printer = report_begin(&report, LOG_ERROR);
 
 	print_banner(printer, &subject, "Objects remaining on __kmem_cache_shutdown()", "");
-	for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
-		for (uint32_t first = lists[i]->first; first != NO_SLAB && room > 0;
-		     first = slab_page(cache, first)->next) {
+	for (unsigned i = 0; i < nr_slab_lists(cache); i++) {
+		for (uint32_t first = slab_list_at(cache, i)->first;
+		     first != NO_SLAB && room > 0; first = slab_page(cache, first)->next) {
 			struct page *head = slab_page(cache, first);
 
 			if (!head->refcount)

@@ -237,8 +237,19 @@ static bool loaded_filled(const struct tmm_cache *cache, struct cpu_slot *slot, 
 	return nr > 0;
 }
 
+bool slot_load_from(const struct slab_source *source, struct cpu_slot *slot)
+{
+	if (!slot->bottom || !slot_is_empty(slot))
+		return false;
+	return loaded_filled(source->cache, slot,
+	                     objects_take(source, objects_of(magazine_at(slot->bottom)),
+	                                  (uint32_t)(slot->end - slot->bottom)));
+}
+
 bool slot_load(struct tmm_cache *cache, struct cpu_slot *slot)
 {
+	struct slab_source source;
+
 	if (slot->hand.full || !slot_is_empty(slot))
 		return true;
 	if (!slot->bottom)
@@ -249,19 +260,8 @@ bool slot_load(struct tmm_cache *cache, struct cpu_slot *slot)
 	}
 	if (load_full(cache, slot))
 		return true;
-	return loaded_filled(cache, slot,
-	                     objects_take(cache, objects_of(magazine_at(slot->bottom)),
-	                                  (uint32_t)(slot->end - slot->bottom)));
-}
-
-bool slot_load_new(struct tmm_cache *cache, struct cpu_slot *slot, uint32_t new_slab)
-{
-	if (!slot->bottom || !slot_is_empty(slot))
-		return false;
-	return loaded_filled(cache, slot,
-	                     objects_take_new(cache, new_slab,
-	                                      objects_of(magazine_at(slot->bottom)),
-	                                      (uint32_t)(slot->end - slot->bottom)));
+	source = source_first(cache, 0, TMM_NODE_ANY);
+	return slot_load_from(&source, slot);
 }
 
 bool slot_load_most(struct tmm_cache *cache, struct cpu_slot *slot, uint64_t wanted)

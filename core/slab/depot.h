@@ -107,8 +107,8 @@ static inline void slot_done(void)
 /* See that hand or loaded magazine have an object; false: it wants a new slab. */
 bool slot_load(struct tmm_cache *cache, struct cpu_slot *slot);
 
-/* The same, taken out of a new slab; false: nothing happened, as it was not empty. */
-bool slot_load_new(struct tmm_cache *cache, struct cpu_slot *slot, uint32_t new_slab);
+/* The same, from there alone; false: nothing happened, as it was not empty or there is none. */
+bool slot_load_from(const struct slab_source *source, struct cpu_slot *slot);
 
 /* See that the loaded magazine has `wanted` objects, or as many as may be; false: none. */
 bool slot_load_most(struct tmm_cache *cache, struct cpu_slot *slot, uint64_t wanted);

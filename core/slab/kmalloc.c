@@ -110,12 +110,13 @@ static void count_large(struct tmm_slab_system *slabs, tmm_pfn pfn, unsigned ord
 	slab_count_run(slabs, pfn, order, false, sign);
 }
 
-void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
+void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp, uint32_t node)
 {
 	unsigned order = order_by_size(size_bytes);
 	tmm_pfn pfn;
 
-	if (tmm_pages_alloc(slabs->pages, gfp & ~(TMM_GFP_MOVABLE | TMM_GFP_COMP), order, &pfn))
+	gfp &= ~(TMM_GFP_MOVABLE | TMM_GFP_COMP);
+	if (!run_alloc_near(slabs->pages, node, gfp, order, &pfn))
 		return NULL;
 	run_mark(slabs->pages, pfn, order, PAGE_LARGE, slabs);
 	page_of(slabs->pages, pfn)->index = order;
@@ -154,25 +155,26 @@ static struct tmm_cache *cache_of(struct tmm_slab_system *slabs, const struct pa
 }
 
 /* Linux promises that much. */
-static void *slob_kmalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
+static void *slob_kmalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp,
+                          uint32_t node)
 {
 	size_t align = is_power_of_two(size_bytes) ? size_bytes : 8;
 	void *object;
 
 	if (!slob_fits(size_bytes, align))
-		return large_alloc(slabs, size_bytes, gfp);
-	object = slob_alloc(slabs, size_bytes, align, gfp);
+		return large_alloc(slabs, size_bytes, gfp, node);
+	object = slob_alloc(slabs, size_bytes, align, gfp, node);
 	if (object && gfp & TMM_GFP_ZERO)
 		memset(object, 0, align_up(size_bytes, 8)); /* all that it may grow to */
 	return object;
 }
 
 /*
- * More than one look: no bytes, zeroes, a run of its own, a cache that debugs, no
+ * More than one look: a node, no bytes, zeroes, a run of its own, a cache that debugs, no
  * slabs, or failures that are injected.
  */
 static NOINLINE void *odd_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp,
-                                const void *site)
+                                uint32_t node, const void *site)
 {
 	struct tmm_cache *cache;
 	void *object;
@@ -182,13 +184,12 @@ static NOINLINE void *odd_alloc(struct tmm_slab_system *slabs, size_t size_bytes
 	if (size_bytes > TMM_KMALLOC_MAX || !tmm_port_allow("slab"))
 		return NULL;
 	if (slabs->is_slob && !(gfp & (TMM_GFP_DMA | TMM_GFP_DMA32)))
-		return slob_kmalloc(slabs, size_bytes, gfp);
+		return slob_kmalloc(slabs, size_bytes, gfp, node);
 	if (slabs->is_slob || size_bytes > TMM_KMALLOC_MAX_CACHE || (gfp & TMM_GFP_DMA32))
-		return large_alloc(slabs, size_bytes, gfp);
+		return large_alloc(slabs, size_bytes, gfp, node);
 	cache = &slabs->kmalloc[type_of(gfp) * NR_KMALLOC_SIZES + size_index(size_bytes)];
 	gfp &= ~ODD_FLAGS; /* the cache's pages are so by themselves */
-	object = cache->debug ? debug_alloc(cache, gfp, size_bytes, site)
-	                      : object_alloc(cache, gfp);
+	object = object_alloc_node(cache, gfp, node, size_bytes, site);
 	if (object && gfp & TMM_GFP_ZERO) /* all that it may grow to, where nobody knows */
 		memset(object, 0, cache->debug ? size_bytes : cache->object_bytes);
 	return object;
@@ -200,7 +201,7 @@ static ALWAYS_INLINE void *alloc_for(struct tmm_slab_system *slabs, size_t size_
 	/* No bytes, less one, are more than any cache has. */
 	if (unlikely(size_bytes - 1 >= slabs->kmalloc_plain) ||
 	    unlikely(gfp & (ODD_FLAGS | TMM_GFP_ZERO)) || unlikely(tmm_port_injects()))
-		return odd_alloc(slabs, size_bytes, gfp, site);
+		return odd_alloc(slabs, size_bytes, gfp, TMM_NODE_ANY, site);
 	return object_alloc(&slabs->kmalloc[size_index(size_bytes)], gfp);
 }
 
@@ -231,6 +232,49 @@ void *tmm_kcalloc(struct tmm_slab_system *slabs, size_t nr, size_t size_bytes, t
 	if (unlikely(__builtin_mul_overflow(nr, size_bytes, &bytes)))
 		return NULL;
 	return alloc_for(slabs, bytes, gfp | TMM_GFP_ZERO, __builtin_return_address(0));
+}
+
+/* ---- from a node ---- */
+
+static void *alloc_on(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp,
+                      unsigned node, const void *site)
+{
+	TMM_ASSERT((node == TMM_NODE_ANY || node < slabs->pages->nr_nodes) &&
+	           "there is such a node");
+	return odd_alloc(slabs, size_bytes, gfp, node, site);
+}
+
+void *tmm_kmalloc_node(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp,
+                       unsigned node)
+{
+	return alloc_on(slabs, size_bytes, gfp, node, __builtin_return_address(0));
+}
+
+void *tmm_kzalloc_node(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp,
+                       unsigned node)
+{
+	return alloc_on(slabs, size_bytes, gfp | TMM_GFP_ZERO, node,
+	                __builtin_return_address(0));
+}
+
+void *tmm_kmalloc_array_node(struct tmm_slab_system *slabs, size_t nr, size_t size_bytes,
+                             tmm_gfp gfp, unsigned node)
+{
+	size_t bytes;
+
+	if (unlikely(__builtin_mul_overflow(nr, size_bytes, &bytes)))
+		return NULL;
+	return alloc_on(slabs, bytes, gfp, node, __builtin_return_address(0));
+}
+
+void *tmm_kcalloc_node(struct tmm_slab_system *slabs, size_t nr, size_t size_bytes, tmm_gfp gfp,
+                       unsigned node)
+{
+	size_t bytes;
+
+	if (unlikely(__builtin_mul_overflow(nr, size_bytes, &bytes)))
+		return NULL;
+	return alloc_on(slabs, bytes, gfp | TMM_GFP_ZERO, node, __builtin_return_address(0));
 }
 
 /* ---- taking back ---- */

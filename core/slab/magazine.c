@@ -60,36 +60,32 @@ static ALWAYS_INLINE void *slot_pop(struct cpu_slot *slot)
 	return *top;
 }
 
-/* One object past the magazines. */
-static void *take_one(struct tmm_cache *cache, uint32_t new_slab)
+void *object_take(const struct slab_source *source)
 {
 	void *object;
 	uint8_t *lent;
-	const struct objects one = {&object, &lent};
-	uint32_t nr = new_slab == NO_SLAB ? objects_take(cache, one, 1)
-	                                  : objects_take_new(cache, new_slab, one, 1);
 
-	if (!nr)
+	if (!objects_take(source, (struct objects){&object, &lent}, 1))
 		return NULL;
 	set_lent(lent, 1);
 	return object;
 }
 
-/* From what there is; or from a new slab, which is on no list yet. */
-static void *take(struct tmm_cache *cache, uint32_t new_slab)
+/* From what the CPU has at hand, filled from there if it is empty. */
+static void *take(const struct slab_source *source)
 {
 	tmm_irq irq = tmm_port_irq_save();
-	struct cpu_slot *slot = slot_prepare(cache);
+	struct cpu_slot *slot = slot_prepare(source->cache);
 	void *object = NULL;
 
 	if (slot) {
-		if (new_slab == NO_SLAB ? slot_load(cache, slot)
-		                        : slot_load_new(cache, slot, new_slab))
+		if (source->step == SOURCE_NODE ? slot_load(source->cache, slot)
+		                                : slot_load_from(source, slot))
 			object = slot_pop(slot);
 		slot_done();
 	}
 	if (!object)
-		object = take_one(cache, new_slab);
+		object = object_take(source);
 	tmm_port_irq_restore(irq);
 	return object;
 }
@@ -97,18 +93,18 @@ static void *take(struct tmm_cache *cache, uint32_t new_slab)
 /* SLOB and caches that debug have no magazines, and so come here. */
 static NOINLINE void *alloc_slow(struct tmm_cache *cache, tmm_gfp gfp, const void *site)
 {
-	uint32_t new_slab;
+	struct slab_source source;
 	void *object;
 
 	if (unlikely(cache->slabs->is_slob))
-		return slob_cache_alloc(cache, gfp);
+		return slob_cache_alloc(cache, gfp, TMM_NODE_ANY);
 	if (cache->debug)
-		return debug_alloc(cache, gfp, cache->object_bytes, site);
-	object = take(cache, NO_SLAB);
-	if (likely(object != NULL))
-		return object;
-	new_slab = slab_new(cache, gfp);
-	return new_slab == NO_SLAB ? NULL : take(cache, new_slab);
+		return debug_alloc(cache, gfp, TMM_NODE_ANY, cache->object_bytes, site);
+	source = source_first(cache, gfp, TMM_NODE_ANY);
+	do
+		object = take(&source);
+	while (unlikely(!object) && source_next(&source));
+	return object;
 }
 
 static ALWAYS_INLINE void *alloc_fast(struct tmm_cache *cache, tmm_gfp gfp, const void *site)
@@ -135,7 +131,7 @@ static ALWAYS_INLINE void *alloc_fast(struct tmm_cache *cache, tmm_gfp gfp, cons
 	return likely(object != NULL) ? object : alloc_slow(cache, gfp, site);
 }
 
-static void check_request(const struct tmm_cache *cache, tmm_gfp gfp)
+void check_request(const struct tmm_cache *cache, tmm_gfp gfp)
 {
 	TMM_ASSERT(!(gfp & (TMM_GFP_DMA | TMM_GFP_DMA32)) && "a cache is of no zone");
 	TMM_ASSERT(!(gfp & TMM_GFP_ZERO && cache->ctor) && "zeroes would undo the constructor");
@@ -222,6 +218,12 @@ static bool lent_look(const struct tmm_cache *cache, const void *object, uint8_t
 	       lent_of(cache, place.head, place.offset, out_lent) && is_lent(*out_lent);
 }
 
+/* Is its home another node than the CPU's?  Then it goes there: node.c. */
+static ALWAYS_INLINE bool is_far(const struct tmm_cache *cache, const void *object)
+{
+	return unlikely(cache->nr_nodes > 1) && object_is_remote(cache, object);
+}
+
 static NOINLINE void free_slow(struct tmm_cache *cache, void *object, uint8_t *lent)
 {
 	tmm_irq irq = tmm_port_irq_save();
@@ -262,6 +264,11 @@ static ALWAYS_INLINE void found_free(struct tmm_cache *cache, void *object, uint
 	struct tmm_cpu *cpu = tmm_port_cpu();
 	bool kept = false;
 
+	if (unlikely(is_far(cache, object))) {
+		object_go_home(cache, object, lent);
+		tmm_port_irq_restore(irq);
+		return;
+	}
 	set_lent(lent, 0);
 	if (likely(slots_open(cache, cpu))) {
 		kept = slot_keep(cache, slot_at(cache, cpu), object, lent);
@@ -303,6 +310,7 @@ static NOINLINE void slot_free(struct tmm_cache *cache, void *object, const void
 	uint8_t *lent;
 
 	if (unlikely(!lent_find(cache, object, &lent)) || unlikely(!is_lent(lent)) ||
+	    unlikely(is_far(cache, object)) ||
 	    unlikely(!slot_keep(cache, slot, object, lent))) {
 		section_end(cpu);
 		tmm_port_irq_restore(irq);
@@ -412,6 +420,10 @@ static size_t push_found(struct tmm_cache *cache, struct cpu_slot *slot, size_t 
 		if (unlikely(!lent_find(cache, object[i], &lent) || !is_lent(lent)) &&
 		    !lent_look(cache, object[i], &lent))
 			break;
+		if (unlikely(is_far(cache, object[i]))) {
+			object_go_home(cache, object[i], lent);
+			continue;
+		}
 		set_lent(lent, 0);
 		slot_push(slot, object[i], lent);
 	}

@@ -50,10 +50,9 @@ static void count_cache(struct tmm_cache *cache, bool freed, const void *after,
                         struct tmm_slab_site *out)
 {
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
-	const struct slab_list *const lists[] = {&cache->partial, &cache->full};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(lists); i++)
-		for (uint32_t first = lists[i]->first; first != NO_SLAB;
+	for (unsigned i = 0; i < nr_slab_lists(cache); i++)
+		for (uint32_t first = slab_list_at(cache, i)->first; first != NO_SLAB;
 		     first = slab_page(cache, first)->next)
 			count_slab(cache, slab_page(cache, first), freed, after, out);
 	lock_drop_irqrestore(&cache->lock, irq);

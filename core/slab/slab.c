@@ -24,22 +24,29 @@
  * Objects are taken by rising address from the slab used last: neighbours in time
  * are neighbours in memory.
  *
- * One slab with all its objects in it is kept, so that a pair of alloc and free at
- * the edge of a slab does not visit the page allocator each time.  More would be
- * memory that nobody uses.  It stays where it is on `partial`; a pair moves no
- * slab between lists.
+ * Each node has lists of its own for the slabs that lie on it; node.c says whose are
+ * tried when.  One lock guards them all: magazines and depots, which are of CPUs and
+ * nodes, see to it that few come here.
+ *
+ * One slab of each node with all its objects in it is kept (min_partial), so that a
+ * pair of alloc and free at the edge of a slab does not visit the page allocator each
+ * time.  More would be memory that nobody uses, unless somebody asks for it.  It stays
+ * where it is on `partial`; a pair moves no slab between lists.
  *
  * cache_check() asserts:
  *   I1  a slab on `partial` has an object in it, on `full` none
  *   I2  the first frame's refcount is the number of set bits, padding apart
  *   I3  the first frame names the cache, every other one the first frame
  *   I4  nr_out is the sum over all slabs
- *   I5  a slab with all objects in it is the spare, and the spare is on `partial`
+ *   I5  nr_empty slabs of a node have all objects in them, at most min_partial
  *   I6  the lists are linked both ways and are as long as they say; nr_short of
  *       their slabs are short, and with none of those the mask is the wide one
+ *   I18 a slab is on a list of the node that it lies on
  *   I9  an object that is lent is out of its slab
  *   I10 objects out of their slabs are lent or in a magazine
  */
+#include <tuxmm/policy.h>
+
 #include "slab/debug.h"
 #include "slab/slob.h"
 
@@ -118,31 +125,42 @@ static void count_run(const struct tmm_cache *cache, tmm_pfn pfn, unsigned order
 	               sign);
 }
 
+bool run_alloc_near(struct tmm_pages *pages, uint32_t node, tmm_gfp gfp, unsigned order,
+                    tmm_pfn *out_pfn)
+{
+	tmm_err err = node == TMM_NODE_ANY
+	                      ? tmm_pages_alloc(pages, gfp, order, out_pfn)
+	                      : tmm_pages_alloc_node(pages, node, gfp, order, out_pfn);
+
+	return err == TMM_OK;
+}
+
 /*
  * A run of the best order if there is one; nobody is to reclaim for its sake where a
  * shorter one will do (Linux: likewise).
  */
-static bool run_alloc(const struct tmm_cache *cache, tmm_gfp gfp, tmm_pfn *out_pfn,
-                      uint32_t *out_order)
+static bool run_alloc(const struct tmm_cache *cache, tmm_gfp gfp, uint32_t node,
+                      tmm_pfn *out_pfn, uint32_t *out_order)
 {
 	tmm_gfp easy = (gfp | TMM_GFP_NOWARN | TMM_GFP_NORETRY) & ~TMM_GFP_NOFAIL;
 
 	*out_order = cache->order;
 	if (cache->order == cache->short_order)
-		return tmm_pages_alloc(cache->pages, gfp, cache->order, out_pfn) == TMM_OK;
+		return run_alloc_near(cache->pages, node, gfp, cache->order, out_pfn);
 	if (gfp & TMM_GFP_DIRECT_RECLAIM)
 		easy = (easy | TMM_GFP_NOMEMALLOC) & ~TMM_GFP_RECLAIM;
-	if (tmm_pages_alloc(cache->pages, easy, cache->order, out_pfn) == TMM_OK)
+	if (run_alloc_near(cache->pages, node, easy, cache->order, out_pfn))
 		return true;
 	*out_order = cache->short_order;
-	return tmm_pages_alloc(cache->pages, gfp, cache->short_order, out_pfn) == TMM_OK;
+	return run_alloc_near(cache->pages, node, gfp, cache->short_order, out_pfn);
 }
 
 /*
  * A slab with all objects in it, on no list; NO_SLAB when memory is short.  `state`
  * has room for its bits and bytes; NULL: an own cache.
  */
-static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp, uint64_t *state)
+static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp, uint32_t node,
+                            uint64_t *state)
 {
 	struct tmm_pages *pages = cache->pages;
 	struct page *head;
@@ -151,7 +169,7 @@ static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp, uint64_t *stat
 	tmm_pfn pfn;
 
 	gfp = (gfp & ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE | TMM_GFP_COMP)) | cache->page_gfp;
-	if (!run_alloc(cache, gfp, &pfn, &order))
+	if (!run_alloc(cache, gfp, node, &pfn, &order))
 		return NO_SLAB;
 	run_mark(pages, pfn, order, PAGE_SLAB, cache);
 	count_run(cache, pfn, order, 1);
@@ -185,8 +203,10 @@ static void slab_destroy(struct tmm_cache *cache, uint32_t first)
 	tmm_pages_free(pages, (tmm_pfn){first}, order);
 }
 
-static void count_short(struct tmm_cache *cache, uint32_t more) TMM_REQUIRES(cache->lock)
+static void count_short(struct tmm_cache *cache, struct slab_node *node, uint32_t more)
+	TMM_REQUIRES(cache->lock)
 {
+	node->nr_short += more;
 	cache->nr_short += more;
 	/* relaxed: what is lent from a short slab comes to others after this */
 	__atomic_store_n(&cache->slab_mask,
@@ -197,17 +217,25 @@ static void count_short(struct tmm_cache *cache, uint32_t more) TMM_REQUIRES(cac
 /* A new slab comes to `partial`. */
 void slab_add(struct tmm_cache *cache, uint32_t first)
 {
-	slab_list_add(cache, &cache->partial, first);
+	struct slab_node *node = slab_node(cache, first);
+
+	slab_list_add(cache, &node->partial, first);
+	node->nr_empty++;
 	if (unlikely(slab_is_short(slab_page(cache, first))))
-		count_short(cache, 1);
+		count_short(cache, node, 1);
 }
 
-/* One with all objects in it goes. */
-static void slab_remove(struct tmm_cache *cache, uint32_t first) TMM_REQUIRES(cache->lock)
+/* One with all objects in it goes to the chain *gone; nr_empty does not count it. */
+static void slab_remove(struct tmm_cache *cache, struct slab_node *node, uint32_t first,
+                        uint32_t *gone) TMM_REQUIRES(cache->lock)
 {
-	slab_list_del(cache, &cache->partial, first);
-	if (unlikely(slab_is_short(slab_page(cache, first))))
-		count_short(cache, -1u);
+	struct page *head = slab_page(cache, first);
+
+	slab_list_del(cache, &node->partial, first);
+	if (unlikely(slab_is_short(head)))
+		count_short(cache, node, -1u);
+	head->next = *gone;
+	*gone = first;
 }
 
 /* relaxed: others only want a moment's value */
@@ -223,14 +251,15 @@ static void slab_took(struct tmm_cache *cache, struct page *head, uint32_t nr)
 	TMM_REQUIRES(cache->lock)
 {
 	uint32_t first = (uint32_t)page_pfn(cache->pages, head).v;
+	struct slab_node *node = slab_node(cache, first);
 
 	count_out(cache, nr);
-	if (first == cache->spare)
-		cache->spare = NO_SLAB;
+	if (!head->refcount)
+		node->nr_empty--;
 	head->refcount += nr;
 	if (head->refcount == slab_objs(cache, head)) {
-		slab_list_del(cache, &cache->partial, first);
-		slab_list_add(cache, &cache->full, first);
+		slab_list_del(cache, &node->partial, first);
+		slab_list_add(cache, &node->full, first);
 	}
 }
 
@@ -303,39 +332,31 @@ void slab_take_object(struct tmm_cache *cache, struct page *head, uint32_t index
  * From one slab as a rule, so that a magazine's objects are neighbours; from more
  * where that would fetch less than a few, which the lock would not be worth.
  */
-static uint32_t slabs_take(struct tmm_cache *cache, struct objects out, uint32_t most)
-	TMM_REQUIRES(cache->lock)
+static uint32_t slabs_take(const struct slab_source *source, struct objects out, uint32_t most)
+	TMM_REQUIRES(source->cache->lock)
 {
 	uint32_t nr = 0, few = (uint32_t)min_u64(most, ENOUGH);
 
 	do {
 		const struct objects rest = {out.object + nr, out.lent + nr};
+		uint32_t first = source_slab(source);
 
-		if (cache->partial.first == NO_SLAB)
+		if (first == NO_SLAB)
 			break;
-		nr += slab_take(cache, cache->partial.first, rest, most - nr);
+		nr += slab_take(source->cache, first, rest, most - nr);
 	} while (nr < few);
 	return nr;
 }
 
-uint32_t objects_take(struct tmm_cache *cache, struct objects out, uint32_t most)
+uint32_t objects_take(const struct slab_source *source, struct objects out, uint32_t most)
 {
-	tmm_irq irq = lock_take_irqsave(&cache->lock);
-	uint32_t nr = slabs_take(cache, out, most);
-
-	lock_drop_irqrestore(&cache->lock, irq);
-	return nr;
-}
-
-uint32_t objects_take_new(struct tmm_cache *cache, uint32_t new_slab, struct objects out,
-                          uint32_t most)
-{
-	tmm_irq irq = lock_take_irqsave(&cache->lock);
+	tmm_irq irq = lock_take_irqsave(&source->cache->lock);
 	uint32_t nr;
 
-	slab_add(cache, new_slab);
-	nr = slab_take(cache, new_slab, out, most);
-	lock_drop_irqrestore(&cache->lock, irq);
+	if (source->new_slab != NO_SLAB)
+		slab_add(source->cache, source->new_slab);
+	nr = slabs_take(source, out, most);
+	lock_drop_irqrestore(&source->cache->lock, irq);
 	return nr;
 }
 
@@ -344,29 +365,35 @@ void *own_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 	void *object;
 	uint8_t *lent;
 	const struct objects out = {&object, &lent};
-	uint32_t first;
+	struct slab_source source;
 
 	if (cache->slabs->is_slob)
-		return slob_cache_alloc(cache, gfp);
-	if (objects_take(cache, out, 1))
+		return slob_cache_alloc(cache, gfp, TMM_NODE_ANY);
+	source = source_first(cache, gfp, TMM_NODE_ANY);
+	if (objects_take(&source, out, 1))
 		return object;
-	first = slab_create(cache, gfp, NULL);
-	if (first == NO_SLAB)
+	/* So small and so few that nearness is not worth a slab. */
+	source.step = SOURCE_OTHERS;
+	if (cache->nr_nodes > 1 && objects_take(&source, out, 1))
+		return object;
+	source.new_slab = slab_create(cache, gfp, TMM_NODE_ANY, NULL);
+	if (source.new_slab == NO_SLAB)
 		return NULL;
-	objects_take_new(cache, first, out, 1);
+	source.step = SOURCE_NEW;
+	objects_take(&source, out, 1);
 	return object;
 }
 
-uint32_t slab_new(struct tmm_cache *cache, tmm_gfp gfp)
+uint32_t slab_new(struct tmm_cache *cache, tmm_gfp gfp, uint32_t node)
 {
 	uint32_t first;
 	void *state;
 
 	gfp &= ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE);
-	state = own_alloc(cache->states, gfp);
+	state = own_alloc(cache->states, gfp & ~TMM_GFP_THISNODE);
 	if (!state)
 		return NO_SLAB;
-	first = slab_create(cache, gfp, state);
+	first = slab_create(cache, gfp, node, state);
 	if (first == NO_SLAB)
 		own_free(cache->states, state);
 	return first;
@@ -375,29 +402,27 @@ uint32_t slab_new(struct tmm_cache *cache, tmm_gfp gfp)
 /* ---- into the slabs ---- */
 
 /*
- * `nr` objects came into the slab.  One that has all of them now is kept as the
- * spare, or leaves its list for the chain *gone.
+ * `nr` objects came into the slab.  One that has all of them now is kept, if its node
+ * has few of those, or leaves its list for the chain *gone.
  */
 static void slab_settle(struct tmm_cache *cache, struct page *head, uint32_t nr, uint32_t *gone)
 	TMM_REQUIRES(cache->lock)
 {
 	uint32_t first = (uint32_t)page_pfn(cache->pages, head).v;
+	struct slab_node *node = slab_node(cache, first);
 	bool was_full = head->refcount == slab_objs(cache, head);
 
 	head->refcount -= nr;
 	if (was_full) {
-		slab_list_del(cache, &cache->full, first);
-		slab_list_add(cache, &cache->partial, first);
+		slab_list_del(cache, &node->full, first);
+		slab_list_add(cache, &node->partial, first);
 	}
 	if (head->refcount > 0)
 		return;
-	if (cache->spare == NO_SLAB) {
-		cache->spare = first;
-		return;
-	}
-	slab_remove(cache, first);
-	head->next = *gone;
-	*gone = first;
+	if (node->nr_empty < cache->min_partial)
+		node->nr_empty++;
+	else
+		slab_remove(cache, node, first, gone);
 }
 
 /* The slab that an object is of; *out_offset: from its start. */
@@ -502,18 +527,29 @@ uint64_t objects_put(struct tmm_cache *cache, struct objects in, uint32_t nr)
 	return slabs_destroy(cache, gone);
 }
 
-uint64_t spare_free(struct tmm_cache *cache)
+static void node_empties_remove(struct tmm_cache *cache, struct slab_node *node, uint32_t keep,
+                                uint32_t *gone) TMM_REQUIRES(cache->lock)
+{
+	uint32_t next;
+
+	for (uint32_t first = node->partial.first; node->nr_empty > keep; first = next) {
+		next = slab_page(cache, first)->next;
+		if (slab_page(cache, first)->refcount)
+			continue;
+		node->nr_empty--;
+		slab_remove(cache, node, first, gone);
+	}
+}
+
+uint64_t empties_free(struct tmm_cache *cache, uint32_t keep)
 {
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
-	uint32_t first = cache->spare;
+	uint32_t gone = NO_SLAB;
 
-	if (first != NO_SLAB) {
-		slab_remove(cache, first);
-		slab_page(cache, first)->next = NO_SLAB;
-	}
-	cache->spare = NO_SLAB;
+	for (uint32_t i = 0; i < cache->nr_nodes; i++)
+		node_empties_remove(cache, &cache->node[i], keep, &gone);
 	lock_drop_irqrestore(&cache->lock, irq);
-	return slabs_destroy(cache, first);
+	return slabs_destroy(cache, gone);
 }
 
 /* ---- checks ---- */
@@ -561,12 +597,13 @@ static uint32_t slab_check(struct tmm_cache *cache, uint32_t first, uint64_t *le
 /* What is in the slabs of a list. */
 struct sums {
 	uint64_t out, lent; /* objects */
-	uint32_t nr_short;
+	uint32_t nr_short, nr_empty;
 };
 
 /* Every slab of the list has an object in it, or no slab. */
-static void slab_list_check(struct tmm_cache *cache, const struct slab_list *list,
-                            struct sums *sums) TMM_REQUIRES(cache->lock)
+static void slab_list_check(struct tmm_cache *cache, const struct slab_node *node,
+                            const struct slab_list *list, struct sums *sums)
+	TMM_REQUIRES(cache->lock)
 {
 	uint32_t nr = 0, before = NO_SLAB;
 
@@ -575,15 +612,32 @@ static void slab_list_check(struct tmm_cache *cache, const struct slab_list *lis
 		const struct page *head = slab_page(cache, first);
 		uint32_t out = slab_check(cache, first, &sums->lent);
 
-		TMM_ASSERT((out == slab_objs(cache, head)) == (list == &cache->full)); /* I1 */
-		TMM_ASSERT((out == 0) == (first == cache->spare));                     /* I5 */
-		TMM_ASSERT(slab_page(cache, first)->prev == before);                   /* I6 */
-		TMM_ASSERT(++nr <= list->nr);                                          /* I6 */
+		TMM_ASSERT((out == slab_objs(cache, head)) == (list == &node->full)); /* I1 */
+		TMM_ASSERT(slab_page(cache, first)->prev == before);                  /* I6 */
+		TMM_ASSERT(++nr <= list->nr);                                         /* I6 */
+		TMM_ASSERT(slab_node(cache, first) == node);                          /* I18 */
 		before = first;
 		sums->out += out;
 		sums->nr_short += slab_is_short(head);
+		sums->nr_empty += out == 0;
 	}
 	TMM_ASSERT(nr == list->nr); /* I6 */
+}
+
+/* Adds what is in the slabs of a node. */
+static void slab_node_check(struct tmm_cache *cache, const struct slab_node *node,
+                            struct sums *all) TMM_REQUIRES(cache->lock)
+{
+	struct sums sums = {.out = 0};
+
+	slab_list_check(cache, node, &node->partial, &sums);
+	slab_list_check(cache, node, &node->full, &sums);
+	TMM_ASSERT(sums.nr_empty == node->nr_empty);      /* I5 */
+	TMM_ASSERT(node->nr_empty <= cache->min_partial); /* I5 */
+	TMM_ASSERT(sums.nr_short == node->nr_short);      /* I6 */
+	all->out += sums.out;
+	all->lent += sums.lent;
+	all->nr_short += sums.nr_short;
 }
 
 void cache_check(struct tmm_cache *cache)
@@ -591,15 +645,13 @@ void cache_check(struct tmm_cache *cache)
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
 	struct sums sums = {.out = 0};
 
-	slab_list_check(cache, &cache->partial, &sums);
-	slab_list_check(cache, &cache->full, &sums);
+	for (uint32_t i = 0; i < cache->nr_nodes; i++)
+		slab_node_check(cache, &cache->node[i], &sums);
 	TMM_ASSERT(sums.out == cache->nr_out);        /* I4 */
 	TMM_ASSERT(sums.nr_short == cache->nr_short); /* I6 */
 	TMM_ASSERT(cache->slab_mask ==
 	           mask_of_order(sums.nr_short ? cache->short_order : cache->order)); /* I6 */
-	TMM_ASSERT(cache->spare == NO_SLAB ||
-	           slab_page(cache, cache->spare)->refcount == 0);  /* I5 */
-	TMM_ASSERT(sums.out == sums.lent + magazines_count(cache)); /* I10 */
+	TMM_ASSERT(sums.out == sums.lent + magazines_count(cache));                   /* I10 */
 	magazines_check(cache);
 	lock_drop_irqrestore(&cache->lock, irq);
 	if (cache->debug)

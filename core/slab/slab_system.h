@@ -46,6 +46,13 @@ struct slab_list {
 	uint32_t nr;
 };
 
+/* The slabs of a cache that lie on one node.  (n) the cache's lock */
+struct slab_node {
+	struct slab_list partial, full; /* (n) with a free object, and without */
+	uint32_t nr_empty;              /* (n) of `partial`, with all their objects in them */
+	uint32_t nr_short;              /* (n) of both lists */
+};
+
 /* Objects that are not in their slabs, and the bytes that say whether they are lent. */
 struct objects {
 	void **object;
@@ -76,10 +83,11 @@ struct tmm_cache {
 	uint64_t slab_mask;            /* (a) the bits of an address that say its slab's */
 	struct tmm_pages *pages;       /* (c) */
 	struct tmm_slab_system *slabs; /* (c) */
-	uint32_t size_bytes;           /* (c) from one object to the next */
+	uint32_t nr_nodes;             /* (c) of the machine */
 	uint32_t reciprocal;           /* (c) 2^32 / size_bytes, rounded up */
 	struct cpu_set *cpus;          /* (c) */
 
+	uint32_t size_bytes;  /* (c) from one object to the next */
 	uint32_t lent_offset; /* (c) of the bytes in a slab's state */
 	uint32_t nr_objs;     /* (c) in a slab, unless it is short */
 	uint32_t order;       /* (c) of a slab, unless it is short */
@@ -90,11 +98,10 @@ struct tmm_cache {
 	const void *drainer;  /* (n) who takes all from the slots; NULL: nobody */
 
 	struct lock lock __attribute__((aligned(CACHE_LINE)));
-	tmm_gfp page_gfp;               /* (c) added to every request for a slab */
-	struct tmm_cache *states;       /* (c) cache of the slabs' states; NULL: an own cache */
-	struct slab_list partial, full; /* (n) with a free object, and without */
-	uint32_t spare;              /* (n) the slab on `partial` with all in it, or NO_SLAB */
-	uint32_t nr_short;           /* (n) slabs of both lists that are short */
+	tmm_gfp page_gfp;            /* (c) added to every request for a slab */
+	struct tmm_cache *states;    /* (c) cache of the slabs' states; NULL: an own cache */
+	uint32_t min_partial;        /* (n) empty slabs that a node may keep */
+	uint32_t nr_short;           /* (n) slabs of all lists that are short */
 	uint32_t short_order;        /* (c) the least that holds an object */
 	uint32_t short_objs;         /* (c) in a short slab */
 	uint64_t nr_out;             /* (n, a) objects lent and in magazines */
@@ -116,7 +123,8 @@ struct tmm_cache {
 	uint32_t nr_users;           /* (s) creators: aliases and itself */
 	uint32_t nr_gone;            /* (s) of those that destroyed it, but not its name */
 	char name[32];               /* (c) */
-	struct depot depot[TMM_MAX_NODES]; /* [nr_nodes] */
+	struct slab_node node[TMM_MAX_NODES]; /* [nr_nodes] */
+	struct depot depot[TMM_MAX_NODES];    /* [nr_nodes] */
 } __attribute__((aligned(CACHE_LINE)));
 
 #define NR_SLOB_LISTS 3u
@@ -206,22 +214,65 @@ void kmalloc_init(struct tmm_slab_system *slabs);
 
 /* kmalloc.c: a run of frames of its own, and its end; a place in such a run. */
 struct place;
-void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp);
+void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp, uint32_t node);
 void large_free(struct tmm_slab_system *slabs, struct place place);
 
 /* cache.c: fill in the fields, for a spec that is valid. */
 void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
                 const struct tmm_cache_spec *spec);
 
-/*
- * slab.c: take up to `most` objects out of the slabs there are, the last of which is
- * to be used first; 0: every slab is empty.  Few at a time where slabs are scattered.
- */
-uint32_t objects_take(struct tmm_cache *cache, struct objects out, uint32_t most);
+/* Where objects may come from, in this order; a machine of one node has two such places. */
+enum source_step {
+	SOURCE_NODE,     /* slabs that lie on the node */
+	SOURCE_NODE_NEW, /* a new slab there, if nobody has to reclaim for it */
+	SOURCE_OTHERS,   /* slabs that lie elsewhere, the nearest first */
+	SOURCE_NEW       /* a new slab wherever the page allocator has room */
+};
 
-/* slab.c: add a slab of slab_new() to `partial`, and take objects out of that; at least one. */
-uint32_t objects_take_new(struct tmm_cache *cache, uint32_t new_slab, struct objects out,
-                          uint32_t most);
+struct slab_source {
+	struct tmm_cache *cache;
+	enum source_step step;
+	tmm_gfp gfp;
+	uint32_t wished;   /* TMM_NODE_ANY: the CPU's */
+	uint32_t node;     /* which is the nearest for all of them */
+	uint32_t new_slab; /* which comes to the cache now; NO_SLAB: none */
+};
+
+/* node.c: begin with the first place; go on to the next: false, there is none. */
+struct slab_source source_first(struct tmm_cache *cache, tmm_gfp gfp, uint32_t wished);
+bool source_next(struct slab_source *source);
+
+/* node.c: a slab with an object in it; NO_SLAB: there is none in this place. */
+uint32_t source_slab(const struct slab_source *source) TMM_REQUIRES(source->cache->lock);
+
+/* node.c: the nearest node that may have slabs of the cache. */
+uint32_t slab_home(const struct tmm_cache *cache, uint32_t node);
+
+/* node.c: where the machine has several nodes: is the object far from the CPU? */
+bool object_is_remote(const struct tmm_cache *cache, const void *object);
+
+/* node.c: an object that is lent goes back to its slab, past the magazines. */
+void object_go_home(struct tmm_cache *cache, void *object, uint8_t *lent);
+
+/*
+ * node.c: an object from a node, or TMM_NODE_ANY; without the failure point, and not
+ * cleared.  asked_bytes: by kmalloc's caller.
+ */
+void *object_alloc_node(struct tmm_cache *cache, tmm_gfp gfp, uint32_t node, size_t asked_bytes,
+                        const void *site);
+
+/* magazine.c: panics unless the cache can serve a request with these flags. */
+void check_request(const struct tmm_cache *cache, tmm_gfp gfp);
+
+/*
+ * slab.c: take up to `most` objects out of slabs, the last of which is to be used
+ * first; 0: there is none in this place.  At least one where source->new_slab is a slab,
+ * which is added to the cache.  Few at a time where slabs are scattered.
+ */
+uint32_t objects_take(const struct slab_source *source, struct objects out, uint32_t most);
+
+/* magazine.c: one object from there, past the magazines; NULL: there is none. */
+void *object_take(const struct slab_source *source);
 
 /* slab.c: put objects into their slabs; returns the pages that this freed. */
 uint64_t objects_put(struct tmm_cache *cache, struct objects in, uint32_t nr);
@@ -230,8 +281,8 @@ uint64_t objects_put(struct tmm_cache *cache, struct objects in, uint32_t nr);
 void *own_alloc(struct tmm_cache *cache, tmm_gfp gfp);
 void own_free(struct tmm_cache *cache, void *object);
 
-/* slab.c: give the spare slab back; returns the pages freed. */
-uint64_t spare_free(struct tmm_cache *cache);
+/* slab.c: give empty slabs back, all but so many of each node; returns the pages freed. */
+uint64_t empties_free(struct tmm_cache *cache, uint32_t keep);
 
 /* slab.c: one object of a slab on `partial`, for caches that debug. */
 uint32_t slab_find_free(struct tmm_cache *cache, struct page *head) TMM_REQUIRES(cache->lock);
@@ -242,8 +293,11 @@ void slab_take_object(struct tmm_cache *cache, struct page *head, uint32_t index
 uint32_t slab_put_object(struct tmm_cache *cache, void *object) TMM_REQUIRES(cache->lock);
 uint64_t slabs_destroy(struct tmm_cache *cache, uint32_t first);
 
-/* slab.c: a slab with its state; NO_SLAB: memory is short.  Then it goes to `partial`. */
-uint32_t slab_new(struct tmm_cache *cache, tmm_gfp gfp);
+/*
+ * slab.c: a slab with its state, from `node` first; NO_SLAB: memory is short.  Then it
+ * goes to `partial`.
+ */
+uint32_t slab_new(struct tmm_cache *cache, tmm_gfp gfp, uint32_t node);
 void slab_add(struct tmm_cache *cache, uint32_t first) TMM_REQUIRES(cache->lock);
 
 /*
@@ -303,6 +357,10 @@ static inline struct place place_of(const struct tmm_pages *pages, const void *a
 
 /* magazine.c: give back an object of the cache, which is at `place`; checks that it is lent. */
 void object_free(struct tmm_cache *cache, struct place place, void *object, const void *site);
+
+/* slab.c: tmm_pages_alloc(), from `node` first unless that is TMM_NODE_ANY. */
+bool run_alloc_near(struct tmm_pages *pages, uint32_t node, tmm_gfp gfp, unsigned order,
+                    tmm_pfn *out_pfn);
 
 /* slab.c: mark the 2^order frames as one run, and take that back. */
 void run_mark(const struct tmm_pages *pages, tmm_pfn first, unsigned order, enum page_kind kind,
@@ -367,18 +425,34 @@ static inline uint64_t mask_of_order(uint32_t order)
 	return ~((TMM_PAGE_SIZE << order) - 1);
 }
 
+static inline struct slab_node *slab_node(struct tmm_cache *cache, uint32_t first)
+{
+	return &cache->node[pfn_node(cache->pages, (tmm_pfn){first})];
+}
+
+/* All lists, two of each node: for (i = 0; i < nr_slab_lists(cache); i++). */
+static inline unsigned nr_slab_lists(const struct tmm_cache *cache)
+{
+	return 2 * cache->nr_nodes;
+}
+
+static inline const struct slab_list *slab_list_at(const struct tmm_cache *cache, unsigned i)
+{
+	const struct slab_node *node = &cache->node[i / 2];
+
+	return i % 2 ? &node->full : &node->partial;
+}
+
 static inline uint64_t cache_slabs(const struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
 {
-	return (uint64_t)cache->partial.nr + cache->full.nr;
+	uint64_t nr = 0;
+
+	for (unsigned i = 0; i < nr_slab_lists(cache); i++)
+		nr += slab_list_at(cache, i)->nr;
+	return nr;
 }
 
-/* Objects of all slabs, and frames. */
-static inline uint64_t cache_objs(const struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
-{
-	return cache_slabs(cache) * cache->nr_objs -
-	       (uint64_t)cache->nr_short * (cache->nr_objs - cache->short_objs);
-}
-
+/* Frames of all slabs. */
 static inline uint64_t cache_frames(const struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
 {
 	return ((cache_slabs(cache) - cache->nr_short) << cache->order) +

@@ -253,8 +253,14 @@ static void *take_from(struct tmm_slab_system *slabs, struct page *page, unsigne
 	return object;
 }
 
+static bool is_on(const struct tmm_slab_system *slabs, const struct page *page, uint32_t node)
+{
+	return node == TMM_NODE_ANY ||
+	       pfn_node(slabs->pages, page_pfn(slabs->pages, page)) == node;
+}
+
 static void *take_listed(struct tmm_slab_system *slabs, unsigned list, unsigned units,
-                         unsigned align)
+                         unsigned align, uint32_t node)
 {
 	tmm_irq irq = lock_take_irqsave(&slabs->slob.lock);
 	uint32_t first = slabs->slob.first[list], at = first;
@@ -264,7 +270,8 @@ static void *take_listed(struct tmm_slab_system *slabs, unsigned list, unsigned 
 		struct page *page = page_at(slabs, at);
 
 		at = page->next == first ? NO_SLAB : page->next;
-		object = take_from(slabs, page, units, align);
+		if (is_on(slabs, page, node))
+			object = take_from(slabs, page, units, align);
 	}
 	lock_drop_irqrestore(&slabs->slob.lock, irq);
 	return object;
@@ -284,11 +291,11 @@ static void *take_new(struct tmm_slab_system *slabs, struct page *page, unsigned
 }
 
 void *slob_alloc(struct tmm_slab_system *slabs, size_t size_bytes, size_t align_bytes,
-                 tmm_gfp gfp)
+                 tmm_gfp gfp, uint32_t node)
 {
 	unsigned units = units_of(size_bytes), list = list_of(size_bytes);
 	unsigned align = (unsigned)max_u64(align_bytes / UNIT, 1);
-	void *object = take_listed(slabs, list, units, align);
+	void *object = take_listed(slabs, list, units, align, node);
 	struct page *page;
 	char *start;
 	tmm_pfn pfn;
@@ -296,7 +303,7 @@ void *slob_alloc(struct tmm_slab_system *slabs, size_t size_bytes, size_t align_
 	if (object)
 		return object;
 	gfp &= ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE | TMM_GFP_RECLAIMABLE);
-	if (tmm_pages_alloc(slabs->pages, gfp, 0, &pfn))
+	if (!run_alloc_near(slabs->pages, node, gfp, 0, &pfn))
 		return NULL;
 	run_mark(slabs->pages, pfn, 0, PAGE_SLOB, slabs);
 	slab_count_run(slabs, pfn, 0, false, 1);
@@ -401,12 +408,12 @@ size_t slob_room(struct tmm_slab_system *slabs, const void *address)
 /* ---- caches ---- */
 
 /* Alone among its caches in being told its size by its cache, an object needs no header. */
-void *slob_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp)
+void *slob_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp, uint32_t node)
 {
 	struct tmm_slab_system *slabs = cache->slabs;
 	size_t size = cache->object_bytes, align = cache->align_bytes;
-	void *object = slob_fits(size, align) ? slob_alloc(slabs, size, align, gfp)
-	                                      : large_alloc(slabs, size, gfp);
+	void *object = slob_fits(size, align) ? slob_alloc(slabs, size, align, gfp, node)
+	                                      : large_alloc(slabs, size, gfp, node);
 
 	if (!object)
 		return NULL;

@@ -11,10 +11,11 @@ bool slob_fits(size_t size_bytes, size_t align_bytes);
 
 /*
  * A block for which that is so, or NULL when memory is short; contents are not
- * cleared.  `align_bytes` is a power of two.
+ * cleared.  `align_bytes` is a power of two.  Unless `node` is TMM_NODE_ANY, from a page
+ * that is there or a new one.
  */
 void *slob_alloc(struct tmm_slab_system *slabs, size_t size_bytes, size_t align_bytes,
-                 tmm_gfp gfp);
+                 tmm_gfp gfp, uint32_t node);
 
 /*
  * Give a block back.  size_bytes: what it was lent with, 0: unknown.  Panics where
@@ -31,8 +32,8 @@ size_t slob_room(struct tmm_slab_system *slabs, const void *address);
 /* Frames that blocks lie in. */
 uint64_t slob_pages(struct slob *slob);
 
-/* tmm_cache_alloc() and tmm_cache_free(). */
-void *slob_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp);
+/* tmm_cache_alloc_node() and tmm_cache_free(). */
+void *slob_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp, uint32_t node);
 void slob_cache_free(struct tmm_cache *cache, void *object);
 
 void slob_init(struct slob *slob);

@@ -4,6 +4,7 @@
  * A cache lends objects of one size from slabs: runs of frames cut into equal
  * pieces.  A slab whose objects are all free goes back to the page allocator.  Each
  * CPU keeps some free objects of a busy cache in magazines, which takes no lock.
+ * Objects come from the node of the CPU, as far as that has memory.
  * kmalloc() is a set of caches by size.
  *
  * Units    sizes in bytes
@@ -81,6 +82,13 @@ TMM_MUST_CHECK tmm_err tmm_cache_destroy(struct tmm_cache *cache);
  */
 void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp);
 
+/*
+ * The same, from the memory of a node of the machine's, or of any (TMM_NODE_ANY: the
+ * CPU's first).  Where that is short the object is of the nearest node that has memory,
+ * but with TMM_GFP_THISNODE then it is NULL.
+ */
+void *tmm_cache_alloc_node(struct tmm_cache *cache, tmm_gfp gfp, unsigned node);
+
 /* NULL is ignored.  An address that is not a lent object of the cache: panics. */
 void tmm_cache_free(struct tmm_cache *cache, void *object);
 
@@ -121,6 +129,16 @@ void *tmm_kzalloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp)
 void *tmm_kmalloc_array(struct tmm_slab_system *slabs, size_t nr, size_t size_bytes,
                         tmm_gfp gfp);
 void *tmm_kcalloc(struct tmm_slab_system *slabs, size_t nr, size_t size_bytes, tmm_gfp gfp);
+
+/* The same from the memory of a node, as tmm_cache_alloc_node(). */
+void *tmm_kmalloc_node(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp,
+                       unsigned node);
+void *tmm_kzalloc_node(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp,
+                       unsigned node);
+void *tmm_kmalloc_array_node(struct tmm_slab_system *slabs, size_t nr, size_t size_bytes,
+                             tmm_gfp gfp, unsigned node);
+void *tmm_kcalloc_node(struct tmm_slab_system *slabs, size_t nr, size_t size_bytes, tmm_gfp gfp,
+                       unsigned node);
 
 /*
  * Memory of the new size with the old contents, as far as both reach; it may be
@@ -171,6 +189,20 @@ struct tmm_cache_info {
  * past the last, and for any with TMM_SLOB, whose pages are no cache's.
  */
 bool tmm_cache_info(struct tmm_slab_system *slabs, size_t index, struct tmm_cache_info *out);
+
+/* What of a cache lies on one node. */
+struct tmm_cache_node_info {
+	uint64_t active_objs; /* lent */
+	uint64_t num_objs;
+	uint64_t num_slabs;
+	uint64_t empty_slabs;   /* with all objects in them */
+	uint64_t partial_slabs; /* with objects in them, but not all */
+	uint64_t partial_objs;  /* that are out of those */
+};
+
+/* Of the cache at that index; looks at every object.  False: no such cache or node. */
+bool tmm_cache_node_info(struct tmm_slab_system *slabs, size_t index, unsigned node,
+                         struct tmm_cache_node_info *out);
 
 /* Aliases, index 0 upwards: their names, and the caches they share; false past the last. */
 struct tmm_cache_alias {
