@@ -17,14 +17,46 @@ static tmm_gfp easy(tmm_gfp gfp)
 	return gfp & ~TMM_GFP_NOFAIL;
 }
 
+/* Is kmalloc the only way? */
+static bool is_small(size_t size_bytes)
+{
+	return size_bytes <= TMM_PAGE_SIZE;
+}
+
+static bool may_map(size_t size_bytes, tmm_gfp gfp)
+{
+	return !is_small(size_bytes) && size_bytes <= MOST_BYTES &&
+	       gfp & TMM_GFP_DIRECT_RECLAIM;
+}
+
 void *tmm_kvmalloc(struct tmm_kernel_map *map, size_t size_bytes, tmm_gfp gfp)
 {
-	bool small = size_bytes <= TMM_PAGE_SIZE;
-	void *memory = tmm_kmalloc(map->slabs, size_bytes, small ? gfp : easy(gfp));
+	void *memory = tmm_kmalloc(map->slabs, size_bytes,
+	                           is_small(size_bytes) ? gfp : easy(gfp));
 
-	if (memory || small || size_bytes > MOST_BYTES || !(gfp & TMM_GFP_DIRECT_RECLAIM))
+	if (memory || !may_map(size_bytes, gfp))
 		return memory;
 	return tmm_vmalloc_huge(map, size_bytes, gfp);
+}
+
+void *tmm_kvmalloc_node(struct tmm_kernel_map *map, size_t size_bytes, tmm_gfp gfp,
+                        unsigned node)
+{
+	void *memory;
+
+	if (node == TMM_NODE_ANY)
+		return tmm_kvmalloc(map, size_bytes, gfp);
+	memory = tmm_kmalloc_node(map->slabs, size_bytes,
+	                          is_small(size_bytes) ? gfp : easy(gfp), node);
+	if (memory || !may_map(size_bytes, gfp))
+		return memory;
+	return tmm_vmalloc_node(map, size_bytes, node, gfp);
+}
+
+void *tmm_kvzalloc_node(struct tmm_kernel_map *map, size_t size_bytes, tmm_gfp gfp,
+                        unsigned node)
+{
+	return tmm_kvmalloc_node(map, size_bytes, gfp | TMM_GFP_ZERO, node);
 }
 
 void *tmm_kvzalloc(struct tmm_kernel_map *map, size_t size_bytes, tmm_gfp gfp)

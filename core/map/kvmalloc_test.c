@@ -38,6 +38,10 @@ TEST(cut_up_memory_serves_large_requests)
 	memset(memory, 7, 65536);
 	CHECK(!tmm_kvmalloc(&km, 65536, TMM_GFP_ATOMIC | TMM_GFP_NOWARN)); /* may not sleep */
 	tmm_kvfree(&km, memory);
+	memory = tmm_kvmalloc_node(&km, 65536, TMM_GFP_KERNEL, 0);
+	CHECK(memory && tmm_is_vmalloc_addr(&km, memory));
+	tmm_kvfree(&km, memory);
+	CHECK(!tmm_kvmalloc_node(&km, 65536, TMM_GFP_ATOMIC | TMM_GFP_NOWARN, 0));
 	for (size_t i = 0; i < nr; i++) {
 		if (frame[i].v % 2 == 0)
 			tmm_pages_free(&m.pages, frame[i], 0);
@@ -54,6 +58,14 @@ TEST(easy_requests_are_kmallocs)
 		void *memory = tmm_kvmalloc(&km, sizes[i], TMM_GFP_KERNEL);
 
 		CHECK(memory && !tmm_is_vmalloc_addr(&km, memory));
+		tmm_kvfree(&km, memory);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		unsigned node = i % 2 ? TMM_NODE_ANY : 0;
+		unsigned char *memory = tmm_kvzalloc_node(&km, sizes[i], TMM_GFP_KERNEL, node);
+
+		CHECK(memory && !tmm_is_vmalloc_addr(&km, memory));
+		CHECK(all_bytes_are(memory, 0, sizes[i]));
 		tmm_kvfree(&km, memory);
 	}
 	CHECK(!tmm_kvcalloc(&km, SIZE_MAX / 2, 3, TMM_GFP_KERNEL));

@@ -8,7 +8,7 @@
  * Errors   NULL: memory is short, or the size is none
  * Owning   the borrower's until tmm_kvfree()
  * Locks    as tmm_kmalloc() and tmm_vmalloc()
- * Linux    kvmalloc(), kvzalloc(), kvcalloc(), kvrealloc(), kvfree()
+ * Linux    kvmalloc(), kvmalloc_node(), kvzalloc(), kvcalloc(), kvrealloc(), kvfree()
  */
 #ifndef TUXMM_KVMALLOC_H
 #define TUXMM_KVMALLOC_H
@@ -17,6 +17,12 @@
 
 void *tmm_kvmalloc(struct tmm_kernel_map *map, size_t size_bytes, tmm_gfp gfp);
 void *tmm_kvzalloc(struct tmm_kernel_map *map, size_t size_bytes, tmm_gfp gfp);
+
+/* The same, from the memory of a node first, as tmm_kmalloc_node() and tmm_vmalloc_node(). */
+void *tmm_kvmalloc_node(struct tmm_kernel_map *map, size_t size_bytes, tmm_gfp gfp,
+                        unsigned node);
+void *tmm_kvzalloc_node(struct tmm_kernel_map *map, size_t size_bytes, tmm_gfp gfp,
+                        unsigned node);
 
 /* nr elements; NULL also when that many bytes are no number. */
 void *tmm_kvmalloc_array(struct tmm_kernel_map *map, size_t nr, size_t size_bytes, tmm_gfp gfp);
