@@ -270,7 +270,11 @@ def slab_files(directory, slabinfo):
     for line in slabinfo.read_text().splitlines()[2:]:
         name, lent, there, size, each, pages = line.split()[:6]
         def value(file):
-            return int((directory / name / file).read_text())
+            """The number of a file; where it says which node has how much, that adds up."""
+            number, *nodes = (directory / name / file).read_text().split()
+            need(not nodes or sum(int(re.fullmatch(r"N\d+=(\d+)", node)[1]) for node in nodes)
+                 == int(number), (file, number, nodes))
+            return int(number)
         need((value("objects"), value("total_objects"), value("slab_size"), value("objs_per_slab"),
               1 << value("order")) == tuple(map(int, (lent, there, size, each, pages))), line)
         need(value("object_size") <= value("slab_size") and
@@ -294,7 +298,7 @@ def slab_debugged():
              ("red_zone", "poison", "store_user", "sanity_checks")), "flags")
     calls = re.findall(r"^ +(\d+) 0x[0-9a-f]+ age=\d+/\d+/\d+ pid=[\d-]+ cpus=0$",
                        (cache / "alloc_calls").read_text(), re.M)
-    need(sum(map(int, calls)) == int((cache / "objects").read_text()), calls)
+    need(sum(map(int, calls)) == int((cache / "objects").read_text().split()[0]), calls)
 
 
 def proc_files():

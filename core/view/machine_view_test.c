@@ -542,3 +542,47 @@ TEST(areas_are_listed_by_address_and_counted)
 	tmm_check(machine);
 	tmm_machine_fini(machine);
 }
+
+/* A file of a cache's, read as Linux's slabinfo tool reads it. */
+static const char *slab_file(struct tmm_machine *machine, const char *cache, const char *file)
+{
+	struct tmm_cache_info info;
+	size_t index = 0, number = 0;
+
+	while (tmm_cache_info(tmm_machine_slabs(machine), index, &info) &&
+	       strcmp(info.name, cache) != 0)
+		index++;
+	while (tmm_view_slab_file(number) && strcmp(tmm_view_slab_file(number), file) != 0)
+		number++;
+	begin();
+	CHECK(tmm_view_slab(machine, index, number, &sink));
+	return text;
+}
+
+/* Objects of 64 in a slab: one of node 0, 65 of node 2, and node 1, the CPU's, has none. */
+TEST(slab_files_say_what_lies_on_which_node)
+{
+	struct tmm_machine *machine = boot_nodes();
+	struct tmm_slab_system *slabs = tmm_machine_slabs(machine);
+	const struct tmm_cache_spec spec = {
+		.name = "spread", .size_bytes = 64, .align_bytes = 64, .no_merge = true};
+	struct tmm_cache *cache;
+	void *object[66];
+
+	CHECK(tmm_cache_create(slabs, &spec, &cache) == TMM_OK);
+	CHECK(!strcmp(slab_file(machine, "spread", "slabs"), "0\n"));
+	for (unsigned i = 0; i < 66; i++)
+		CHECK((object[i] = tmm_cache_alloc_node(cache, TMM_GFP_KERNEL, i ? 2 : 0)));
+	CHECK(!strcmp(slab_file(machine, "spread", "slabs"), "3 N0=1 N2=2\n"));
+	CHECK(!strcmp(slab_file(machine, "spread", "objects"), "66 N0=1 N2=65\n"));
+	CHECK(!strcmp(slab_file(machine, "spread", "total_objects"), "192 N0=64 N2=128\n"));
+	CHECK(!strcmp(slab_file(machine, "spread", "partial"), "2 N0=1 N2=1\n"));
+	CHECK(!strcmp(slab_file(machine, "spread", "objects_partial"), "2 N0=1 N2=1\n"));
+	for (unsigned i = 0; i < 66; i++)
+		tmm_cache_free(cache, object[i]);
+	CHECK(!strcmp(slab_file(machine, "spread", "objects"), "0\n"));
+	CHECK(!strcmp(slab_file(machine, "spread", "slabs"), "2 N0=1 N2=1\n"));
+	CHECK(tmm_cache_destroy(cache) == TMM_OK);
+	tmm_check(machine);
+	tmm_machine_fini(machine);
+}

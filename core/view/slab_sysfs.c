@@ -1,7 +1,8 @@
 /*
  * slab_sysfs.c - the files of /sys/kernel/slab/CACHE, and two of its debugfs
  *
- * One row says what one file prints.  A file is one snapshot of its cache.  Where no CPU
+ * One row says what one file prints.  A file is one snapshot of its cache, or of each
+ * of its nodes where it says what lies on which, as Linux does with CONFIG_NUMA.  Where no CPU
  * owns a slab, as here, what Linux says of such slabs is 0.
  */
 #include <tuxmm/slab_debug.h>
@@ -26,22 +27,55 @@ NUMBER(align, cache->align_bytes)
 NUMBER(cache_dma, cache->dma)
 NUMBER(hwcache_align, cache->hwcache_align)
 NUMBER(object_size, cache->object_bytes)
-NUMBER(objects, cache->active_objs)
-NUMBER(objects_partial, cache->partial_objs)
 NUMBER(objs_per_slab, cache->objs_per_slab)
 NUMBER(order, (uint64_t)__builtin_ctz(cache->pages_per_slab))
-NUMBER(partial, cache->partial_slabs)
 NUMBER(poison, (cache->debug & TMM_SLAB_POISON) != 0)
 NUMBER(reclaim_account, cache->reclaimable)
 NUMBER(red_zone, (cache->debug & TMM_SLAB_RED_ZONE) != 0)
 NUMBER(sanity_checks, (cache->debug & TMM_SLAB_CONSISTENCY) != 0)
 NUMBER(slab_size, cache->size_bytes)
-NUMBER(slabs, cache->num_slabs)
 NUMBER(store_user, (cache->debug & TMM_SLAB_STORE_USER) != 0)
-NUMBER(total_objects, cache->num_objs)
 NUMBER(trace, (cache->debug & TMM_SLAB_TRACE) != 0)
 NUMBER(usersize, cache->usercopy_bytes)
 #undef NUMBER
+
+/* "12 N0=8 N1=4": all of them, and where they are; nodes with none are left out. */
+static void print_by_node(struct printer *printer, struct tmm_slab_system *slabs, size_t index,
+                          uint64_t (*number)(const struct tmm_cache_node_info *node))
+{
+	struct tmm_cache_node_info node;
+	uint64_t nr[TMM_MAX_NODES], sum = 0;
+	unsigned nr_nodes = 0;
+
+	for (; nr_nodes < TMM_MAX_NODES && tmm_cache_node_info(slabs, index, nr_nodes, &node);
+	     nr_nodes++) {
+		nr[nr_nodes] = number(&node);
+		sum += nr[nr_nodes];
+	}
+	print(printer, "%llu", (unsigned long long)sum);
+	for (unsigned n = 0; n < nr_nodes; n++)
+		if (nr[n])
+			print(printer, " N%u=%llu", n, (unsigned long long)nr[n]);
+	print(printer, "\n");
+}
+
+#define NODE_NUMBER(name, value)                                                               \
+	static uint64_t of_node_##name(const struct tmm_cache_node_info *node)                 \
+	{                                                                                      \
+		return value;                                                                  \
+	}                                                                                      \
+	static void print_##name(struct printer *printer, struct tmm_slab_system *slabs,       \
+	                         size_t index, const struct tmm_cache_info *cache)             \
+	{                                                                                      \
+		(void)cache;                                                                   \
+		print_by_node(printer, slabs, index, of_node_##name);                          \
+	}
+NODE_NUMBER(objects, node->active_objs)
+NODE_NUMBER(objects_partial, node->partial_objs)
+NODE_NUMBER(partial, node->partial_slabs)
+NODE_NUMBER(slabs, node->num_slabs)
+NODE_NUMBER(total_objects, node->num_objs)
+#undef NODE_NUMBER
 
 static uint64_t of_none(const struct tmm_cache_info *cache)
 {
@@ -110,19 +144,19 @@ static const struct slab_file files[] = {
 	{"free_calls", NULL, print_free_calls},
 	{"hwcache_align", of_hwcache_align, NULL},
 	{"object_size", of_object_size, NULL},
-	{"objects", of_objects, NULL},
-	{"objects_partial", of_objects_partial, NULL},
+	{"objects", NULL, print_objects},
+	{"objects_partial", NULL, print_objects_partial},
 	{"objs_per_slab", of_objs_per_slab, NULL},
 	{"order", of_order, NULL},
-	{"partial", of_partial, NULL},
+	{"partial", NULL, print_partial},
 	{"poison", of_poison, NULL},
 	{"reclaim_account", of_reclaim_account, NULL},
 	{"red_zone", of_red_zone, NULL},
 	{"sanity_checks", of_sanity_checks, NULL},
 	{"slab_size", of_slab_size, NULL},
-	{"slabs", of_slabs, NULL},
+	{"slabs", NULL, print_slabs},
 	{"store_user", of_store_user, NULL},
-	{"total_objects", of_total_objects, NULL},
+	{"total_objects", NULL, print_total_objects},
 	{"trace", of_trace, NULL},
 	{"usersize", of_usersize, NULL},
 };
