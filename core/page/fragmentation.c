@@ -102,13 +102,17 @@ bool tmm_zone_types(struct tmm_pages *pages, unsigned index, struct tmm_type_inf
 	for (uint64_t block = next_ready_block(pages, block_of(pages, zone->start));
 	     block <= last; block = next_ready_block(pages, block + 1)) {
 		const struct block_info *info = &pages->info[block];
-		bool has_ram = !(info->home & HOME_NO_RAM) || info->nr_free || info->fresh;
-		bool mine = zone_of_block(pages, block) == zone;
-		bool whole = mine && info->nr_free == BLOCK_FRAMES;
 
-		run = !whole ? 0 : info->type == run_type ? run + 1 : 1;
+		if (home_zone(info) != zone->index) { /* guarded by another lock */
+			run = 0;
+			continue;
+		}
+		if (info->nr_free < BLOCK_FRAMES)
+			run = 0;
+		else
+			run = info->type == run_type ? run + 1 : 1;
 		run_type = info->type;
-		if (!mine || !has_ram)
+		if ((info->home & HOME_NO_RAM) && !info->nr_free && !info->fresh)
 			continue;
 		out->blocks[info->type]++;
 		if (info->nr_free)

@@ -445,3 +445,64 @@ TEST(stacks_are_taken_from_threads_at_work)
 	tmm_pages_check(pages);
 	pages_fini(pages);
 }
+
+/* ---- zones that lie between each other's ---- */
+
+static void *work_on_node_1(void *arg)
+{
+	uint64_t seed = *(uint64_t *)arg;
+	tmm_pfn held[64];
+	unsigned nr = 0;
+
+	for (unsigned i = 0; i < NR_OPERATIONS / 4; i++) {
+		uint64_t r = test_random(&seed);
+		tmm_gfp gfp = (r >> 8 & 1 ? TMM_GFP_MOVABLE : 0) | TMM_GFP_NOWARN;
+
+		if (nr < ARRAY_SIZE(held) && (r & 1))
+			nr += tmm_pages_alloc(&rig.pages, gfp | TMM_GFP_THISNODE, 5,
+			                      &held[nr]) == TMM_OK;
+		else if (nr > 0)
+			tmm_pages_free(&rig.pages, held[--nr], 5);
+	}
+	while (nr > 0)
+		tmm_pages_free(&rig.pages, held[--nr], 5);
+	__atomic_fetch_sub(&nr_at_work, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/*
+ *   node   |0000|1111|0000|   a thread lends and frees on node 1, while what
+ *                             node 0 has is counted, round it
+ */
+TEST(a_zone_is_counted_while_one_between_its_blocks_is_in_use)
+{
+	uint64_t seed = test_seed();
+	struct tmm_type_info types;
+	struct tmm_zone_info info;
+	struct tmm_pages *pages;
+	pthread_t thread;
+
+	rig_begin(&rig, 40 * MIB, 2);
+	rig.cpus.cpu[0].node = 1;
+	for (uint32_t piece = 0; piece < 3; piece++)
+		CHECK(tmm_memblock_add(&rig.memblock, (tmm_paddr){(16 + 8 * piece) * MIB},
+		                       8 * MIB, piece % 2) == TMM_OK);
+	pages = rig_boot_as(
+		&rig, (struct pages_config){.min_free_kbytes = NO_RESERVE, .nr_nodes = 2});
+	nr_at_work = 1;
+	CHECK(pthread_create(&thread, NULL, work_on_node_1, &seed) == 0);
+	/* relaxed: at the latest a round later */
+	while (__atomic_load_n(&nr_at_work, __ATOMIC_RELAXED)) {
+		uint64_t blocks = 0;
+
+		CHECK(tmm_zone_types(pages, 0, &types) && types.node == 0);
+		for (unsigned type = 0; type < TMM_NR_MIGRATE_TYPES; type++)
+			blocks += types.blocks[type];
+		CHECK(blocks == 8);
+		CHECK(tmm_zone_info(pages, 0, TMM_ZONE_DMA32, &info));
+	}
+	CHECK(pthread_join(thread, NULL) == 0);
+	tmm_pages_drain_all(pages);
+	tmm_pages_check(pages);
+	pages_fini(pages);
+}
