@@ -4,6 +4,8 @@
  */
 #include <tuxmm/file.h>
 
+#include <tuxmm/shrinker.h>
+
 #include "cache/mapping.h"
 #include "machine/machine.h"
 #include "page/zone.h"
@@ -129,6 +131,7 @@ TEST(a_node_that_is_short_is_brought_up_in_the_background)
 	shape.cpu_node[1] = 1;
 	shape.min_free_kbytes = 1024;
 	CHECK(tmm_machine_init(&one, &shape, test_ram(64 * MIB), &why) == TMM_OK);
+	tmm_pages_set_watermark_boost(pages, 0);
 	CHECK(tmm_cpu_enter(&one, 0) == TMM_OK);
 	mapping = read_file(512);
 	cached = node_stat_sum(pages, 0, NR_FILE_PAGES);
@@ -230,6 +233,38 @@ TEST(a_kill_is_asked_for_when_nothing_is_left)
 		chain = *(uint32_t *)tmm_page_address(&one.pages, pfn);
 		tmm_pages_free(&one.pages, pfn, 0);
 	}
+	tmm_check(&one);
+	tmm_machine_fini(&one);
+}
+
+/* A node with enough, whose zone is boosted by one block, gives a block's pages. */
+TEST(background_reclaim_takes_a_boost_back)
+{
+	static const struct tmm_firmware_range map[] = {{{0}, 32 * MIB, TMM_FW_USABLE, 0}};
+	struct tmm_shape shape = shape_of(map, ARRAY_SIZE(map));
+	struct tmm_mapping *mapping;
+	struct zone *zone;
+	const char *why;
+	uint64_t freed;
+	tmm_irq irq;
+	tmm_pfn pfn;
+
+	CHECK(tmm_machine_init(&one, &shape, test_ram(32 * MIB), &why) == TMM_OK);
+	mapping = read_file(1024);
+	zone = &one.pages.zone[one.pages.node[0].zone_index[TMM_ZONE_DMA32]];
+	irq = lock_take_irqsave(&zone->lock);
+	watermark_boost(&one.pages, zone);
+	lock_drop_irqrestore(&zone->lock, irq);
+	CHECK(zone_boost(zone) == BLOCK_FRAMES && !tmm_machine_is_woken(&one));
+	tmm_pages_drain_all(&one.pages);
+	CHECK(tmm_pages_alloc(&one.pages, TMM_GFP_KERNEL, 0, &pfn) == TMM_OK);
+	CHECK(tmm_machine_is_woken(&one));
+	freed = tmm_machine_background(&one);
+	CHECK(freed >= BLOCK_FRAMES && freed < BLOCK_FRAMES + 64);
+	CHECK(zone_boost(zone) == 0 && !tmm_machine_is_woken(&one));
+	CHECK(tmm_machine_background(&one) == 0);
+	tmm_pages_free(&one.pages, pfn, 0);
+	tmm_mapping_put(mapping);
 	tmm_check(&one);
 	tmm_machine_fini(&one);
 }

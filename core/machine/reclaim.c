@@ -71,7 +71,10 @@ static bool oom(void *arg, tmm_gfp gfp, unsigned order)
 void reclaim_init(struct tmm_machine *machine)
 {
 	static const struct tmm_reclaim_ops ops = {
-		.reclaim = reclaim_direct, .wake_kswapd = wake_kswapd, .oom = oom};
+		.reclaim = reclaim_direct,
+		.wake_kswapd = wake_kswapd,
+		.oom = oom,
+	};
 
 	machine->reclaim = (struct reclaim_state){.woken = 0};
 	tmm_pages_set_reclaim(&machine->pages, &ops, machine);
@@ -102,13 +105,50 @@ static bool is_short(const struct tmm_pages *pages, unsigned node, struct node_w
 	return true;
 }
 
-/* Until the node is not short, or nothing is left to give. */
+/* Zones of a node whose watermarks are raised, and by how much. */
+struct boosts {
+	uint64_t of[TMM_NR_ZONES];
+	uint64_t sum;
+};
+
+static struct boosts boosts_of(const struct tmm_pages *pages, unsigned node)
+{
+	struct boosts boosts = {.sum = 0};
+
+	for (unsigned z = 0; z < pages->nr_zones; z++) {
+		const struct zone *zone = &pages->zone[z];
+
+		if (zone->node != node)
+			continue;
+		boosts.of[zone->id] = zone_boost(zone);
+		boosts.sum += boosts.of[zone->id];
+	}
+	return boosts;
+}
+
+/* What was raised meanwhile stays for the next run. */
+static void boosts_end(struct tmm_pages *pages, unsigned node, const struct boosts *boosts)
+{
+	for (unsigned z = 0; z < pages->nr_zones; z++) {
+		struct zone *zone = &pages->zone[z];
+
+		if (zone->node == node && boosts->of[zone->id])
+			watermark_unboost(zone, boosts->of[zone->id]);
+	}
+}
+
+/*
+ * Until the node is not short, or nothing is left to give.  A node that is not short but
+ * boosted gives as much as its watermarks were raised by.
+ */
 static uint64_t balance(struct tmm_machine *machine, unsigned node, struct node_wake wake)
 {
-	uint64_t freed, total = 0;
+	const struct boosts boosts = boosts_of(&machine->pages, node);
+	bool was_short = is_short(&machine->pages, node, wake);
+	uint64_t freed, total = 0, wanted = was_short ? 0 : boosts.sum;
 
 	count_vm_event(&machine->pages, PAGEOUTRUN);
-	while (is_short(&machine->pages, node, wake)) {
+	while (total < wanted || is_short(&machine->pages, node, wake)) {
 		freed = cache_shrink_nodes(&machine->cache, 1u << node, batch_for(wake.order));
 		count_vm_events(&machine->pages, PGSTEAL_KSWAPD, freed);
 		/* What is on the stacks is not free for others. */
@@ -119,6 +159,7 @@ static uint64_t balance(struct tmm_machine *machine, unsigned node, struct node_
 			break;
 		total += freed;
 	}
+	boosts_end(&machine->pages, node, &boosts);
 	return total;
 }
 

@@ -16,6 +16,9 @@
  * pages, which do little harm where they are, claim only where a run of 2^4 or
  * more is.  Where nothing can be claimed, the shortest foreign run serves.
  *
+ * Whoever looks for part of a block raises the zone's watermarks for a time
+ * (watermark.c).
+ *
  * Outside of this order are blocks of contiguous areas, which movable requests
  * use, and first when they hold more than half of what is free; and the reserve
  * for long runs that are wanted where nobody can wait: a block from which such a
@@ -61,6 +64,7 @@ static bool claim(struct tmm_pages *pages, struct zone *zone, enum tmm_migrate_t
                   unsigned order, uint64_t *out_block) TMM_REQUIRES(zone->lock)
 {
 	unsigned least = order + 1;
+	bool boosted = false;
 
 	if (type == TMM_MIGRATE_MOVABLE && order < MOVABLE_CLAIM_ORDER)
 		least = MOVABLE_CLAIM_ORDER + 1;
@@ -71,6 +75,10 @@ static bool claim(struct tmm_pages *pages, struct zone *zone, enum tmm_migrate_t
 			if (!(zone->longest_mask[from] >> filed & 1))
 				continue;
 			*out_block = block_set_first(&zone->by_longest[from][filed]);
+			if (filed < LONGEST_WHOLE && !boosted) {
+				watermark_boost(pages, zone);
+				boosted = true;
+			}
 			if (!may_claim(&pages->info[*out_block]))
 				continue;
 			zone_set_type(pages, zone, *out_block, type);

@@ -53,6 +53,8 @@ static uint64_t floor_of(const struct zone *zone, const struct request *request,
 	if ((request->gfp & TMM_GFP_MEMALLOC) && !(request->gfp & TMM_GFP_NOMEMALLOC))
 		return 0;
 	if (mark == MARK_MIN && (request->gfp & TMM_GFP_HIGH)) {
+		if (request->order == 0)
+			floor = zone_plain_mark(zone, mark);
 		floor -= floor / 2;
 		if (!(request->gfp & (TMM_GFP_DIRECT_RECLAIM | TMM_GFP_NOMEMALLOC)))
 			floor -= floor / 4;
@@ -168,6 +170,24 @@ static bool try_zones(struct tmm_pages *pages, struct page_cpu *cpu,
 	return false;
 }
 
+/* Zones whose marks were raised: background reclaim takes that back. */
+static void wake_for_boost(struct tmm_pages *pages, tmm_gfp gfp)
+{
+	const struct tmm_reclaim_ops *ops = pages->reclaim_ops;
+	uint64_t zones;
+
+	/* relaxed: a hint; what is seen late wakes late */
+	if (likely(!__atomic_load_n(&pages->boosted, __ATOMIC_RELAXED)) ||
+	    !(gfp & TMM_GFP_KSWAPD))
+		return;
+	zones = __atomic_exchange_n(&pages->boosted, 0, __ATOMIC_RELAXED);
+	for (; zones; zones &= zones - 1) {
+		const struct zone *zone = &pages->zone[__builtin_ctzll(zones)];
+
+		ops->wake_kswapd(pages->reclaim_arg, zone->node, gfp, 0, zone->id);
+	}
+}
+
 static bool try_mark(struct tmm_pages *pages, const struct request *request,
                      enum watermark mark, bool drain, uint32_t *out)
 {
@@ -183,6 +203,7 @@ static bool try_mark(struct tmm_pages *pages, const struct request *request,
 	if (open)
 		stacks_close(cpu);
 	tmm_port_irq_restore(irq);
+	wake_for_boost(pages, request->gfp);
 	return got;
 }
 
@@ -219,11 +240,23 @@ static bool compact(struct tmm_pages *pages, const struct request *request)
 	return false;
 }
 
+/* What background reclaim was to do is being done now, and the request needs the room. */
+static void take_boost_back(struct tmm_pages *pages, const struct request *request)
+{
+	struct zone *zone;
+	unsigned cursor = 0;
+
+	while ((zone = zonelist_next(pages, &request->choice, &cursor)))
+		if (zone_boost(zone))
+			watermark_unboost(zone, UINT64_MAX);
+}
+
 /* Sleeps; pages freed. */
 static uint64_t reclaim(struct tmm_pages *pages, const struct request *request)
 {
 	tmm_irq irq;
 
+	take_boost_back(pages, request);
 	if (!pages->reclaim_ops || !pages->reclaim_ops->reclaim)
 		return 0;
 	irq = tmm_port_irq_save();

@@ -128,7 +128,8 @@ struct zone {
 	uint64_t present, managed; /* (z, a) frames */
 	uint64_t nr_free;          /* (z, a) set bits */
 	uint64_t nr_free_of[TMM_NR_MIGRATE_TYPES]; /* (z, a) of them, in blocks of a type */
-	uint64_t mark[NR_MARKS];                   /* (a) frames */
+	uint64_t mark[NR_MARKS];                   /* (a) frames, without the boost */
+	uint64_t boost; /* (z, a) on top of each mark, till background reclaim has run */
 	uint64_t reserve[TMM_NR_ZONES]; /* (a) kept from requests that may use zone i */
 	uint64_t nr_highatomic;         /* (z) frames of blocks of that type */
 	uint64_t nr_claimed;          /* (z) blocks that changed their type to serve another */
@@ -200,6 +201,8 @@ struct tmm_pages {
 	struct zone *zone;               /* (c) [nr_zones]: those with RAM, node by node */
 	uint64_t min_free_kbytes;        /* (s) 0: by a formula */
 	uint32_t watermark_scale_factor; /* (s) 0: 10 */
+	uint32_t watermark_boost_factor; /* (s, a) of the high mark, in 1/10000; 0: no boost */
+	uint64_t boosted;                /* (a) bit i: for zone i's boost nobody was woken */
 	uint32_t lowmem_reserve_ratio[TMM_NR_ZONES]; /* (s) 0: no reserve */
 	uint32_t type_mask;                          /* (c) 3; 0: all blocks are of one type */
 	uint8_t first_type; /* (c) enum tmm_migrate_type of blocks that were never lent */
@@ -434,9 +437,20 @@ static inline void size_change(uint64_t *size, uint64_t by)
 }
 
 /* relaxed: whoever sets watermarks does so while others allocate */
-static inline uint64_t zone_mark(const struct zone *zone, enum watermark mark)
+static inline uint64_t zone_plain_mark(const struct zone *zone, enum watermark mark)
 {
 	return __atomic_load_n(&zone->mark[mark], __ATOMIC_RELAXED);
+}
+
+/* relaxed: a moment's value */
+static inline uint64_t zone_boost(const struct zone *zone)
+{
+	return __atomic_load_n(&zone->boost, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t zone_mark(const struct zone *zone, enum watermark mark)
+{
+	return zone_plain_mark(zone, mark) + zone_boost(zone);
 }
 
 static inline uint64_t zone_reserve(const struct zone *zone, enum tmm_zone_id wanted)
@@ -455,7 +469,7 @@ static inline bool pages_low(const struct tmm_pages *pages)
 	for (unsigned z = 0; z < pages->nr_zones; z++) {
 		/* relaxed: a moment's value */
 		nr_free += __atomic_load_n(&pages->zone[z].nr_free, __ATOMIC_RELAXED);
-		high += zone_mark(&pages->zone[z], MARK_HIGH);
+		high += zone_plain_mark(&pages->zone[z], MARK_HIGH);
 	}
 	return nr_free <= high;
 }

@@ -8,6 +8,12 @@
  * of the share, or more in large zones: watermark_scale_factor in 1/10000 of the
  * zone.
  *
+ * A zone where a part of a block was claimed for another type is boosted: all three
+ * marks are a block higher, up to watermark_boost_factor of the high mark, so that
+ * background reclaim is woken early and frees what would be claimed next.  It takes
+ * the boost back when it has run; so does a request that reclaims itself.  Small zones
+ * cannot afford it, and where nobody reclaims in the background there is none.
+ *
  * lowmem_reserve[z] keeps a low zone's frames from requests that could have had
  * zone z: the frames of the same node's zones above, up to z, by a ratio.
  */
@@ -16,6 +22,7 @@
 #define SWAP_CLUSTER          32u
 #define SCALE_FACTOR          10u
 #define MAX_SCALE_FACTOR      3000u
+#define BOOST_FACTOR          15000u
 #define MIN_FREE_KBYTES_LEAST 128
 #define MIN_FREE_KBYTES_MOST  262144
 #define KBYTES_SHIFT          (TMM_PAGE_SHIFT - 10)
@@ -56,6 +63,33 @@ static void set_u64(uint64_t *value, uint64_t to)
 	__atomic_store_n(value, to, __ATOMIC_RELAXED);
 }
 
+static void set_boost(struct zone *zone, uint64_t to) TMM_REQUIRES(zone->lock)
+{
+	set_u64(&zone->boost, to);
+}
+
+void watermark_boost(struct tmm_pages *pages, struct zone *zone)
+{
+	const struct tmm_reclaim_ops *ops = pages->reclaim_ops;
+	/* relaxed: a setting, and a moment's value of it will do */
+	uint32_t factor = __atomic_load_n(&pages->watermark_boost_factor, __ATOMIC_RELAXED);
+	uint64_t most = zone_plain_mark(zone, MARK_HIGH) * factor / 10000;
+
+	if (!most || !ops || !ops->wake_kswapd || zone->managed < 4 * BLOCK_FRAMES)
+		return;
+	set_boost(zone, min_u64(zone_boost(zone) + BLOCK_FRAMES, max_u64(most, BLOCK_FRAMES)));
+	/* relaxed: who wakes reads nothing else that this is about */
+	__atomic_fetch_or(&pages->boosted, UINT64_C(1) << zone->index, __ATOMIC_RELAXED);
+}
+
+void watermark_unboost(struct zone *zone, uint64_t by)
+{
+	tmm_irq irq = lock_take_irqsave(&zone->lock);
+
+	set_boost(zone, zone_boost(zone) - min_u64(zone_boost(zone), by));
+	lock_drop_irqrestore(&zone->lock, irq);
+}
+
 static void set_marks(struct zone *zone, uint64_t share, uint64_t scale_factor)
 {
 	uint64_t min = is_lowmem(zone) ? share : clamp(zone->managed / 1024, SWAP_CLUSTER, 128);
@@ -64,6 +98,7 @@ static void set_marks(struct zone *zone, uint64_t share, uint64_t scale_factor)
 	set_u64(&zone->mark[MARK_MIN], min);
 	set_u64(&zone->mark[MARK_LOW], min + step);
 	set_u64(&zone->mark[MARK_HIGH], min + 2 * step);
+	watermark_unboost(zone, UINT64_MAX);
 }
 
 static void set_reserve(const struct tmm_pages *pages, struct zone *zone)
@@ -117,6 +152,18 @@ tmm_err tmm_pages_set_watermark_scale(struct tmm_pages *pages, uint32_t factor)
 	return TMM_OK;
 }
 
+void tmm_pages_set_watermark_boost(struct tmm_pages *pages, uint32_t factor)
+{
+	/* relaxed: as in watermark_boost() */
+	__atomic_store_n(&pages->watermark_boost_factor, factor, __ATOMIC_RELAXED);
+}
+
+uint32_t tmm_pages_watermark_boost(const struct tmm_pages *pages)
+{
+	/* relaxed: as in watermark_boost() */
+	return __atomic_load_n(&pages->watermark_boost_factor, __ATOMIC_RELAXED);
+}
+
 tmm_err tmm_pages_set_reserve_ratio(struct tmm_pages *pages, enum tmm_zone_id zone,
                                     uint32_t ratio)
 {
@@ -132,5 +179,6 @@ void watermarks_init(struct tmm_pages *pages)
 	static const uint32_t ratio[TMM_NR_ZONES] = {256, 256, 32, 0, 0};
 
 	memcpy(pages->lowmem_reserve_ratio, ratio, sizeof(ratio));
+	pages->watermark_boost_factor = BOOST_FACTOR;
 	watermarks_update(pages);
 }

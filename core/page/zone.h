@@ -191,6 +191,15 @@ static inline uint64_t zone_usable(const struct zone *zone, struct source source
 void watermarks_init(struct tmm_pages *pages);
 void watermarks_update(struct tmm_pages *pages);
 
+/*
+ * Requests of one type have taken part of a block of another: until memory was reclaimed in
+ * the background, so that blocks become free, let the marks be higher.
+ */
+void watermark_boost(struct tmm_pages *pages, struct zone *zone) TMM_REQUIRES(zone->lock);
+
+/* Take that back, or so much of it. */
+void watermark_unboost(struct zone *zone, uint64_t by);
+
 /* Is there a run of 2^order that may serve the source? */
 bool zone_has_run(struct tmm_pages *pages, struct zone *zone, struct source source,
                   unsigned order) TMM_REQUIRES(zone->lock);

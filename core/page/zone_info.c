@@ -239,9 +239,10 @@ bool tmm_zone_info(struct tmm_pages *pages, unsigned node, enum tmm_zone_id id,
 	if (!zone)
 		return false;
 	out->cma_pages = cma_pages_of(pages, zone);
-	out->watermark_min = zone_mark(zone, MARK_MIN);
-	out->watermark_low = zone_mark(zone, MARK_LOW);
-	out->watermark_high = zone_mark(zone, MARK_HIGH);
+	out->watermark_boost = zone_boost(zone);
+	out->watermark_min = out->watermark_boost + zone_plain_mark(zone, MARK_MIN);
+	out->watermark_low = out->watermark_boost + zone_plain_mark(zone, MARK_LOW);
+	out->watermark_high = out->watermark_boost + zone_plain_mark(zone, MARK_HIGH);
 	for (unsigned up = 0; up < TMM_NR_ZONES; up++)
 		out->lowmem_reserve[up] = zone_reserve(zone, (enum tmm_zone_id)up);
 	zone_numa_add(pages, zone, &out->numa);

@@ -21,7 +21,7 @@ static void print_counts(struct printer *printer, const struct snapshot *snapsho
 	const char *comma = "";
 
 	print(printer, "  pages free     %lu\n", zone->free_pages);
-	print(printer, "        boost    %u\n", 0u);
+	print(printer, "        boost    %lu\n", zone->watermark_boost);
 	print(printer, "        min      %lu\n", zone->watermark_min + least);
 	print(printer, "        low      %lu\n", zone->watermark_low + least);
 	print(printer, "        high     %lu\n", zone->watermark_high + least);

@@ -157,6 +157,14 @@ TMM_MUST_CHECK tmm_err tmm_pages_set_reserve_ratio(struct tmm_pages *pages,
                                                    enum tmm_zone_id zone, uint32_t ratio);
 
 /*
+ * Linux's vm.watermark_boost_factor: when part of a block was claimed for another type, its
+ * zone's watermarks are a block higher till background reclaim has run, up to so many
+ * 1/10000 of the high one.  15000 unless set; 0: never.
+ */
+void tmm_pages_set_watermark_boost(struct tmm_pages *pages, uint32_t factor);
+uint32_t tmm_pages_watermark_boost(const struct tmm_pages *pages);
+
+/*
  * What the allocator starts when memory is short; a storey above fills the table.
  * Called without locks; each may be NULL.  All but wake_kswapd() may sleep.
  */
@@ -192,15 +200,16 @@ struct tmm_numa_counts {
 struct tmm_zone_info {
 	const char *name; /* "DMA", "DMA32", "Normal", "HighMem", "Movable" */
 	uint32_t node;
-	uint32_t nr_orders;      /* of free_area: tmm_pages_max_order() + 1 */
-	tmm_pfn start;           /* first frame of the span */
-	uint64_t spanned_pages;  /* with holes */
-	uint64_t present_pages;  /* that are RAM */
-	uint64_t managed_pages;  /* handed over by memblock */
-	uint64_t free_pages;     /* in the zone, stacks not counted, as Linux counts */
-	uint64_t stack_pages;    /* free, on the stacks of CPUs */
-	uint64_t cma_pages;      /* of contiguous areas */
-	uint64_t free_cma_pages; /* those of free_pages that are such */
+	uint32_t nr_orders;       /* of free_area: tmm_pages_max_order() + 1 */
+	tmm_pfn start;            /* first frame of the span */
+	uint64_t spanned_pages;   /* with holes */
+	uint64_t present_pages;   /* that are RAM */
+	uint64_t managed_pages;   /* handed over by memblock */
+	uint64_t free_pages;      /* in the zone, stacks not counted, as Linux counts */
+	uint64_t stack_pages;     /* free, on the stacks of CPUs */
+	uint64_t cma_pages;       /* of contiguous areas */
+	uint64_t free_cma_pages;  /* those of free_pages that are such */
+	uint64_t watermark_boost; /* part of each of the next */
 	uint64_t watermark_min, watermark_low, watermark_high;
 	uint64_t lowmem_reserve[TMM_NR_ZONES];
 	uint64_t free_area[TMM_NR_ORDERS]; /* free runs of each order, fully merged */
