@@ -50,7 +50,8 @@ void page_settle(struct tmm_cache_system *cache, struct page *page, tmm_pfn pfn)
 	TMM_REQUIRES(cache->lock);
 
 /* The page is on the idle list; take it off, whatever it is. */
-void idle_del(struct tmm_cache_system *cache, struct page *page) TMM_REQUIRES(cache->lock);
+void idle_del(struct tmm_cache_system *cache, struct page *page, tmm_pfn pfn)
+	TMM_REQUIRES(cache->lock);
 
 void page_dirty(struct tmm_cache_system *cache, struct page *page, bool dirty)
 	TMM_REQUIRES(cache->lock);

@@ -12,7 +12,7 @@
  *   I2  refcount is at least one (the cache's) and the mapcount
  *   I3  a page is marked in its tree exactly if it has PG_DIRTY
  *   I4  a page has PG_IDLE exactly if it is clean and refcount is 1
- *   I5  the idle list has exactly these pages
+ *   I5  the idle list has exactly these pages, counted by the zones of their frames
  *   I6  what is counted of a node is what all mappings have there; dirty are
  *       pages that can be written back
  */
@@ -75,6 +75,17 @@ static struct page *page_at(const struct tmm_cache_system *cache, uint32_t frame
 	return page_of(cache->pages, (tmm_pfn){frame});
 }
 
+/* relaxed: others only look, at a moment's value */
+static void idle_count(struct tmm_cache_system *cache, uint64_t frame, uint64_t nr)
+	TMM_REQUIRES(cache->lock)
+{
+	struct tmm_pages *pages = cache->pages;
+	uint64_t *of = &cache->nr_idle_of[home_zone(&pages->info[block_of(pages, frame)])];
+
+	cache->nr_idle += nr;
+	__atomic_store_n(of, *of + nr, __ATOMIC_RELAXED);
+}
+
 static void idle_add(struct tmm_cache_system *cache, struct page *page, uint32_t frame)
 	TMM_REQUIRES(cache->lock)
 {
@@ -86,10 +97,10 @@ static void idle_add(struct tmm_cache_system *cache, struct page *page, uint32_t
 	else
 		page_at(cache, page->prev)->next = frame;
 	cache->idle_newest = frame;
-	cache->nr_idle++;
+	idle_count(cache, frame, 1);
 }
 
-void idle_del(struct tmm_cache_system *cache, struct page *page)
+void idle_del(struct tmm_cache_system *cache, struct page *page, tmm_pfn pfn)
 {
 	page->flags &= (uint16_t)~PG_IDLE;
 	if (page->prev == FRAME_NONE)
@@ -100,7 +111,7 @@ void idle_del(struct tmm_cache_system *cache, struct page *page)
 		cache->idle_newest = page->prev;
 	else
 		page_at(cache, page->next)->prev = page->prev;
-	cache->nr_idle--;
+	idle_count(cache, pfn.v, -UINT64_C(1));
 }
 
 static bool is_idle(const struct page *page)
@@ -117,7 +128,7 @@ void page_settle(struct tmm_cache_system *cache, struct page *page, tmm_pfn pfn)
 	if (idle)
 		idle_add(cache, page, (uint32_t)pfn.v);
 	else
-		idle_del(cache, page);
+		idle_del(cache, page, pfn);
 }
 
 void page_dirty(struct tmm_cache_system *cache, struct page *page, bool dirty)
@@ -237,6 +248,12 @@ uint64_t tmm_cache_dirty_pages(const struct tmm_cache_system *cache)
 	return node_stat_total(cache->pages, NR_FILE_DIRTY);
 }
 
+uint64_t cache_idle_pages(const struct tmm_cache_system *cache, unsigned zone)
+{
+	/* relaxed: see idle_count() */
+	return __atomic_load_n(&cache->nr_idle_of[zone], __ATOMIC_RELAXED);
+}
+
 uint64_t cache_mapped_pages(const struct tmm_cache_system *cache)
 {
 	return node_stat_total(cache->pages, NR_FILE_MAPPED);
@@ -281,7 +298,7 @@ static void page_check(const struct tmm_mapping *mapping, uint64_t index, struct
 static void idle_list_check(const struct tmm_cache_system *cache, uint64_t nr_idle)
 {
 	uint32_t before = FRAME_NONE;
-	uint64_t nr = 0;
+	uint64_t nr = 0, of_zone[MAX_ZONES] = {0};
 
 	for (uint32_t at = cache->idle_oldest; at != FRAME_NONE;
 	     at = page_at(cache, at)->next) {
@@ -289,8 +306,10 @@ static void idle_list_check(const struct tmm_cache_system *cache, uint64_t nr_id
 		TMM_ASSERT(page_at(cache, at)->prev == before && nr < nr_idle);
 		before = at;
 		nr++;
+		of_zone[home_zone(&cache->pages->info[block_of(cache->pages, at)])]++;
 	}
 	TMM_ASSERT(cache->idle_newest == before && nr == nr_idle && cache->nr_idle == nr);
+	TMM_ASSERT(memcmp(of_zone, cache->nr_idle_of, sizeof(of_zone)) == 0);
 }
 
 /* I6 */

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/lock.h"
+#include "page/page_system.h"
 
 #define FRAME_NONE UINT32_MAX /* end of a list linked by frame number */
 
@@ -24,9 +25,10 @@ struct tmm_cache_system {
 	uint64_t nr_read;                /* (l) pages, since boot */
 
 	/* Clean pages that only the cache holds, by struct page.next and .prev. */
-	uint32_t idle_oldest; /* (l) FRAME_NONE: none */
-	uint32_t idle_newest; /* (l) */
-	uint64_t nr_idle;     /* (l) */
+	uint32_t idle_oldest;           /* (l) FRAME_NONE: none */
+	uint32_t idle_newest;           /* (l) */
+	uint64_t nr_idle;               /* (l) */
+	uint64_t nr_idle_of[MAX_ZONES]; /* (l, a) of them, frames of each zone */
 };
 
 /* TMM_E_NOMEM; nothing is left behind then. */

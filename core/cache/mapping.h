@@ -93,10 +93,13 @@ bool file_page_place(struct tmm_cache_system *cache, tmm_pfn pfn, struct file_pl
  */
 TMM_MUST_CHECK tmm_err file_page_move(struct tmm_cache_system *cache, tmm_pfn from, tmm_pfn to);
 
-/* Pages that some leaf points to (Linux: Mapped). */
 /* tmm_cache_shrink_pages() of pages on some nodes: bit i is node i. */
 uint64_t cache_shrink_nodes(struct tmm_cache_system *cache, uint32_t nodes, uint64_t nr);
 
+/* Pages that it could take of the zone with that index in tmm_pages.zone[]. */
+uint64_t cache_idle_pages(const struct tmm_cache_system *cache, unsigned zone);
+
+/* Pages that some leaf points to (Linux: Mapped). */
 uint64_t cache_mapped_pages(const struct tmm_cache_system *cache);
 
 #endif

@@ -59,7 +59,7 @@ static tmm_err move(struct tmm_cache_system *cache, tmm_pfn from, tmm_pfn to)
 	mapping = page->owner;
 	idle = (page->flags & PG_IDLE) != 0;
 	if (idle)
-		idle_del(cache, page);
+		idle_del(cache, page, from);
 	page_copy(cache->pages, to, from);
 	page_take_over(cache->pages, from, to);
 	page_change_node(cache, mapping, from, to);

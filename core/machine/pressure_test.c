@@ -237,6 +237,91 @@ TEST(a_kill_is_asked_for_when_nothing_is_left)
 	tmm_machine_fini(&one);
 }
 
+/* ---- what could still be had ---- */
+
+static uint64_t reclaimable(enum tmm_zone_id zone)
+{
+	return one.pages.reclaim_ops->reclaimable(one.pages.reclaim_arg, 0, zone);
+}
+
+/*
+ *   DMA    |........|   nothing of the file; slabs could be anywhere
+ *   DMA32  |fffff...|   80 pages of a file; 16 of them are pinned for a moment
+ */
+TEST(what_could_be_reclaimed_is_counted_by_zone)
+{
+	static const struct tmm_firmware_range map[] = {{{0}, 32 * MIB, TMM_FW_USABLE, 0}};
+	struct tmm_shape shape = shape_of(map, ARRAY_SIZE(map));
+	struct mapping_window window = {.nr = 16};
+	struct tmm_mapping *mapping;
+	uint64_t slab;
+	const char *why;
+
+	CHECK(tmm_machine_init(&one, &shape, test_ram(32 * MIB), &why) == TMM_OK);
+	mapping = read_file(80);
+	slab = node_stat_sum(&one.pages, 0, NR_SLAB_RECLAIMABLE);
+	CHECK(reclaimable(TMM_ZONE_DMA) == slab);
+	CHECK(reclaimable(TMM_ZONE_DMA32) == slab + 80);
+	CHECK(reclaimable(TMM_ZONE_NORMAL) == 0 && reclaimable(TMM_ZONE_MOVABLE) == 0);
+	CHECK(mapping_window_get(mapping, &window) == TMM_OK);
+	CHECK(reclaimable(TMM_ZONE_DMA32) == slab + 64);
+	for (size_t i = 0; i < 16; i++)
+		file_page_put(tmm_machine_cache(&one), window.pfn[i], false, false);
+	CHECK(reclaimable(TMM_ZONE_DMA32) == slab + 80);
+	tmm_check(&one);
+	tmm_mapping_put(mapping);
+	CHECK(reclaimable(TMM_ZONE_DMA32) == node_stat_sum(&one.pages, 0, NR_SLAB_RECLAIMABLE));
+	tmm_machine_fini(&one);
+}
+
+/* Rounds of reclaim that a request makes when every frame is lent. */
+static uint64_t rounds_in_vain(void)
+{
+	const tmm_gfp gfp = TMM_GFP_KERNEL | TMM_GFP_NOWARN;
+	uint32_t chain = UINT32_MAX;
+	uint64_t before;
+	tmm_pfn pfn;
+
+	while (tmm_pages_alloc(&one.pages, gfp, 0, &pfn) == TMM_OK) {
+		*(uint32_t *)tmm_page_address(&one.pages, pfn) = chain;
+		chain = (uint32_t)pfn.v;
+	}
+	before = vm_event_sum(&one.pages, ALLOCSTALL_NORMAL);
+	CHECK(tmm_pages_alloc(&one.pages, gfp, 0, &pfn) == TMM_E_NOMEM);
+	before = vm_event_sum(&one.pages, ALLOCSTALL_NORMAL) - before;
+	while (chain != UINT32_MAX) {
+		pfn.v = chain;
+		chain = *(uint32_t *)tmm_page_address(&one.pages, pfn);
+		tmm_pages_free(&one.pages, pfn, 0);
+	}
+	return before;
+}
+
+/* 2 MiB of objects could be had if their owner let go: a request tries again, 16 times. */
+TEST(a_request_goes_on_while_enough_could_be_reclaimed)
+{
+	const struct tmm_cache_spec spec = {
+		.name = "inode", .size_bytes = 2048, .reclaimable = true};
+	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	struct tmm_shape shape = shape_of(map, tmm_firmware_pc(8 * MIB, map));
+	static void *object[1024];
+	struct tmm_cache *cache;
+	const char *why;
+
+	CHECK(tmm_machine_init(&one, &shape, test_ram(8 * MIB), &why) == TMM_OK);
+	CHECK(rounds_in_vain() == 1);
+	CHECK(tmm_cache_create(tmm_machine_slabs(&one), &spec, &cache) == TMM_OK);
+	for (size_t i = 0; i < ARRAY_SIZE(object); i++)
+		CHECK((object[i] = tmm_cache_alloc(cache, TMM_GFP_KERNEL)) != NULL);
+	CHECK(rounds_in_vain() == 17);
+	for (size_t i = 0; i < ARRAY_SIZE(object); i++)
+		tmm_cache_free(cache, object[i]);
+	CHECK(tmm_cache_destroy(cache) == TMM_OK);
+	CHECK(rounds_in_vain() == 1);
+	tmm_check(&one);
+	tmm_machine_fini(&one);
+}
+
 /* A node with enough, whose zone is boosted by one block, gives a block's pages. */
 TEST(background_reclaim_takes_a_boost_back)
 {

@@ -10,6 +10,10 @@
  *   below min    the request reclaims itself, a batch at a time
  *   nothing left whoever runs the tasks is asked to kill one
  *
+ * When nothing can be reclaimed that would be enough, a request stops trying: it compares
+ * what is free with the idle pages of files and the slabs that shrinkers can empty.  Of
+ * those the number is an upper bound, and slabs are in no zone that has no address.
+ *
  * A node is brought up with its own pages of files.  Slabs are not told apart by node,
  * so they give on all.
  */
@@ -61,6 +65,19 @@ static void wake_kswapd(void *arg, unsigned node, tmm_gfp gfp, unsigned order,
 	__atomic_fetch_or(&state->woken, 1u << node, __ATOMIC_RELEASE);
 }
 
+static uint64_t reclaimable(void *arg, unsigned node, enum tmm_zone_id zone)
+{
+	const struct tmm_machine *machine = arg;
+	uint8_t index = machine->pages.node[node].zone_index[zone];
+	uint64_t slab = 0;
+
+	if (index == ZONE_NONE)
+		return 0;
+	if (zone < TMM_ZONE_HIGHMEM)
+		slab = node_stat_sum(&machine->pages, node, NR_SLAB_RECLAIMABLE);
+	return cache_idle_pages(&machine->cache, index) + slab;
+}
+
 static bool oom(void *arg, tmm_gfp gfp, unsigned order)
 {
 	const struct reclaim_state *state = &((struct tmm_machine *)arg)->reclaim;
@@ -73,6 +90,7 @@ void reclaim_init(struct tmm_machine *machine)
 	static const struct tmm_reclaim_ops ops = {
 		.reclaim = reclaim_direct,
 		.wake_kswapd = wake_kswapd,
+		.reclaimable = reclaimable,
 		.oom = oom,
 	};
 
