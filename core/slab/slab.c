@@ -196,8 +196,6 @@ static void slab_destroy(struct tmm_cache *cache, uint32_t first)
 	struct tmm_pages *pages = cache->pages;
 	uint32_t order = slab_order(cache, slab_page(cache, first));
 
-	/* relaxed: magazine.c, epoch_of() */
-	__atomic_fetch_add(&cache->epoch, 1, __ATOMIC_RELAXED);
 	run_unmark(pages, (tmm_pfn){first}, order);
 	count_run(cache, (tmm_pfn){first}, order, -1);
 	tmm_pages_free(pages, (tmm_pfn){first}, order);
@@ -232,6 +230,8 @@ static void slab_remove(struct tmm_cache *cache, struct slab_node *node, uint32_
 	struct page *head = slab_page(cache, first);
 
 	slab_list_del(cache, &node->partial, first);
+	/* relaxed: depot.h, epoch_of() */
+	__atomic_store_n(&cache->epoch, cache->epoch + 1, __ATOMIC_RELAXED);
 	if (unlikely(slab_is_short(head)))
 		count_short(cache, node, -1u);
 	head->next = *gone;
@@ -402,17 +402,15 @@ uint32_t slab_new(struct tmm_cache *cache, tmm_gfp gfp, uint32_t node)
 /* ---- into the slabs ---- */
 
 /*
- * `nr` objects came into the slab.  One that has all of them now is kept, if its node
- * has few of those, or leaves its list for the chain *gone.
+ * The slab had none of its objects, or has all of them now.  One that has all is kept, if
+ * its node has few of those, or leaves its list for the chain *gone.
  */
-static void slab_settle(struct tmm_cache *cache, struct page *head, uint32_t nr, uint32_t *gone)
-	TMM_REQUIRES(cache->lock)
+static NOINLINE void slab_relist(struct tmm_cache *cache, struct page *head, bool was_full,
+                                 uint32_t *gone) TMM_REQUIRES(cache->lock)
 {
 	uint32_t first = (uint32_t)page_pfn(cache->pages, head).v;
 	struct slab_node *node = slab_node(cache, first);
-	bool was_full = head->refcount == slab_objs(cache, head);
 
-	head->refcount -= nr;
 	if (was_full) {
 		slab_list_del(cache, &node->full, first);
 		slab_list_add(cache, &node->partial, first);
@@ -425,9 +423,20 @@ static void slab_settle(struct tmm_cache *cache, struct page *head, uint32_t nr,
 		slab_remove(cache, node, first, gone);
 }
 
+/* `nr` objects came into the slab. */
+static ALWAYS_INLINE void slab_settle(struct tmm_cache *cache, struct page *head, uint32_t nr,
+                                      uint32_t *gone) TMM_REQUIRES(cache->lock)
+{
+	bool was_full = head->refcount == slab_objs(cache, head);
+
+	head->refcount -= nr;
+	if (unlikely(was_full || !head->refcount))
+		slab_relist(cache, head, was_full, gone);
+}
+
 /* The slab that an object is of; *out_offset: from its start. */
-static struct page *slab_of(const struct tmm_cache *cache, const void *object,
-                            uint64_t *out_offset) TMM_REQUIRES(cache->lock)
+static ALWAYS_INLINE struct page *slab_of(const struct tmm_cache *cache, const void *object,
+                                          uint64_t *out_offset) TMM_REQUIRES(cache->lock)
 {
 	uint64_t at = (uint64_t)((const char *)object - (const char *)cache->pages->ram);
 	uint64_t start = at & cache->slab_mask;
@@ -452,19 +461,24 @@ static void bit_clear(uint64_t *bits, uint64_t index)
 static uint32_t slabs_put(struct tmm_cache *cache, struct objects in, uint32_t nr)
 	TMM_REQUIRES(cache->lock)
 {
-	uint32_t gone = NO_SLAB;
+	uint32_t gone = NO_SLAB, nr_objs = cache->nr_objs;
+	uint8_t *const *end = in.lent + nr;
 
-	for (uint32_t i = 0; i < nr;) {
+	while (in.lent < end) {
 		uint64_t offset;
-		struct page *head = slab_of(cache, in.object[i], &offset);
+		struct page *head = slab_of(cache, *in.object, &offset);
 		uint64_t *bits = slab_bits(cache, head);
-		const uint8_t *lent = slab_lent(head);
-		uint32_t before = i;
+		uint64_t index = (uintptr_t)*in.lent - head->lent;
+		uint8_t **before = in.lent;
 
-		do
-			bit_clear(bits, (uint64_t)(in.lent[i++] - lent));
-		while (i < nr && (uintptr_t)in.lent[i] - (uintptr_t)lent < cache->nr_objs);
-		slab_settle(cache, head, i - before, &gone);
+		do {
+			bit_clear(bits, index);
+			if (++in.lent == end)
+				break;
+			index = (uintptr_t)*in.lent - head->lent;
+		} while (index < nr_objs);
+		in.object += in.lent - before;
+		slab_settle(cache, head, (uint32_t)(in.lent - before), &gone);
 	}
 	count_out(cache, -(uint64_t)nr);
 	return gone;
