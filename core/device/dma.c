@@ -47,13 +47,13 @@ tmm_err dma_init(struct tmm_dma *dma, struct tmm_slab_system *slabs, struct tmm_
 	dma->has_debug = config->debug & TMM_DMA_DEBUG;
 	lock_init(&dma->lock, RANK_DEVICE);
 	atomic_pool_init(dma);
-	return dma->has_debug ? debug_init(dma) : TMM_OK;
+	return dma->has_debug ? records_init(dma) : TMM_OK;
 }
 
 void dma_fini(struct tmm_dma *dma)
 {
 	TMM_ASSERT(!dma->devices && "every device is removed before the machine ends");
-	debug_fini(dma);
+	records_fini(dma);
 	atomic_pool_fini(dma);
 	bounce_fini(dma);
 }
@@ -81,7 +81,12 @@ void tmm_dma_counts(struct tmm_dma *dma, struct tmm_dma_counts *out)
 
 void tmm_dma_check(struct tmm_dma *dma)
 {
+	tmm_irq irq;
+
 	bounce_check(dma);
+	irq = lock_take_irqsave(&dma->lock);
+	records_check(dma);
+	lock_drop_irqrestore(&dma->lock, irq);
 }
 
 /* ---- devices ---- */

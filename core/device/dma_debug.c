@@ -1,7 +1,7 @@
 /*
  * dma_debug.c - records of what is mapped, and what drivers do wrong with it
  *
- * An entry for each mapping, in a table by the device's address.  What a call names
+ * A record for each mapping (dma_records.c).  What a call names
  * must be mapped for its device, with the same kind, size and direction; its result
  * must have been looked at.  While a buffer is a device's, and the device does not
  * write it in place, a sum of its bytes tells whether the processor did: that is so
@@ -11,7 +11,6 @@
  * devices need no mapping.
  *
  * Nothing is reported with the lock held.
- *   I1  entries in the table are as many as are counted
  */
 #include "device/dma_impl.h"
 
@@ -42,59 +41,63 @@ _Noreturn void dma_report(const struct dma_call *call, const char *rule,
 	tmm_port_panic(__FILE__, __LINE__, dma->report);
 }
 
-/* ---- the table ---- */
+/* ---- finding ---- */
 
-tmm_err debug_init(struct tmm_dma *dma)
+static bool is_at(const struct dma_entry *entry, const void *arg)
 {
-	dma->bucket = tmm_kzalloc(dma->slabs, NR_BUCKETS * sizeof(struct dma_entry *),
-	                          TMM_GFP_KERNEL);
-	return dma->bucket ? TMM_OK : TMM_E_NOMEM;
+	const struct dma_call *call = arg;
+
+	return entry->addr == call->addr;
 }
 
-void debug_fini(struct tmm_dma *dma)
+static bool is_own(const struct dma_entry *entry, const void *arg)
 {
-	for (unsigned b = 0; dma->bucket && b < NR_BUCKETS; b++)
-		TMM_ASSERT(!dma->bucket[b] && "devices that are removed have no mapping");
-	tmm_kfree(dma->slabs, dma->bucket);
+	const struct dma_call *call = arg;
+
+	return is_at(entry, call) && entry->device == call->device;
 }
 
-static struct dma_entry **bucket_of(const struct tmm_dma *dma, uint64_t addr)
+static bool is_exact(const struct dma_entry *entry, const void *arg)
 {
-	return &dma->bucket[(addr >> 6) * UINT64_C(0x9e3779b97f4a7c15) >> 54];
-}
+	const struct dma_call *call = arg;
 
-static bool is_exact(const struct dma_entry *entry, const struct dma_call *call)
-{
-	return entry->type == call->type && entry->bytes == call->bytes &&
+	return is_own(entry, call) && entry->type == call->type &&
+	       entry->bytes == call->bytes &&
 	       (entry->type == DMA_COHERENT || entry->direction == call->direction);
 }
 
-/* The link to the entry that fits best; its target is NULL: none has that address. */
-static struct dma_entry **find(const struct tmm_dma *dma, const struct dma_call *call)
-	TMM_REQUIRES(dma->lock)
+/* Of several alike, one that was looked at: a later one may not have been yet. */
+static bool is_exact_and_checked(const struct dma_entry *entry, const void *arg)
 {
-	struct dma_entry **link = bucket_of(dma, call->addr), **best = NULL;
-
-	for (; *link; link = &(*link)->next) {
-		if ((*link)->addr != call->addr)
-			continue;
-		if ((*link)->device == call->device && is_exact(*link, call))
-			return link;
-		if (!best || (*link)->device == call->device)
-			best = link;
-	}
-	return best ? best : link;
+	return is_exact(entry, arg) && !entry->is_unchecked;
 }
 
-/* The entry of the device that has addr in it. */
-static struct dma_entry *find_around(const struct tmm_dma *dma, const struct tmm_device *device,
+/* The record that fits best; NULL: none has that address. */
+static struct dma_entry *find(const struct tmm_dma *dma, const struct dma_call *call)
+	TMM_REQUIRES(dma->lock)
+{
+	static record_match *const by_fit[] = {is_exact_and_checked, is_exact, is_own, is_at};
+	struct dma_entry *entry = NULL;
+
+	for (unsigned i = 0; !entry && i < ARRAY_SIZE(by_fit); i++)
+		entry = record_search(dma, BY_ADDR, call->addr, call->addr, by_fit[i], call);
+	return entry;
+}
+
+static bool is_around(const struct dma_entry *entry, const void *arg)
+{
+	const struct dma_call *call = arg;
+
+	return entry->device == call->device && call->addr - entry->addr < entry->bytes;
+}
+
+/* The record of the device that has addr in it. */
+static struct dma_entry *find_around(const struct tmm_dma *dma, struct tmm_device *device,
                                      uint64_t addr) TMM_REQUIRES(dma->lock)
 {
-	for (unsigned b = 0; b < NR_BUCKETS; b++)
-		for (struct dma_entry *at = dma->bucket[b]; at; at = at->next)
-			if (at->device == device && addr - at->addr < at->bytes)
-				return at;
-	return NULL;
+	const struct dma_call at = {.device = device, .addr = addr};
+
+	return record_search(dma, BY_ADDR, addr, addr, is_around, &at);
 }
 
 /* ---- sums ---- */
@@ -104,13 +107,16 @@ static uint64_t sum_of(const struct tmm_dma *dma, const struct dma_entry *entry)
 {
 	const uint64_t end = entry->paddr + entry->bytes;
 	uint64_t sum = entry->bytes, piece;
-	unsigned char bytes[256];
+	uint64_t words[32];
 
 	for (uint64_t at = entry->paddr; at < end; at += piece) {
-		piece = min_u64(sizeof(bytes), end - at);
-		memory_read(dma->pages, bytes, at, piece);
-		for (uint64_t i = 0; i < piece; i++)
-			sum = (sum ^ bytes[i]) * UINT64_C(0x100000001b3);
+		piece = min_u64(sizeof(words), end - at);
+		words[(piece - 1) / sizeof(words[0])] = 0; /* the last may be filled in part */
+		memory_read(dma->pages, words, at, piece);
+		for (uint64_t i = 0; i * sizeof(words[0]) < piece; i++) {
+			sum = (sum ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+			sum ^= sum >> 32;
+		}
 	}
 	return sum;
 }
@@ -130,32 +136,20 @@ static bool was_touched(const struct tmm_dma *dma, const struct dma_entry *entry
 
 /* ---- mapping ---- */
 
-/* May both be mapped at a time? */
-static bool overlaps(const struct dma_entry *a, const struct dma_entry *b)
+/* May they not both be mapped at a time? */
+static bool is_in_conflict(const struct dma_entry *entry, const void *arg)
 {
+	const struct dma_entry *a = entry, *b = arg;
 	bool both_read = a->direction == TMM_DMA_TO_DEVICE && b->direction == TMM_DMA_TO_DEVICE;
 
 	return a->type != DMA_COHERENT && b->type != DMA_COHERENT && !both_read &&
 	       a->paddr < b->paddr + b->bytes && b->paddr < a->paddr + a->bytes;
 }
 
-static bool find_overlap(const struct tmm_dma *dma, const struct dma_entry *entry,
-                         struct dma_entry *out) TMM_REQUIRES(dma->lock)
-{
-	for (unsigned b = 0; b < NR_BUCKETS; b++)
-		for (const struct dma_entry *at = dma->bucket[b]; at; at = at->next)
-			if (overlaps(at, entry)) {
-				*out = *at;
-				return true;
-			}
-	return false;
-}
-
 void debug_map(const struct dma_call *call, uint64_t paddr, const void *memory, unsigned nr_sg)
 {
 	struct tmm_dma *dma = call->device->dma;
-	struct dma_entry *entry, other, **link;
-	bool is_twice;
+	struct dma_entry *entry, *twice, other;
 	tmm_irq irq;
 
 	if (!dma->has_debug)
@@ -182,13 +176,14 @@ void debug_map(const struct dma_call *call, uint64_t paddr, const void *memory, 
 	                            .is_unchecked = call->type == DMA_SINGLE};
 	sum_begin(dma, entry);
 	irq = lock_take_irqsave(&dma->lock);
-	is_twice = find_overlap(dma, entry, &other);
-	link = bucket_of(dma, entry->addr);
-	entry->next = *link;
-	*link = entry;
+	twice = record_search(dma, BY_PADDR, paddr, paddr + call->bytes - 1, is_in_conflict,
+	                      entry);
+	if (twice)
+		other = *twice;
+	record_add(dma, entry);
 	lock_drop_irqrestore(&dma->lock, irq);
 	dma_count(&dma->counts.debug_entries, 1);
-	if (is_twice)
+	if (twice)
 		dma_report(call, "memory that a device may write is mapped once at a time",
 		           &other);
 }
@@ -224,7 +219,7 @@ static const char *unmap_fault(const struct dma_call *call, const struct dma_ent
 void debug_unmap(const struct dma_call *call, const void *memory, unsigned nr_sg)
 {
 	struct tmm_dma *dma = call->device->dma;
-	struct dma_entry **link, *entry, copy = {.next = NULL};
+	struct dma_entry *entry, copy = {.addr = 0};
 	const char *fault = NULL;
 	bool is_known, is_off;
 	tmm_irq irq;
@@ -232,8 +227,7 @@ void debug_unmap(const struct dma_call *call, const void *memory, unsigned nr_sg
 	if (!dma->has_debug)
 		return;
 	irq = lock_take_irqsave(&dma->lock);
-	link = find(dma, call);
-	entry = *link;
+	entry = find(dma, call);
 	is_off = dma->is_debug_off;
 	is_known = entry != NULL;
 	if (!is_off || is_known)
@@ -241,7 +235,7 @@ void debug_unmap(const struct dma_call *call, const void *memory, unsigned nr_sg
 	if (is_known)
 		copy = *entry;
 	if (is_known && !fault)
-		*link = entry->next;
+		record_remove(dma, entry);
 	lock_drop_irqrestore(&dma->lock, irq);
 	if (fault)
 		dma_report(call, fault, is_known ? &copy : NULL);
@@ -254,17 +248,23 @@ void debug_unmap(const struct dma_call *call, const void *memory, unsigned nr_sg
 
 /* ---- in between ---- */
 
+static bool is_own_and_unchecked(const struct dma_entry *entry, const void *arg)
+{
+	return is_own(entry, arg) && entry->is_unchecked;
+}
+
 void debug_mapping_error(struct tmm_device *device, uint64_t addr)
 {
+	const struct dma_call call = {.device = device, .addr = addr};
 	struct tmm_dma *dma = device->dma;
+	struct dma_entry *entry;
 	tmm_irq irq;
 
 	if (!dma->has_debug || addr == TMM_DMA_MAPPING_ERROR.v)
 		return;
 	irq = lock_take_irqsave(&dma->lock);
-	for (struct dma_entry *at = *bucket_of(dma, addr); at; at = at->next)
-		if (at->device == device && at->addr == addr)
-			at->is_unchecked = false;
+	while ((entry = record_search(dma, BY_ADDR, addr, addr, is_own_and_unchecked, &call)))
+		entry->is_unchecked = false;
 	lock_drop_irqrestore(&dma->lock, irq);
 }
 
@@ -295,7 +295,7 @@ static void change_hands(struct tmm_dma *dma, const struct dma_call *call,
 void debug_sync(const struct dma_call *call, bool to_device)
 {
 	struct tmm_dma *dma = call->device->dma;
-	struct dma_entry *entry, copy = {.next = NULL};
+	struct dma_entry *entry, copy = {.addr = 0};
 	const char *fault = NULL;
 	bool is_off;
 	tmm_irq irq;
@@ -337,7 +337,7 @@ void debug_device_access(const struct dma_call *call, bool is_write)
 {
 	struct tmm_dma *dma = call->device->dma;
 	const uint64_t end = call->addr + call->bytes;
-	struct dma_entry copy = {.next = NULL};
+	struct dma_entry copy = {.addr = 0};
 	const char *fault = NULL;
 	bool is_known = false, is_off = false;
 	tmm_irq irq;
@@ -380,12 +380,13 @@ void debug_remove(struct tmm_device *device)
 	struct dma_call call = {.device = device,
 	                        .bytes = dma_counted(&device->nr_mapped) +
 	                                 dma_counted(&device->nr_coherent)};
-	struct dma_entry copy = {.next = NULL};
+	struct dma_entry copy = {.addr = 0};
 	bool is_known = false;
 	tmm_irq irq = lock_take_irqsave(&dma->lock);
 
-	for (unsigned b = 0; dma->bucket && !is_known && b < NR_BUCKETS; b++)
-		for (const struct dma_entry *at = dma->bucket[b]; at; at = at->next)
+	for (unsigned b = 0; dma->has_debug && !is_known && b < NR_BUCKETS; b++)
+		for (const struct dma_entry *at = dma->bucket[BY_ADDR][b]; at;
+		     at = at->next[BY_ADDR])
 			if (at->device == device) {
 				copy = *at;
 				is_known = true;
@@ -424,11 +425,11 @@ bool tmm_dma_show(struct tmm_dma *dma, const struct tmm_sink *sink)
 	for (unsigned b = 0; b < NR_BUCKETS; b++) {
 		for (uint64_t nth = 0;; nth++) {
 			tmm_irq irq = lock_take_irqsave(&dma->lock);
-			const struct dma_entry *at = dma->bucket[b];
+			const struct dma_entry *at = dma->bucket[BY_ADDR][b];
 			struct dma_entry copy;
 
 			for (uint64_t i = 0; at && i < nth; i++)
-				at = at->next;
+				at = at->next[BY_ADDR];
 			if (at)
 				copy = *at;
 			lock_drop_irqrestore(&dma->lock, irq);

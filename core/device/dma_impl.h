@@ -65,8 +65,11 @@ enum reach { REACH_DMA, REACH_DMA32, REACH_ALL, NR_REACHES };
 
 enum dma_type { DMA_SINGLE, DMA_SG, DMA_COHERENT };
 
+/* Tables that find records: by the device's address, by that of the driver's memory. */
+enum record_by { BY_ADDR, BY_PADDR, NR_BY };
+
 struct dma_entry {
-	struct dma_entry *next; /* of the same bucket */
+	struct dma_entry *next[NR_BY]; /* of the same bucket */
 	struct tmm_device *device;
 	uint64_t addr, bytes;
 	uint64_t paddr;     /* of the driver's memory */
@@ -81,7 +84,9 @@ struct dma_entry {
 	bool has_sum;
 };
 
-#define NR_BUCKETS 1024u
+#define BUCKETS_SHIFT 14u /* Linux: HASH_SIZE */
+#define NR_BUCKETS    (1u << BUCKETS_SHIFT)
+#define NR_CLASSES    64u /* of lengths */
 
 /* (c) constant after init  (l) lock  (a) atomic */
 struct tmm_dma {
@@ -97,10 +102,11 @@ struct tmm_dma {
 	struct bounce_pool *bounce;     /* (a) chain; that of boot comes first */
 	struct bounce_pool boot_bounce; /* its struct */
 	struct atomic_pool atomic[NR_REACHES];
-	struct dma_entry **bucket;    /* (l) [NR_BUCKETS] */
-	bool is_debug_off;            /* (l) an entry could not be had */
-	struct tmm_dma_counts counts; /* (a) */
-	char report[320];             /* of the mistake that a panic is about */
+	struct dma_entry **bucket[NR_BY]; /* (l) [NR_BUCKETS] */
+	uint64_t nr_of_class[NR_CLASSES]; /* (l) records */
+	bool is_debug_off;                /* (l) an entry could not be had */
+	struct tmm_dma_counts counts;     /* (a) */
+	char report[320];                 /* of the mistake that a panic is about */
 };
 
 struct dma_config {
@@ -167,6 +173,26 @@ bool atomic_pool_alloc(struct tmm_dma *dma, uint64_t mask, uint64_t nr_pages,
 bool atomic_pool_free(struct tmm_dma *dma, uint64_t pfn, uint64_t nr_pages);
 void atomic_pool_fini(struct tmm_dma *dma);
 
+/* dma_records.c */
+TMM_MUST_CHECK tmm_err records_init(struct tmm_dma *dma);
+
+/* No record may be left (asserted). */
+void records_fini(struct tmm_dma *dma);
+void record_add(struct tmm_dma *dma, struct dma_entry *entry) TMM_REQUIRES(dma->lock);
+void record_remove(struct tmm_dma *dma, struct dma_entry *entry) TMM_REQUIRES(dma->lock);
+
+/*
+ * A record for which is_match() says yes, of those that overlap [first, last]; it is asked
+ * about others, too.  NULL: none.
+ */
+typedef bool record_match(const struct dma_entry *entry, const void *arg);
+struct dma_entry *record_search(const struct tmm_dma *dma, enum record_by by, uint64_t first,
+                                uint64_t last, record_match *is_match, const void *arg)
+	TMM_REQUIRES(dma->lock);
+
+/* Panics unless tables and counts agree. */
+void records_check(const struct tmm_dma *dma) TMM_REQUIRES(dma->lock);
+
 /*
  * dma_debug.c: told of everything, whether there are records or not; panics where a rule
  * is broken.
@@ -187,8 +213,6 @@ void debug_mapping_error(struct tmm_device *device, uint64_t addr);
 void debug_device_access(const struct dma_call *call, bool is_write);
 void debug_bad_memory(const struct dma_call *call, const void *memory);
 void debug_remove(struct tmm_device *device);
-tmm_err debug_init(struct tmm_dma *dma);
-void debug_fini(struct tmm_dma *dma);
 
 /* Panic with a rule and what broke it. */
 _Noreturn void dma_report(const struct dma_call *call, const char *rule,
