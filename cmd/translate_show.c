@@ -94,6 +94,8 @@ const char *entry_bits(const struct tmm_mmu_step *step, uint64_t entry, char tex
 	}
 	if (step->level > 1 && (entry & TMM_PTE_PS))
 		add_word(text, " ", "PS");
+	if (step->is_leaf && (entry & (step->level > 1 ? TMM_PTE_PAT_LARGE : TMM_PTE_PAT)))
+		add_word(text, " ", "PAT");
 	if (text[0] == '\0')
 		add_word(text, " ", "-");
 	return text;

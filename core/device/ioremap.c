@@ -17,10 +17,9 @@
 #include "page/zone.h"
 
 static const char *const mode_name[] = {
-	[TMM_CACHE_WB] = "write-back",
-	[TMM_CACHE_WC] = "write-combining",
-	[TMM_CACHE_UC_MINUS] = "uncached-minus",
-	[TMM_CACHE_UC] = "uncached",
+	[TMM_CACHE_WB] = "write-back",           [TMM_CACHE_WC] = "write-combining",
+	[TMM_CACHE_UC_MINUS] = "uncached-minus", [TMM_CACHE_UC] = "uncached",
+	[TMM_CACHE_WT] = "write-through",
 };
 
 void io_init(struct tmm_io *io, struct tmm_bus *bus, struct tmm_kernel_map *map,
@@ -53,6 +52,8 @@ static bool is_allowed(enum tmm_cache_mode asked, enum tmm_cache_mode is)
 {
 	if (asked == TMM_CACHE_UC)
 		return is == TMM_CACHE_UC;
+	if (asked == TMM_CACHE_WT && is == TMM_CACHE_WC)
+		return false;
 	return asked == TMM_CACHE_WB || is != TMM_CACHE_WB;
 }
 
@@ -183,6 +184,7 @@ static unsigned prot_of(enum tmm_cache_mode mode, bool has_memory)
 		[TMM_CACHE_WC] = TMM_KPROT_WC,
 		[TMM_CACHE_UC_MINUS] = TMM_KPROT_UC_MINUS,
 		[TMM_CACHE_UC] = TMM_KPROT_UC,
+		[TMM_CACHE_WT] = TMM_KPROT_WT,
 	};
 
 	return TMM_KPROT_KERNEL | TMM_KPROT_HUGE | caching[mode] |
@@ -263,10 +265,9 @@ void *tmm_ioremap_wc(struct tmm_io *io, tmm_paddr start, uint64_t size_bytes)
 	return remap(io, start, size_bytes, TMM_CACHE_WC);
 }
 
-/* As Linux where the processor's PAT has no entry for write-through. */
 void *tmm_ioremap_wt(struct tmm_io *io, tmm_paddr start, uint64_t size_bytes)
 {
-	return remap(io, start, size_bytes, TMM_CACHE_UC_MINUS);
+	return remap(io, start, size_bytes, TMM_CACHE_WT);
 }
 
 void *tmm_ioremap_cache(struct tmm_io *io, tmm_paddr start, uint64_t size_bytes)

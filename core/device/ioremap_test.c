@@ -164,6 +164,45 @@ TEST(memory_of_a_device_is_behind_the_pointer)
 	power_off();
 }
 
+/* The bits of a leaf that choose an entry of Linux's page attribute table: PAT, PCD, PWT. */
+static unsigned attribute_of(const void *pointer, uint64_t page_bytes)
+{
+	struct tmm_mmu_result walk;
+	uint64_t leaf;
+	tmm_vaddr va;
+
+	CHECK(tmm_kernel_address(&m.machine.kernel_map, pointer, &va));
+	CHECK(tmm_kernel_walk(&m.machine.kernel_map, va, TMM_ACCESS_WRITE, &walk));
+	CHECK(walk.page_bytes == page_bytes);
+	leaf = walk.step[walk.nr_steps - 1].after;
+	return (leaf & (page_bytes == 4096 ? TMM_PTE_PAT : TMM_PTE_PAT_LARGE) ? 4u : 0u) |
+	       (leaf & TMM_PTE_PCD ? 2u : 0u) | (leaf & TMM_PTE_PWT ? 1u : 0u);
+}
+
+TEST(each_way_of_caching_is_its_entry_of_the_attribute_table)
+{
+	static const struct {
+		void *(*map)(struct tmm_io *, tmm_paddr, uint64_t);
+		unsigned attribute;
+	} ways[] = {{tmm_ioremap_cache, 0},
+	            {tmm_ioremap_wc, 1},
+	            {tmm_ioremap, 2},
+	            {tmm_ioremap_uc, 3},
+	            {tmm_ioremap_wt, 7}};
+
+	power_on();
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		for (uint64_t bytes = 4096; bytes <= 2 * MB; bytes += 2 * MB - 4096) {
+			char *pointer = ways[i].map(io(), (tmm_paddr){FRAMES}, bytes);
+
+			CHECK(pointer && attribute_of(pointer, bytes) == ways[i].attribute);
+			pointer[1] = 'x';
+			CHECK(m.ram[FRAMES + 1] == 'x');
+			tmm_iounmap(io(), pointer);
+		}
+	power_off();
+}
+
 TEST(ram_above_the_cap_is_a_buffer_in_one_piece)
 {
 	struct tmm_iomem *iomem = &m.machine.iomem;
@@ -208,19 +247,19 @@ TEST(ram_in_use_is_refused_but_for_memremap)
 /* What a second mapping gets, by what the first one has; -1: it is refused. */
 TEST(mappings_of_the_same_addresses_are_cached_alike)
 {
-	static const int expected[4][4] = {
-		/* second: WB                 WC             UC-                 UC */
-		[TMM_CACHE_WB] = {TMM_CACHE_WB, -1, -1, -1},
-		[TMM_CACHE_WC] = {TMM_CACHE_WC, TMM_CACHE_WC, TMM_CACHE_WC, -1},
-		[TMM_CACHE_UC_MINUS] = {TMM_CACHE_UC_MINUS, TMM_CACHE_UC_MINUS,
-	                                TMM_CACHE_UC_MINUS, -1},
-		[TMM_CACHE_UC] = {TMM_CACHE_UC, TMM_CACHE_UC, TMM_CACHE_UC, TMM_CACHE_UC},
+	enum { WB = TMM_CACHE_WB, WC = TMM_CACHE_WC, UM = TMM_CACHE_UC_MINUS };
+	enum { UC = TMM_CACHE_UC, WT = TMM_CACHE_WT };
+	static const int expected[5][5] = {
+		/* second: WB, WC, UC-, UC, WT */
+		[WB] = {WB, -1, -1, -1, -1}, [WC] = {WC, WC, WC, -1, -1},
+		[UM] = {UM, UM, UM, -1, UM}, [UC] = {UC, UC, UC, UC, UC},
+		[WT] = {WT, WT, WT, -1, WT},
 	};
 	enum tmm_cache_mode mode;
 
 	power_on();
-	for (int a = 0; a < 4; a++) {
-		for (int b = 0; b < 4; b++) {
+	for (int a = 0; a < 5; a++) {
+		for (int b = 0; b < 5; b++) {
 			void *first = tmm_memremap(io(), (tmm_paddr){FRAMES}, 8192,
 			                           (enum tmm_cache_mode)a);
 			void *second = tmm_memremap(io(), (tmm_paddr){FRAMES + 8191}, 2,
@@ -255,7 +294,7 @@ TEST(ways_of_caching_are_listed_as_linux_lists_them)
 {
 	static const char expected[] =
 		"PAT memtype list:\n"
-		"PAT: [mem 0x00000000d0000000-0x00000000d0002000] uncached-minus\n"
+		"PAT: [mem 0x00000000d0000000-0x00000000d0002000] write-through\n"
 		"PAT: [mem 0x00000000d0200000-0x00000000d0600000] write-combining\n";
 	const struct tmm_sink sink = {.write = to_text};
 	void *screen, *regs;

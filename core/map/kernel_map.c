@@ -196,11 +196,16 @@ uint64_t kernel_leaf_bits(const struct tmm_kernel_map *map, unsigned prot)
 		bits |= TMM_PTE_WRITE;
 	if (!(prot & TMM_KPROT_EXEC) && tmm_mmu_format(map->geometry)->has_nx)
 		bits |= TMM_PTE_NX;
-	/* Linux's page attribute table: 1 write-combining, 2 uncached-minus, 3 uncached. */
-	if (prot & (TMM_KPROT_WC | TMM_KPROT_UC))
+	/*
+	 * Linux's page attribute table: 1 write-combining, 2 uncached-minus, 3 uncached,
+	 * 7 write-through.
+	 */
+	if (prot & (TMM_KPROT_WC | TMM_KPROT_UC | TMM_KPROT_WT))
 		bits |= TMM_PTE_PWT;
-	if (prot & (TMM_KPROT_UC_MINUS | TMM_KPROT_UC))
+	if (prot & (TMM_KPROT_UC_MINUS | TMM_KPROT_UC | TMM_KPROT_WT))
 		bits |= TMM_PTE_PCD;
+	if (prot & TMM_KPROT_WT)
+		bits |= TMM_PTE_PAT;
 	return bits;
 }
 
@@ -387,7 +392,8 @@ void kernel_hide(struct tmm_kernel_map *map, uint64_t start, uint64_t end)
 
 static bool prot_is_valid(unsigned prot)
 {
-	unsigned caching = prot & (TMM_KPROT_WC | TMM_KPROT_UC_MINUS | TMM_KPROT_UC);
+	unsigned caching = prot &
+	                   (TMM_KPROT_WC | TMM_KPROT_UC_MINUS | TMM_KPROT_UC | TMM_KPROT_WT);
 
 	return (caching & (caching - 1)) == 0;
 }

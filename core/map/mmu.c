@@ -16,7 +16,7 @@
 /* Of a leaf, beside PRESENT, PS and NX. */
 #define LEAF_BITS                                                                              \
 	(TMM_PTE_PRESENT | TMM_PTE_WRITE | TMM_PTE_USER | TMM_PTE_PWT | TMM_PTE_PCD |          \
-	 TMM_PTE_ACCESSED | TMM_PTE_DIRTY | TMM_PTE_GLOBAL | TMM_PTE_SPECIAL)
+	 TMM_PTE_PAT | TMM_PTE_ACCESSED | TMM_PTE_DIRTY | TMM_PTE_GLOBAL | TMM_PTE_SPECIAL)
 
 static uint32_t *count_of(const struct tmm_mmu *mmu, tmm_pfn table)
 {
@@ -175,6 +175,8 @@ tmm_err mmu_map(struct tmm_mmu *mmu, tmm_vaddr va, tmm_paddr pa, uint64_t page_b
 	    !mmu_is_canonical(mmu->format, va.v) || pa.v >> mmu->physical_bits != 0 ||
 	    (bits & ~(LEAF_BITS | nx)) != 0)
 		return TMM_E_INVAL;
+	if (level > 1 && bits & TMM_PTE_PAT)
+		bits ^= TMM_PTE_PAT | TMM_PTE_PAT_LARGE;
 	path_find(mmu, va.v, level, &path);
 	if (mmu_entry(mmu, path.table[path.lowest], mmu_index(mmu, va.v, path.lowest)) != 0)
 		return TMM_E_EXIST;

@@ -209,7 +209,8 @@ static unsigned random_access(void)
 static void map_at_random(void)
 {
 	static const uint64_t flags[] = {TMM_PTE_WRITE, TMM_PTE_USER,   TMM_PTE_PWT,
-	                                 TMM_PTE_PCD,   TMM_PTE_GLOBAL, TMM_PTE_DIRTY};
+	                                 TMM_PTE_PCD,   TMM_PTE_GLOBAL, TMM_PTE_DIRTY,
+	                                 TMM_PTE_PAT};
 
 	for (unsigned i = 0; i < NR_MAPPED; i++) {
 		unsigned level = pick(8) ? 1 : 1 + (unsigned)pick(mmu.format->nr_levels);
@@ -507,7 +508,8 @@ TEST(what_cannot_be_mapped_is_refused_and_changes_nothing)
 		REFUSED(big, ((tmm_paddr){FAR_PA + 4096}), big, 0, TMM_E_INVAL);
 		REFUSED(UINT64_C(1) << 60, pa, 4096, 0, TMM_E_INVAL);
 		REFUSED(0x1000, ((tmm_paddr){UINT64_C(1) << 52}), 4096, 0, TMM_E_INVAL);
-		REFUSED(0x1000, pa, 4096, TMM_PTE_PS, TMM_E_INVAL);
+		REFUSED(0x1000, pa, 4096, UINT64_C(1) << 10, TMM_E_INVAL);
+		REFUSED(0x1000, pa, 4096, TMM_PTE_PAT_LARGE, TMM_E_INVAL);
 		CHECK(mmu.nr_tables == 1);
 		CHECK(tmm_mmu_map(&mmu, (tmm_vaddr){big}, pa, big, 0) == TMM_OK);
 		REFUSED(big, pa, big, 0, TMM_E_EXIST);

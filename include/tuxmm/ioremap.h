@@ -30,13 +30,13 @@ enum tmm_cache_mode {
 	TMM_CACHE_WB,       /* write-back, as RAM */
 	TMM_CACHE_WC,       /* write-combining */
 	TMM_CACHE_UC_MINUS, /* uncached, but range registers may say write-combining */
-	TMM_CACHE_UC        /* uncached */
+	TMM_CACHE_UC,       /* uncached */
+	TMM_CACHE_WT        /* write-through */
 };
 
 /*
  * A pointer for size_bytes from a physical address on; neither need be aligned.
- * tmm_ioremap() asks for UC_MINUS; tmm_ioremap_wt() too, for the four ways above are all that
- * the entries name.
+ * tmm_ioremap() asks for UC_MINUS.
  */
 void *tmm_ioremap(struct tmm_io *io, tmm_paddr start, uint64_t size_bytes);
 void *tmm_ioremap_uc(struct tmm_io *io, tmm_paddr start, uint64_t size_bytes);

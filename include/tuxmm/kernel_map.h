@@ -72,11 +72,12 @@ tmm_pfn tmm_kernel_frame(struct tmm_kernel_map *map, const void *pointer);
 #define TMM_KPROT_IO                                                                           \
 	(1u << 3)              /* not RAM but registers: nothing is behind the                 \
 	                          pointer, and touching it faults */
-#define TMM_KPROT_WC (1u << 4) /* write-combining; one of three, none: write-back */
+#define TMM_KPROT_WC (1u << 4) /* write-combining; one of four, none: write-back */
 #define TMM_KPROT_UC_MINUS                                                                     \
 	(1u << 5)                  /* uncached, but range registers may say write-combining    \
 	                            */
 #define TMM_KPROT_UC     (1u << 6) /* uncached */
+#define TMM_KPROT_WT     (1u << 7) /* write-through */
 
 #define TMM_KPROT_KERNEL TMM_KPROT_WRITE /* Linux: PAGE_KERNEL */
 

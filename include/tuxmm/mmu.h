@@ -32,7 +32,9 @@ enum tmm_geometry {
 #define TMM_PTE_PWT        (UINT64_C(1) << 3)
 #define TMM_PTE_PCD        (UINT64_C(1) << 4)
 #define TMM_PTE_PS         (UINT64_C(1) << 7) /* above level 1: a page, not a table */
-#define TMM_PTE_GLOBAL     (UINT64_C(1) << 8) /* of leaves */
+#define TMM_PTE_PAT        TMM_PTE_PS /* at level 1; with PWT and PCD: how it is cached */
+#define TMM_PTE_PAT_LARGE  (UINT64_C(1) << 12) /* the same, of leaves above level 1 */
+#define TMM_PTE_GLOBAL     (UINT64_C(1) << 8)  /* of leaves */
 
 #define TMM_MMU_MAX_LEVELS 5u
 
@@ -89,7 +91,8 @@ void tmm_mmu_fini(struct tmm_mmu *mmu);
 
 /*
  * Map the page of page_bytes at va to pa, with these bits of the leaf (PRESENT is
- * implied, PS too where it belongs).  Tables above grant all rights.
+ * implied, PS too where it belongs; PAT is that of level 1 whatever the size).  Tables
+ * above grant all rights.
  *   TMM_E_INVAL  no page has that size here; va or pa is not aligned to it, not
  *                canonical or beyond the physical limit; or no such bits
  *   TMM_E_EXIST  something is mapped there

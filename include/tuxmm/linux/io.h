@@ -53,7 +53,7 @@ static inline void *memremap(resource_size_t offset, size_t size, unsigned long 
 	if (flags & MEMREMAP_WB)
 		addr = tmm_memremap(tmm_linux.io, start, size, TMM_CACHE_WB);
 	if (!addr && flags & MEMREMAP_WT)
-		addr = tmm_memremap(tmm_linux.io, start, size, TMM_CACHE_UC_MINUS);
+		addr = tmm_memremap(tmm_linux.io, start, size, TMM_CACHE_WT);
 	if (!addr && flags & MEMREMAP_WC)
 		addr = tmm_memremap(tmm_linux.io, start, size, TMM_CACHE_WC);
 	return addr;
