@@ -77,15 +77,18 @@ void tmm_sg_chain(struct tmm_sg *list, unsigned nr, struct tmm_sg *more)
 
 /* ---- tables ---- */
 
+/* Arrays are as long as they were made, whatever has been marked as the end since. */
 void tmm_sg_table_free(struct tmm_sg_table *table)
 {
-	for (struct tmm_sg *array = table->list, *next; array; array = next) {
-		const struct tmm_sg *last = array;
+	unsigned left = table->nr;
 
-		while (!(last->flags & (SG_END | SG_LINK)))
-			last++;
-		next = last->flags & SG_LINK ? (struct tmm_sg *)(uintptr_t)last->link : NULL;
+	for (struct tmm_sg *array = table->list, *next; array; array = next) {
+		const struct tmm_sg *last = &array[TMM_SG_MAX_SINGLE - 1];
+		bool is_last = left <= TMM_SG_MAX_SINGLE || !(last->flags & SG_LINK);
+
+		next = is_last ? NULL : (struct tmm_sg *)(uintptr_t)last->link;
 		tmm_kfree(table->slabs, array);
+		left -= TMM_SG_MAX_SINGLE - 1;
 	}
 	*table = (struct tmm_sg_table){.list = NULL};
 }
