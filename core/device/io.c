@@ -103,36 +103,29 @@ void tmm_iowrite32_rep(struct tmm_io *io, void *pointer, const void *from, size_
 	}
 }
 
-/* Up to the end of the page: the next one may be mapped elsewhere. */
-static uint64_t piece_of(const void *pointer, uint64_t bytes)
+/* Page by page: the next one may be mapped elsewhere. */
+static void copy(struct tmm_io *io, char *at, char *here, uint64_t bytes, bool to_device)
 {
-	return min_u64(bytes, TMM_PAGE_SIZE - (uintptr_t)pointer % TMM_PAGE_SIZE);
-}
-
-void tmm_memcpy_fromio(struct tmm_io *io, void *to, const void *pointer, uint64_t bytes)
-{
-	const char *at = pointer;
-	char *here = to;
-
 	for (uint64_t piece; bytes > 0; bytes -= piece, at += piece, here += piece) {
-		tmm_paddr pa = translate(io, at, TMM_ACCESS_READ);
+		tmm_paddr pa = translate(io, at,
+		                         to_device ? TMM_ACCESS_WRITE : TMM_ACCESS_READ);
 
-		piece = piece_of(at, bytes);
-		if (tmm_bus_copy_from(io->bus, here, pa, piece) != TMM_OK)
+		piece = min_u64(bytes, TMM_PAGE_SIZE - (uintptr_t)at % TMM_PAGE_SIZE);
+		if (to_device)
+			/* what nothing answers is lost, and logged */
+			(void)!tmm_bus_copy_to(io->bus, pa, here, piece);
+		else if (tmm_bus_copy_from(io->bus, here, pa, piece) != TMM_OK)
 			memset(here, 0xff, piece);
 	}
 }
 
+void tmm_memcpy_fromio(struct tmm_io *io, void *to, const void *pointer, uint64_t bytes)
+{
+	/* only read from, in that direction */
+	copy(io, (char *)(uintptr_t)pointer, to, bytes, false);
+}
+
 void tmm_memcpy_toio(struct tmm_io *io, void *pointer, const void *from, uint64_t bytes)
 {
-	const char *here = from;
-	char *at = pointer;
-
-	for (uint64_t piece; bytes > 0; bytes -= piece, at += piece, here += piece) {
-		tmm_paddr pa = translate(io, at, TMM_ACCESS_WRITE);
-
-		piece = piece_of(at, bytes);
-		/* what nothing answers is lost, and logged */
-		(void)!tmm_bus_copy_to(io->bus, pa, here, piece);
-	}
+	copy(io, pointer, (char *)(uintptr_t)from, bytes, true);
 }

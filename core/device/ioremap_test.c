@@ -88,6 +88,7 @@ TEST(registers_are_read_and_written_through_their_mapping)
 	tmm_writeq(io(), 0x0102030405060708, regs + 16); /* on the next page */
 	CHECK(chip.value[4] == 0x05060708 && chip.value[5] == 0x01020304);
 	CHECK(tmm_readl(io(), regs + 20) == 0x01020304);
+	CHECK(tmm_readq(io(), regs + 16) == 0x0102030405060708);
 	tmm_iowrite32_rep(io(), regs + 28, words, 4);
 	tmm_ioread32_rep(io(), regs + 28, got, 4);
 	CHECK(memcmp(words, got, sizeof(words)) == 0 && chip.nr_port == 8);
