@@ -188,6 +188,7 @@ static tmm_err boot_storeys(struct tmm_machine *machine, const struct tmm_shape 
 		.seed = shape->slab_seed,
 		.direct_map = kernel_direct_start(shape->geometry, &machine->pages),
 		.allocator = shape->slab_allocator,
+		.failslab = shape->failslab,
 	};
 	const struct kernel_map_config kernel = {
 		.pages = &machine->pages,

@@ -201,8 +201,10 @@ static const char *slab_fault(const struct tmm_shape *shape)
 {
 	if (shape->slab_allocator != TMM_SLABS && shape->slab_allocator != TMM_SLOB)
 		return "slab_allocator is neither TMM_SLABS nor TMM_SLOB";
-	if (shape->slab_options & ~(TMM_SLAB_PANIC | TMM_SLAB_NO_MERGE))
+	if (shape->slab_options & ~(TMM_SLAB_PANIC | TMM_SLAB_NO_MERGE | TMM_SLAB_RANDOM))
 		return "slab_options has a bit that is no option of slabs";
+	if (tmm_slab_failslab_fault(&shape->failslab))
+		return tmm_slab_failslab_fault(&shape->failslab);
 	return tmm_slab_debug_fault(shape->slab_debug);
 }
 

@@ -84,7 +84,9 @@ static uint64_t choose_layout(struct tmm_cache *cache, const struct tmm_cache_sp
 		return debug_layout(cache, spec, 0, align);
 	if (cache->slabs->has_debug)
 		choice = debug_choose(cache->slabs->debug, cache->name);
-	size = debug_layout(cache, spec, spec->debug | choice.flags, align);
+	cache->fails = (spec->debug | choice.flags) & TMM_SLAB_FAILSLAB;
+	size = debug_layout(cache, spec, (spec->debug | choice.flags) & ~TMM_SLAB_FAILSLAB,
+	                    align);
 	if (choice.not_at_a_cost && order_of(size) > order_of(spec->size_bytes))
 		size = debug_layout(cache, spec,
 		                    cache->debug & (TMM_SLAB_CONSISTENCY | TMM_SLAB_TRACE),
@@ -164,6 +166,8 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 	}
 	memcpy(cache->name, spec->name, text_length(spec->name, sizeof(cache->name)));
 	cache->random = random_of(cache);
+	if (!own && slabs->options & TMM_SLAB_RANDOM)
+		cache->shuffle = cache->random | 1;
 	size = choose_layout(cache, spec);
 	cache->size_bytes = (uint32_t)size;
 	cache->reciprocal = (uint32_t)((UINT64_C(1) << 32) / size + 1);
@@ -321,7 +325,7 @@ static void cache_describe(struct tmm_cache *cache, struct tmm_cache_info *out)
 		.object_bytes = cache->object_bytes,
 		.align_bytes = cache->align_bytes,
 		.aliases = cache->nr_users - 1,
-		.debug = cache->debug,
+		.debug = cache->debug | (cache->fails ? TMM_SLAB_FAILSLAB : 0),
 		.usercopy_bytes = cache->usercopy_bytes,
 		.partial_slabs = sum.partial_slabs,
 		.partial_objs = sum.partial_objs,
@@ -522,6 +526,9 @@ static void config_take(struct tmm_slab_system *slabs, const struct slab_config 
 	if (slabs->is_slob) /* there are no slabs to share */
 		slabs->options |= TMM_SLAB_NO_MERGE;
 	slabs->seed = config->seed;
+	slabs->failslab = (struct failslab){.attr = config->failslab};
+	if (!config->failslab.times)
+		slabs->failslab.attr.times = 1;
 	slabs->direct_map = config->direct_map ? config->direct_map : DIRECT_MAP;
 	slabs->clock = 0;
 	slabs->has_debug = config->debug != NULL;

@@ -115,14 +115,33 @@ static void chain_push(struct tmm_cache *cache, struct page *head, uint32_t inde
 	*first = index + 1;
 }
 
-/* From the slab's bits, rising. */
-static void chain_make(struct tmm_cache *cache, struct page *head)
+/* The objects whose bits are clear, in a random order. */
+static void chain_shuffle(struct tmm_cache *cache, struct page *head) TMM_REQUIRES(cache->lock)
+{
+	uint64_t left[MAX_SLAB_OBJS / 64];
+	uint32_t nr = slab_objs(cache, head) - head->refcount;
+
+	memcpy(left, slab_bits(cache, head), cache->nr_words * sizeof(left[0]));
+	while (nr > 0) {
+		uint32_t index = slab_pick(cache, left, nr--);
+
+		left[index / 64] |= UINT64_C(1) << index % 64;
+		chain_push(cache, head, index);
+	}
+}
+
+/* From the slab's bits, rising unless at random. */
+static void chain_make(struct tmm_cache *cache, struct page *head) TMM_REQUIRES(cache->lock)
 {
 	const uint64_t *bits = slab_bits(cache, head);
 
 	if (!debugs(cache, TMM_SLAB_CONSISTENCY))
 		return;
 	*chain_of(cache, head) = 0;
+	if (cache->shuffle) {
+		chain_shuffle(cache, head);
+		return;
+	}
 	for (uint32_t i = slab_objs(cache, head); i-- > 0;) {
 		if (!(bits[i / 64] >> i % 64 & 1))
 			chain_push(cache, head, i);
@@ -166,6 +185,7 @@ static void fill_free(struct tmm_cache *cache, char *object)
 void debug_slab_init(struct tmm_cache *cache, struct page *head)
 {
 	char *start = slab_start(cache, head);
+	tmm_irq irq;
 
 	if (debugs(cache, TMM_SLAB_POISON))
 		memset(start, TMM_POISON_INUSE, slab_bytes(cache, head));
@@ -176,7 +196,9 @@ void debug_slab_init(struct tmm_cache *cache, struct page *head)
 			*tracks_of(cache, object) = (struct tracks){.asked_bytes = 0};
 		fill_free(cache, object);
 	}
+	irq = lock_take_irqsave(&cache->lock);
 	chain_make(cache, head);
+	lock_drop_irqrestore(&cache->lock, irq);
 }
 
 /* Are all bytes of [from, to) as they should be?  Reports and restores. */
@@ -500,7 +522,7 @@ static void for_each_slab(struct tmm_cache *cache,
 	}
 }
 
-static void chain_validate(struct tmm_cache *cache, struct page *head)
+static void chain_validate(struct tmm_cache *cache, struct page *head) TMM_REQUIRES(cache->lock)
 {
 	struct subject subject = {.cache = cache, .head = head};
 	uint32_t nr = 0, free = slab_objs(cache, head) - head->refcount, next;
@@ -524,6 +546,7 @@ static void chain_validate(struct tmm_cache *cache, struct page *head)
 }
 
 static void slab_validate(struct tmm_cache *cache, struct page *head, void *arg)
+	TMM_REQUIRES(cache->lock)
 {
 	struct subject subject = {.cache = cache, .head = head};
 

@@ -42,6 +42,9 @@ struct debug_choice debug_choose(const char *options, const char *name);
 uint64_t debug_layout(struct tmm_cache *cache, const struct tmm_cache_spec *spec,
                       uint32_t flags, uint64_t align);
 
+/* failslab.c: is this request of a cache with TMM_SLAB_FAILSLAB to fail? */
+bool failslab_fails(struct tmm_cache *cache, tmm_gfp gfp);
+
 /* debug.c: a new slab's objects are free. */
 void debug_slab_init(struct tmm_cache *cache, struct page *head);
 
@@ -78,6 +81,9 @@ void report_object(const struct subject *subject, const char *what);
 /* Bytes [from, to) of something are not `expected`: reports and restores them. */
 void report_bytes(const struct subject *subject, const char *what, unsigned char *from,
                   unsigned char *to, unsigned char expected);
+
+/* A request of the cache's was made to fail; what is left to fail. */
+void report_forced(const struct tmm_cache *cache, const struct tmm_failslab *left);
 
 /* A line about what was done, and one for the option T. */
 __attribute__((format(printf, 2, 3))) void report_fix(const struct subject *subject,
@@ -124,6 +130,13 @@ static inline uint64_t link_code(const struct tmm_cache *cache, const char *obje
                                  uint64_t link)
 {
 	return link ^ cache->random ^ __builtin_bswap64((uintptr_t)link_of(cache, object));
+}
+
+static inline bool is_to_fail(struct tmm_cache *cache, tmm_gfp gfp)
+{
+	/* relaxed: a setting that orders nothing */
+	return unlikely(__atomic_load_n(&cache->fails, __ATOMIC_RELAXED)) &&
+	       failslab_fails(cache, gfp);
 }
 
 static inline bool debugs(const struct tmm_cache *cache, uint32_t flags)

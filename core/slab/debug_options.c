@@ -19,7 +19,7 @@ struct block {
 
 static void take_letter(struct block *block, char letter)
 {
-	static const char letters[] = "fzput"; /* in the order of the flags */
+	static const char letters[] = "fzputa"; /* in the order of the flags */
 
 	letter |= letter >= 'A' && letter <= 'Z' ? 'a' - 'A' : 0;
 	for (unsigned i = 0; letters[i]; i++) {
@@ -101,7 +101,8 @@ const char *tmm_slab_debug_fault(const char *options)
 	while (options) {
 		options = block_read(options, &block);
 		if (block.unknown)
-			return "slab_debug has a letter that is none of F, Z, P, U, T, O and -";
+			return "slab_debug has a letter that is none of F, Z, P, U, T, A, O "
+			       "and -";
 		if (block.names && ends_name(*block.names))
 			return "slab_debug has a comma without the name of a cache behind it";
 	}

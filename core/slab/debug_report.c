@@ -9,6 +9,7 @@
 #include "slab/debug.h"
 
 #define LOG_ERROR   3u
+#define LOG_NOTICE  5u
 #define LOG_INFO    6u
 #define ROW         16u /* bytes in a line of a dump */
 #define DUMPED_ZONE 64u /* bytes at most of a red zone before an object */
@@ -210,6 +211,20 @@ void report_trace(const struct subject *subject, const char *what)
 	print(printer, "TRACE %s %s 0x%llx inuse=%u call site 0x%llx\n", cache->name, what,
 	      shown(cache, subject->object), subject->head->refcount,
 	      (unsigned long long)(uintptr_t)subject->site);
+	print_end(printer);
+}
+
+void report_forced(const struct tmm_cache *cache, const struct tmm_failslab *left)
+{
+	struct report report;
+	struct printer *printer = report_begin(&report, LOG_NOTICE);
+
+	print(printer,
+	      "FAULT_INJECTION: forcing a failure.\n"
+	      "name failslab, interval %u, probability %u, space %llu, times %d\n"
+	      "cache %s\n",
+	      left->interval, left->probability, (unsigned long long)left->space_bytes,
+	      left->times, cache->name);
 	print_end(printer);
 }
 

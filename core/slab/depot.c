@@ -116,7 +116,7 @@ static struct depot *depot_of(struct tmm_cache *cache, const struct tmm_cpu *cpu
 /* Let CPUs use their slots, if there are any and they are to have magazines. */
 static void open_slots(struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
 {
-	bool open = cache->slot && limit_of(cache) > 0 && !cache->drainer;
+	bool open = cache->slot && limit_of(cache) > 0 && !cache->drainer && !cache->fails;
 
 	/* release: the slots are initialised, and empty where they were drained */
 	__atomic_store_n(&cache->open_to, open ? cache->cpus : NULL, __ATOMIC_RELEASE);

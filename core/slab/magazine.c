@@ -98,6 +98,8 @@ static NOINLINE void *alloc_slow(struct tmm_cache *cache, tmm_gfp gfp, const voi
 
 	if (unlikely(cache->slabs->is_slob))
 		return slob_cache_alloc(cache, gfp, TMM_NODE_ANY);
+	if (is_to_fail(cache, gfp))
+		return NULL;
 	if (cache->debug)
 		return debug_alloc(cache, gfp, TMM_NODE_ANY, cache->object_bytes, site);
 	source = source_first(cache, gfp, TMM_NODE_ANY);

@@ -18,7 +18,10 @@
 
 bool cache_may_merge(const struct tmm_cache *cache)
 {
-	return !is_own_cache(cache) && !cache->debug && !cache->ctor &&
+	/* relaxed: a flag that is set where nobody shares the cache */
+	bool fails = __atomic_load_n(&cache->fails, __ATOMIC_RELAXED);
+
+	return !is_own_cache(cache) && !cache->debug && !fails && !cache->ctor &&
 	       !cache->usercopy_bytes && !cache->no_merge &&
 	       !(cache->slabs->options & TMM_SLAB_NO_MERGE);
 }

@@ -149,10 +149,12 @@ void *object_alloc_node(struct tmm_cache *cache, tmm_gfp gfp, uint32_t node, siz
 	TMM_ASSERT((node == TMM_NODE_ANY || node < cache->nr_nodes) && "there is such a node");
 	if (cache->slabs->is_slob)
 		return slob_cache_alloc(cache, gfp, node);
+	if (!cache->debug && is_at_hand(cache, gfp, node))
+		return object_alloc(cache, gfp);
+	if (is_to_fail(cache, gfp))
+		return NULL;
 	if (cache->debug)
 		return debug_alloc(cache, gfp, node, asked_bytes, site);
-	if (is_at_hand(cache, gfp, node))
-		return object_alloc(cache, gfp);
 	return take_from(cache, gfp, node);
 }
 

@@ -12,6 +12,7 @@
 #define P TMM_SLAB_POISON
 #define U TMM_SLAB_STORE_USER
 #define T TMM_SLAB_TRACE
+#define A TMM_SLAB_FAILSLAB
 
 TEST(options_mean_what_they_mean_to_linux)
 {
@@ -24,6 +25,8 @@ TEST(options_mean_what_they_mean_to_linux)
 		{"-", "any", 0},
 		{"F", "any", F},
 		{"fzput", "any", F | Z | P | U | T},
+		{"A", "any", A},
+		{"FZPUA,dentry", "dentry", F | Z | P | U | A},
 		{"FZ,dentry", "dentry", F | Z},
 		{"FZ,dentry", "dentry2", 0},
 		{"FZ,dentry2", "dentry", 0},

@@ -22,7 +22,8 @@
  * the first frame.  So nothing here needs itself.
  *
  * Objects are taken by rising address from the slab used last: neighbours in time
- * are neighbours in memory.
+ * are neighbours in memory.  With TMM_SLAB_RANDOM any object of it is as likely as the
+ * others, so that who overflows one cannot know what he hits.
  *
  * Each node has lists of its own for the slabs that lie on it; node.c says whose are
  * tried when.  One lock guards them all: magazines and depots, which are of CPUs and
@@ -297,29 +298,68 @@ static void bits_take(const struct tmm_cache *cache, uint64_t *bits, char *addre
 	}
 }
 
+/* The n-th clear bit, which there is. */
+static uint32_t nth_clear(const uint64_t *bits, uint32_t n)
+{
+	uint64_t clear = ~*bits;
+	uint32_t word = 0;
+
+	for (; n >= count_ones(clear); clear = ~bits[++word])
+		n -= count_ones(clear);
+	while (n-- > 0)
+		clear &= clear - 1;
+	return word * 64 + (uint32_t)__builtin_ctzll(clear);
+}
+
+uint32_t slab_pick(struct tmm_cache *cache, const uint64_t *bits, uint32_t nr_clear)
+{
+	if (likely(!cache->shuffle))
+		return nth_clear(bits, 0);
+	/* xorshift: never 0 */
+	cache->shuffle ^= cache->shuffle << 13;
+	cache->shuffle ^= cache->shuffle >> 7;
+	cache->shuffle ^= cache->shuffle << 17;
+	return nth_clear(bits, (uint32_t)((cache->shuffle >> 32) * nr_clear >> 32));
+}
+
+/* bits_take() in a random order; nr_clear bits are. */
+static void bits_take_shuffled(struct tmm_cache *cache, uint64_t *bits, char *address,
+                               uint8_t *lent, struct objects out, uint32_t nr,
+                               uint32_t nr_clear) TMM_REQUIRES(cache->lock)
+{
+	while (nr > 0) {
+		uint32_t index = slab_pick(cache, bits, nr_clear--);
+
+		bits[index / 64] |= UINT64_C(1) << index % 64;
+		out.object[--nr] = address + (uint64_t)index * cache->size_bytes;
+		out.lent[nr] = lent + index;
+	}
+}
+
 /* Up to `most` objects of a slab on `partial`. */
 static uint32_t slab_take(struct tmm_cache *cache, uint32_t first, struct objects out,
                           uint32_t most) TMM_REQUIRES(cache->lock)
 {
 	struct page *head = slab_page(cache, first);
-	uint32_t nr = (uint32_t)min_u64(most, slab_objs(cache, head) - head->refcount);
+	uint32_t nr_clear = slab_objs(cache, head) - head->refcount;
+	uint32_t nr = (uint32_t)min_u64(most, nr_clear);
 	char *address = slab_address(cache, first);
 	/* Those of the own caches have no such byte: any place will do. */
 	uint8_t *lent = is_own_cache(cache) ? (uint8_t *)address : slab_lent(head);
 
-	bits_take(cache, slab_bits(cache, head), address, lent, out, nr);
+	if (unlikely(cache->shuffle))
+		bits_take_shuffled(cache, slab_bits(cache, head), address, lent, out, nr,
+		                   nr_clear);
+	else
+		bits_take(cache, slab_bits(cache, head), address, lent, out, nr);
 	slab_took(cache, head, nr);
 	return nr;
 }
 
 uint32_t slab_find_free(struct tmm_cache *cache, struct page *head)
 {
-	const uint64_t *bits = slab_bits(cache, head);
-	uint32_t word = 0;
-
-	while (bits[word] == ~UINT64_C(0))
-		word++;
-	return word * 64 + (uint32_t)__builtin_ctzll(~bits[word]);
+	return slab_pick(cache, slab_bits(cache, head),
+	                 slab_objs(cache, head) - head->refcount);
 }
 
 void slab_take_object(struct tmm_cache *cache, struct page *head, uint32_t index)

@@ -6,7 +6,7 @@
 #ifndef TUXMM_SLAB_SLAB_SYSTEM_H
 #define TUXMM_SLAB_SLAB_SYSTEM_H
 
-#include <tuxmm/slab.h>
+#include <tuxmm/slab_debug.h>
 
 #include "base/list.h"
 #include "base/lock.h"
@@ -17,6 +17,7 @@
 #define NR_KMALLOC_CACHES (NR_KMALLOC_TYPES * NR_KMALLOC_SIZES)
 #define NO_SLAB           UINT32_MAX /* ends a chain of slabs */
 #define CACHE_LINE        64u
+#define MAX_SLAB_OBJS     512u
 
 /*
  * Caches for the slab system's own needs.  They have no magazines and at most 64
@@ -113,6 +114,8 @@ struct tmm_cache {
 	uint64_t random;             /* (c) what free pointers are scrambled with */
 	uint64_t nr_aside;           /* (n) objects set aside as corrupt */
 	uint64_t nr_reports;         /* (a) */
+	uint64_t shuffle;            /* (n) where random picks of objects are; 0: the lowest */
+	bool fails;                  /* (n, a) TMM_SLAB_FAILSLAB */
 	bool is_kmalloc;             /* (c) */
 	bool account;                /* (c) Linux: SLAB_ACCOUNT */
 	bool hwcache_align;          /* (c) */
@@ -126,6 +129,14 @@ struct tmm_cache {
 	struct slab_node node[TMM_MAX_NODES]; /* [nr_nodes] */
 	struct depot depot[TMM_MAX_NODES];    /* [nr_nodes] */
 } __attribute__((aligned(CACHE_LINE)));
+
+/* Which requests of caches with TMM_SLAB_FAILSLAB fail: failslab.c.  (a) atomic */
+struct failslab {
+	struct tmm_failslab attr; /* (a) each field by itself */
+	uint32_t nr_asked;        /* (a) for an interval */
+	uint64_t nr_draws;        /* (a) of random numbers */
+	uint64_t nr_failed;       /* (a) */
+};
 
 #define NR_SLOB_LISTS 3u
 
@@ -144,6 +155,7 @@ struct slab_config {
 	uint64_t seed;       /* of what is to be random */
 	uint64_t direct_map; /* where the processor has RAM; 0: as x86-64 has it */
 	enum tmm_slab_allocator allocator;
+	struct tmm_failslab failslab; /* tmm_slab_failslab_fault() finds no fault */
 };
 
 struct tmm_slab_system {
@@ -161,8 +173,9 @@ struct tmm_slab_system {
 	char debug[128];     /* (c) slab_debug= */
 	uint64_t seed;       /* (c) */
 	uint64_t direct_map; /* (c) */
-	uint64_t clock;      /* (a) counts what is tracked */
-	bool is_slob;        /* (c) no cache has slabs */
+	struct failslab failslab;
+	uint64_t clock; /* (a) counts what is tracked */
+	bool is_slob;   /* (c) no cache has slabs */
 	struct slob slob;
 	size_t kmalloc_plain; /* (c) largest size that needs no second look */
 	struct tmm_cache own[NR_OWN_CACHES];
@@ -283,6 +296,10 @@ void own_free(struct tmm_cache *cache, void *object);
 
 /* slab.c: give empty slabs back, all but so many of each node; returns the pages freed. */
 uint64_t empties_free(struct tmm_cache *cache, uint32_t keep);
+
+/* slab.c: of nr_clear clear bits the first, or with TMM_SLAB_RANDOM any. */
+uint32_t slab_pick(struct tmm_cache *cache, const uint64_t *bits, uint32_t nr_clear)
+	TMM_REQUIRES(cache->lock);
 
 /* slab.c: one object of a slab on `partial`, for caches that debug. */
 uint32_t slab_find_free(struct tmm_cache *cache, struct page *head) TMM_REQUIRES(cache->lock);

@@ -25,6 +25,7 @@ struct slab_file {
 NUMBER(aliases, cache->aliases)
 NUMBER(align, cache->align_bytes)
 NUMBER(cache_dma, cache->dma)
+NUMBER(failslab, (cache->debug & TMM_SLAB_FAILSLAB) != 0)
 NUMBER(hwcache_align, cache->hwcache_align)
 NUMBER(object_size, cache->object_bytes)
 NUMBER(objs_per_slab, cache->objs_per_slab)
@@ -141,6 +142,7 @@ static const struct slab_file files[] = {
 	{"cpu_slabs", of_none, NULL},
 	{"ctor", NULL, print_ctor},
 	{"destroy_by_rcu", of_none, NULL},
+	{"failslab", of_failslab, NULL},
 	{"free_calls", NULL, print_free_calls},
 	{"hwcache_align", of_hwcache_align, NULL},
 	{"object_size", of_object_size, NULL},

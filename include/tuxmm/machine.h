@@ -23,7 +23,7 @@
 #include <tuxmm/model.h>
 #include <tuxmm/page_alloc.h>
 #include <tuxmm/resource.h>
-#include <tuxmm/slab.h>
+#include <tuxmm/slab_debug.h>
 #include <tuxmm/space.h>
 
 /* An area that the contiguous memory allocator keeps; it must be one piece of free RAM. */
@@ -89,9 +89,10 @@ struct tmm_shape {
 
 	/* Slabs. */
 	enum tmm_slab_allocator slab_allocator;
-	const char *slab_debug; /* which caches debug: tuxmm/slab_debug.h; NULL: none */
-	uint32_t slab_options;  /* TMM_SLAB_* of tuxmm/slab_debug.h */
-	uint64_t slab_seed;     /* of what is random in slabs */
+	const char *slab_debug;       /* which caches debug: tuxmm/slab_debug.h; NULL: none */
+	uint32_t slab_options;        /* TMM_SLAB_* of tuxmm/slab_debug.h */
+	uint64_t slab_seed;           /* of what is random in slabs */
+	struct tmm_failslab failslab; /* which requests of slab_debug's caches with A fail */
 };
 
 /* Size and alignment (64) of the struct the caller provides. */

@@ -17,6 +17,7 @@
  *   P  a free object is filled with TMM_POISON_FREE; padding with TMM_POISON_INUSE
  *   U  who borrowed an object last and who freed it: call site, CPU, task, when
  *   T  a line of log for each allocation and free
+ *   A  requests fail as struct tmm_failslab says; not a way to debug by itself
  *   O  not for caches whose slabs would need a higher order for it
  *
  * Freeing twice, inside of an object or to another cache is found by any of F, Z, P, U
@@ -36,10 +37,12 @@
 #define TMM_SLAB_POISON      (1u << 2) /* P */
 #define TMM_SLAB_STORE_USER  (1u << 3) /* U */
 #define TMM_SLAB_TRACE       (1u << 4) /* T */
+#define TMM_SLAB_FAILSLAB    (1u << 5) /* A */
 
 /* Of the machine: tmm_shape.slab_options. */
 #define TMM_SLAB_PANIC    (1u << 0) /* stop at the first report */
 #define TMM_SLAB_NO_MERGE (1u << 1) /* no cache is an alias (Linux: slab_nomerge) */
+#define TMM_SLAB_RANDOM   (1u << 2) /* objects of a slab are lent in a random order */
 
 /* Bytes of free objects, their last one, and of what is nobody's. */
 #define TMM_POISON_FREE  0x6bu
@@ -54,6 +57,32 @@
 
 /* NULL, or a sentence that says what is wrong with the options. */
 const char *tmm_slab_debug_fault(const char *options);
+
+/*
+ * Which requests of caches with TMM_SLAB_FAILSLAB fail, as if memory were short (Linux:
+ * failslab=, debugfs/failslab).  Never those with TMM_GFP_NOFAIL.
+ */
+struct tmm_failslab {
+	uint32_t interval;    /* of those that might, each so-manieth; 0: each */
+	uint32_t probability; /* of those, percent; 0: none fails */
+	uint64_t space_bytes; /* lent before the first that fails */
+	int32_t times;        /* failures; -1: without end; 0: none, but 1 in a shape */
+	bool fails_waiting;   /* those with TMM_GFP_DIRECT_RECLAIM, too */
+	bool is_quiet;        /* no line of log for each */
+};
+
+/* NULL, or a sentence that says what is wrong with them. */
+const char *tmm_slab_failslab_fault(const struct tmm_failslab *attr);
+
+/* From now on; TMM_OK, TMM_E_INVAL: there is a fault. */
+TMM_MUST_CHECK tmm_err tmm_slab_failslab_set(struct tmm_slab_system *slabs,
+                                             const struct tmm_failslab *attr);
+
+/* What is left of them: space and times become less. */
+void tmm_slab_failslab_get(const struct tmm_slab_system *slabs, struct tmm_failslab *out);
+
+/* Requests that were made to fail. */
+uint64_t tmm_slab_failslab_failures(const struct tmm_slab_system *slabs);
 
 /* Look at every object and all padding; returns how many reports that made. */
 uint64_t tmm_cache_validate(struct tmm_cache *cache);
