@@ -61,7 +61,16 @@ enum memory_key { MEMORY_START, MEMORY_SIZE, MEMORY_TYPE, MEMORY_NODE };
 enum node_key { NODE_CPUS, NODE_DISTANCE };
 enum cma_key { CMA_SIZE, CMA_BASE, CMA_LIMIT, CMA_ALIGNMENT, CMA_ORDER_PER_BIT, CMA_NODE };
 
-enum debug_key { DEBUG_PAGE_OWNER, DEBUG_POISON, DEBUG_SLAB_NOMERGE, DEBUG_SLAB_PANIC };
+enum debug_key {
+	DEBUG_PAGE_OWNER,
+	DEBUG_POISON,
+	DEBUG_SLAB,
+	DEBUG_SLAB_NOMERGE,
+	DEBUG_SLAB_PANIC,
+	DEBUG_SLAB_RANDOM,
+	DEBUG_FAILSLAB,
+	DEBUG_FAILSLAB_SPARE
+};
 
 /* A section as it was written; lists of a node are in the struct machine_file. */
 struct section {
@@ -82,6 +91,7 @@ struct machine_file {
 
 	/* The outcome. */
 	struct tmm_firmware_range map[MACHINE_MAX_RANGES];
+	char slab_debug[TMM_SLAB_DEBUG_MOST + 1]; /* [debug] slab */
 	struct tmm_shape shape;
 	uint64_t ram_bytes;   /* as said, or the sum of what is usable */
 	uint64_t arena_bytes; /* up to the end of the last usable range */

@@ -405,6 +405,10 @@ static void take_debug(struct machine_file *file)
 		file->shape.slab_options |= TMM_SLAB_NO_MERGE;
 	if (debug && debug->value[DEBUG_SLAB_PANIC])
 		file->shape.slab_options |= TMM_SLAB_PANIC;
+	if (debug && debug->value[DEBUG_SLAB_RANDOM])
+		file->shape.slab_options |= TMM_SLAB_RANDOM;
+	file->shape.failslab.fails_waiting = debug && debug->key_line[DEBUG_FAILSLAB_SPARE] &&
+	                                     !debug->value[DEBUG_FAILSLAB_SPARE];
 }
 
 static bool take_lowmem(struct machine_file *file)

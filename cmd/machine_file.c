@@ -10,6 +10,7 @@
 #include "machine.h"
 
 #include <ini.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 #define BLANKS  " \t\r\v\f"
 #define MAX_U32 UINT64_C(0xffffffff)
 
-enum value_type { SIZE, NUMBER, WORD, CPU_LIST, DISTANCES };
+enum value_type { SIZE, NUMBER, WORD, CPU_LIST, DISTANCES, SLAB_OPTIONS, FAULT_ATTR };
 
 struct key {
 	const char *name;
@@ -78,8 +79,12 @@ static const struct key node_keys[] = {
 static const struct key debug_keys[] = {
 	[DEBUG_PAGE_OWNER] = {"page-owner", WORD, 0, 0, switches},
 	[DEBUG_POISON] = {"poison", WORD, 0, 0, switches},
+	[DEBUG_SLAB] = {"slab", SLAB_OPTIONS, 0, 0, NULL},
 	[DEBUG_SLAB_NOMERGE] = {"slab-nomerge", WORD, 0, 0, switches},
 	[DEBUG_SLAB_PANIC] = {"slab-panic", WORD, 0, 0, switches},
+	[DEBUG_SLAB_RANDOM] = {"slab-freelist-random", WORD, 0, 0, switches},
+	[DEBUG_FAILSLAB] = {"failslab", FAULT_ATTR, 0, 0, NULL},
+	[DEBUG_FAILSLAB_SPARE] = {"failslab-ignore-gfp-wait", WORD, 0, 0, switches},
 };
 static const struct key cma_keys[] = {
 	[CMA_SIZE] = {"size", SIZE, 1, MOST_SIZE, NULL},
@@ -265,6 +270,41 @@ static bool take_distances(struct parse *parse, const struct key *key, const cha
 	return true;
 }
 
+static bool take_slab_options(struct parse *parse, const struct key *key, const char *value)
+{
+	struct machine_file *file = parse->file;
+
+	if (tmm_slab_debug_fault(value))
+		return value_fault(parse, key, value,
+		                   "letters of FZPUTAO and names of caches, such as FZPU or "
+		                   "FZ,kmalloc-*;P,mm_struct");
+	snprintf(file->slab_debug, sizeof(file->slab_debug), "%s", value);
+	file->shape.slab_debug = file->slab_debug;
+	return true;
+}
+
+/* "interval,probability,space,times", as Linux's failslab=. */
+static bool take_fault_attr(struct parse *parse, const struct key *key, const char *value)
+{
+	struct tmm_failslab *attr = &parse->file->shape.failslab;
+	uint64_t number[3] = {0};
+	int times = 0, length = 0;
+
+	if (sscanf(value, "%10" SCNu64 ",%10" SCNu64 ",%18" SCNu64 ",%9d%n", &number[0],
+	           &number[1], &number[2], &times, &length) == 4 &&
+	    !value[length] && number[0] >= 1 && number[0] <= MAX_U32 && number[1] <= 100 &&
+	    times >= -1 && times != 0) {
+		attr->interval = (uint32_t)number[0];
+		attr->probability = (uint32_t)number[1];
+		attr->space_bytes = number[2];
+		attr->times = times;
+		return true;
+	}
+	return value_fault(parse, key, value,
+	                   "INTERVAL,PROBABILITY,SPACE,TIMES: from 1 on, percent, bytes, and "
+	                   "from 1 on or -1");
+}
+
 static bool take_value(struct parse *parse, const struct key *key, const char *value,
                        uint64_t *out)
 {
@@ -277,6 +317,10 @@ static bool take_value(struct parse *parse, const struct key *key, const char *v
 		return take_word(parse, key, value, out);
 	case CPU_LIST:
 		return take_cpu_list(parse, key, value);
+	case SLAB_OPTIONS:
+		return take_slab_options(parse, key, value);
+	case FAULT_ATTR:
+		return take_fault_attr(parse, key, value);
 	default:
 		return take_distances(parse, key, value);
 	}

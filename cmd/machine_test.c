@@ -80,6 +80,8 @@ TEST(what_is_written_is_the_shape)
 	CHECK(file.shape.cma[0].order_per_bit == 2 && file.shape.cma[0].node == 0);
 }
 
+#define R "[machine]\nram = 64M\n"
+
 TEST(memory_may_be_added_up_to_hotplug_end)
 {
 	CHECK(reads("[machine]\nram = 64M\nmemory-model = sparse\nhotplug-end = 1G\n"
@@ -89,6 +91,23 @@ TEST(memory_may_be_added_up_to_hotplug_end)
 	CHECK(reads("[machine]\nram = 64M\n[debug]\npoison = on\npage-owner = on\n"
 	            "slab-nomerge = on\nslab-panic = on\n"));
 	CHECK(file.shape.debug == (TMM_DEBUG_PAGE_OWNER | TMM_DEBUG_PAGE_POISON));
+	CHECK(file.shape.slab_options == (TMM_SLAB_NO_MERGE | TMM_SLAB_PANIC));
+	CHECK(!file.shape.slab_debug && !file.shape.failslab.probability);
+}
+
+TEST(caches_debug_as_the_file_says)
+{
+	const struct tmm_failslab *fail = &file.shape.failslab;
+
+	CHECK(reads(R "[debug]\nslab = FZ,kmalloc-*;A,mm_struct ; caches\n"
+	              "slab-freelist-random = on\nfailslab = 2,50,4096,-1\n"));
+	CHECK(strcmp(file.shape.slab_debug, "FZ,kmalloc-*;A,mm_struct") == 0);
+	CHECK(file.shape.slab_options == TMM_SLAB_RANDOM);
+	CHECK(fail->interval == 2 && fail->probability == 50 && fail->space_bytes == 4096 &&
+	      fail->times == -1 && !fail->fails_waiting);
+	CHECK(reads(R "[debug]\nfailslab = 1,1,0,7\nfailslab-ignore-gfp-wait = on\n"));
+	CHECK(fail->times == 7 && !fail->fails_waiting);
+	CHECK(reads(R "[debug]\nfailslab-ignore-gfp-wait = off\n") && fail->fails_waiting);
 }
 
 TEST(ram_of_the_command_line_replaces_memory)
@@ -105,7 +124,6 @@ TEST(ram_of_the_command_line_replaces_memory)
 }
 
 /* line, what is said, the file; an R line stands for what makes the rest whole. */
-#define R "[machine]\nram = 64M\n"
 #define N "[machine]\nram = 64M\ncpus = 2\n[node 0]\ncpus = 0\n[node 1]\ncpus = 1\n"
 #define M "[memory a]\nstart = 0\nsize = 64M\n"
 
@@ -167,9 +185,15 @@ static const struct bad {
          R "memory-model = sparse\nhotplug-end = 1\n"},
 	{3, "[debug x]: expected [debug]", R "[debug x]\npoison = on\n"},
 	{4, "[debug] poison = yes: expected off or on", R "[debug]\npoison = yes\n"},
+	{4, "[debug] slab = FX: expected letters of FZPUTAO", R "[debug]\nslab = FX\n"},
+	{4, "[debug] failslab = 1,101,0,1: expected INTERVAL,PROBABILITY,SPACE,TIMES",
+         R "[debug]\nfailslab = 1,101,0,1\n"},
+	{4, "[debug] failslab = 1,1,0: expected INTERVAL", R "[debug]\nfailslab = 1,1,0\n"},
+	{4, "[debug] failslab = 1,1,0,0: expected", R "[debug]\nfailslab = 1,1,0,0\n"},
+	{4, "[debug] failslab = 1,1,0,1x: expected", R "[debug]\nfailslab = 1,1,0,1x\n"},
 	{4,
-         "[debug] owner: no such key: expected one of page-owner poison slab-nomerge "
-         "slab-panic",
+         "[debug] owner: no such key: expected one of page-owner poison slab slab-nomerge "
+         "slab-panic slab-freelist-random failslab failslab-ignore-gfp-wait",
          R "[debug]\nowner = on\n"},
 	{5, "[debug]: is there already, line 3: expected each section once",
          R "[debug]\npoison = on\n[debug]\npage-owner = on\n"},

@@ -88,8 +88,8 @@ static bool take(int option, const char *value, struct run_options *out)
 		out->slab_debug = value;
 		if (!tmm_slab_debug_fault(value))
 			return true;
-		say("run: --slab-debug %s: %s: expected letters of FZPUTO and names of caches, "
-		    "such as FZPU or FZ,kmalloc-*;P,mm_struct",
+		say("run: --slab-debug %s: %s: expected letters of FZPUTAO and names of "
+		    "caches, such as FZPU or FZ,kmalloc-*;P,mm_struct",
 		    value, tmm_slab_debug_fault(value));
 		return false;
 	case HELP:

@@ -301,6 +301,23 @@ def slab_debugged():
     need(sum(map(int, calls)) == int((cache / "objects").read_text().split()[0]), calls)
 
 
+def slab_keys():
+    """What a machine file says of caches: they debug, are shuffled, and fail where they should."""
+    text = ("[machine]\nram = 64M\n[debug]\nslab = FZPU,mm_struct;A,vm_area_struct\n"
+            "slab-freelist-random = on\nfailslab-ignore-gfp-wait = off\n")
+    pathlib.Path("slabs.ini").write_text(text)
+    done = busybox("sort", "/etc/passwd", options=("-q", "--proc", "keys", "--machine", "slabs.ini"))
+    need(done.returncode == 0 and done.stderr == b"", done.stderr)
+    need([pathlib.Path("keys/sys/kernel/slab", file).read_text() for file in
+          ("mm_struct/red_zone", "vm_area_struct/red_zone", "vm_area_struct/failslab")]
+         == ["1\n", "0\n", "1\n"], "flags")
+    pathlib.Path("slabs.ini").write_text(text + "failslab = 1,100,500,-1\n")
+    done = busybox("sort", "/etc/passwd", options=("-q", "--machine", "slabs.ini"))
+    need(done.returncode == 126 and b"cannot map" in done.stderr and
+         b"name failslab, interval 1, probability 100, space 68, times -1" in done.stderr,
+         done.stderr)
+
+
 def proc_files():
     done = busybox("sort", "/etc/passwd", options=("-q", "--proc", "proc", "--ram", "64M"))
     need(done.returncode == 0, done.stderr)
@@ -417,7 +434,7 @@ def checked():
 
 
 OTHERS = [help_and_version, sizes, statuses, summary, colours, json_summary, proc_files,
-          slab_debugged, seeded, doctor,
+          slab_debugged, slab_keys, seeded, doctor,
           checked]
 
 
