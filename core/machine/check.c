@@ -11,6 +11,7 @@
  *   I5  a slab frame's cache is of this machine, a large run's system too
  *   I6  what each node counts by use is what its frames are
  *   I7  frames of vmalloc areas are as many as the kernel map counts
+ *   I8  frames of tables of accounts are as many as were made
  */
 #include "machine/machine.h"
 
@@ -115,5 +116,6 @@ void tmm_check(struct tmm_machine *machine)
 	           spaces.table_pages + kernel_map_tables(&machine->kernel_map)); /* I4 */
 	TMM_ASSERT(census.nr[PAGE_ZERO] == 1);                                    /* I4 */
 	TMM_ASSERT(census.nr[PAGE_VMALLOC] == machine->kernel_map.used_pages);    /* I7 */
+	TMM_ASSERT(census.nr[PAGE_ACCOUNT] == pages->accounts.nr_tables);         /* I8 */
 	check_nodes(&census);
 }

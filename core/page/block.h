@@ -44,7 +44,7 @@ struct block_info {
 	uint8_t type;       /* (z, a) enum tmm_migrate_type: what is lent from here */
 	uint16_t stack;     /* (z, a) 1 + number of the stack that its single frames go on when
 	                     * freed, and STACK_ODD; 0: none */
-	uint16_t nr_marked; /* (z, a) frames of compound runs: compound.c */
+	uint16_t nr_marked; /* (z, a) frames of compound runs, and charged ones: compound.c */
 } __attribute__((aligned(16)));
 
 #define STACK_ODD     0x8000u /* look at `home` first */

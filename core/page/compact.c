@@ -25,6 +25,7 @@
  * not try: shift grows with every failure up to DEFER_MAX and falls back to 0 with
  * the first success.
  */
+#include "page/account.h"
 #include "page/debug.h"
 #include "page/deferred.h"
 
@@ -102,10 +103,14 @@ static tmm_err move_marked(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to)
 	if (!try_hold(page))
 		return TMM_E_AGAIN;
 	if (page_kind(page) == PAGE_MOVABLE && try_hold(target)) {
-		mover = page_owner(page);
-		page_set(target, page_get(page));
-		err = mover->ops->move(mover->arg, from, to);
-		page_clear(err == TMM_OK ? page : target);
+		err = TMM_E_NOMEM;
+		if (account_move_begin(pages, from.v, to.v)) {
+			mover = page_owner(page);
+			page_set(target, page_get(page));
+			err = mover->ops->move(mover->arg, from, to);
+			page_clear(err == TMM_OK ? page : target);
+			account_move_end(pages, from.v, to.v, err == TMM_OK);
+		}
 		unhold(target);
 	}
 	unhold(page);
@@ -123,6 +128,8 @@ static tmm_err move(struct tmm_pages *pages, tmm_pfn from, tmm_pfn to)
 		return TMM_E_AGAIN;
 	if (kind == PAGE_MOVABLE)
 		return move_marked(pages, from, to);
+	if (account_has_frame(pages, from.v)) /* which may change under our hands */
+		return TMM_E_OPNOTSUPP;
 	return pages->mover[kind].ops->move(pages->mover[kind].arg, from, to);
 }
 

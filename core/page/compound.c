@@ -3,10 +3,11 @@
  *
  * The first frame of a compound run has PG_HEAD and the order, each other one
  * PG_TAIL and the head's descriptor.  Freeing a single frame looks at no descriptor;
- * so blocks count the frames of compound runs in them, and while there are any,
- * frees in the block leave the fast path and come by here.
+ * so blocks count the frames of compound runs in them, as they count those that
+ * somebody is charged for (account.c), and while there are any, frees in the block leave
+ * the fast path and come by here.
  *   I1  block_info.nr_marked counts the block's frames of kind PAGE_NONE with PG_HEAD
- *       or PG_TAIL, none of which is free
+ *       or PG_TAIL, none of which is free, and its charged frames
  */
 #include "page/compound.h"
 
@@ -18,22 +19,25 @@ static bool is_marked(const struct page *page)
 	return page_kind(page) == PAGE_NONE && (page->flags & (PG_HEAD | PG_TAIL));
 }
 
-/* More, or fewer, frames of compound runs in the run's blocks. */
-static void count_marks(struct tmm_pages *pages, uint64_t pfn, unsigned order, int sign)
+void block_mark(struct tmm_pages *pages, uint64_t pfn, int nr)
 {
-	uint64_t run = UINT64_C(1) << order;
+	struct block_info *info = &pages->info[block_of(pages, pfn)];
 	struct zone *zone = zone_of(pages, pfn);
 	tmm_irq irq = lock_take_irqsave(&zone->lock);
 
-	for (uint64_t at = pfn; at < pfn + run; at += BLOCK_FRAMES) {
-		struct block_info *info = &pages->info[block_of(pages, at)];
-		int nr = info->nr_marked + sign * (int)min_u64(run, BLOCK_FRAMES);
-
-		/* relaxed: see block_nr_marked() */
-		__atomic_store_n(&info->nr_marked, (uint16_t)nr, __ATOMIC_RELAXED);
-		block_set_type(info, (enum tmm_migrate_type)info->type);
-	}
+	/* relaxed: see block_nr_marked() */
+	__atomic_store_n(&info->nr_marked, (uint16_t)(info->nr_marked + nr), __ATOMIC_RELAXED);
+	block_set_type(info, (enum tmm_migrate_type)info->type);
 	lock_drop_irqrestore(&zone->lock, irq);
+}
+
+/* All frames of the run, in each of its blocks. */
+static void count_marks(struct tmm_pages *pages, uint64_t pfn, unsigned order, int sign)
+{
+	uint64_t run = UINT64_C(1) << order;
+
+	for (uint64_t at = pfn; at < pfn + run; at += BLOCK_FRAMES)
+		block_mark(pages, at, sign * (int)min_u64(run, BLOCK_FRAMES));
 }
 
 void compound_make(struct tmm_pages *pages, uint64_t pfn, unsigned order)

@@ -6,13 +6,13 @@
 
 #include "page/zone.h"
 
-/* relaxed: of a block with a lent compound run it was set before the run was lent */
+/* relaxed: of a block with such a run that is lent it was set before that was lent */
 static ALWAYS_INLINE unsigned block_nr_marked(const struct block_info *info)
 {
 	return __atomic_load_n(&info->nr_marked, __ATOMIC_RELAXED);
 }
 
-/* Are compound runs in one of the blocks of a run? */
+/* Are frames of one of the blocks of a run compound or charged? */
 static inline bool run_is_marked(const struct tmm_pages *pages, uint64_t pfn, unsigned order)
 {
 	for (uint64_t at = pfn; at < pfn + (UINT64_C(1) << order); at += BLOCK_FRAMES)
@@ -20,6 +20,9 @@ static inline bool run_is_marked(const struct tmm_pages *pages, uint64_t pfn, un
 			return true;
 	return false;
 }
+
+/* In the block of a frame nr frames more, or fewer, leave the fast path when they are freed. */
+void block_mark(struct tmm_pages *pages, uint64_t pfn, int nr);
 
 /* The run is about to be lent: its frames know it from now on. */
 void compound_make(struct tmm_pages *pages, uint64_t pfn, unsigned order);

@@ -334,6 +334,7 @@ static const char *kind_name(unsigned kind)
 		[PAGE_ANON] = "anonymous page",
 		[PAGE_FILE] = "page of a file",
 		[PAGE_ZERO] = "page of zeroes",
+		[PAGE_ACCOUNT] = "table of accounts",
 		[PAGE_MOVABLE] = "movable page of the library's user",
 	};
 

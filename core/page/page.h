@@ -22,6 +22,7 @@ enum page_kind {
 	PAGE_FILE,  /* in the page cache; owner: the mapping, index: place in the file */
 	PAGE_ZERO,  /* the machine's page of zeroes */
 	PAGE_VMALLOC, /* in an area of the vmalloc window; owner: the area, index: page of it */
+	PAGE_ACCOUNT, /* a table of who is charged for what: account.c */
 	PAGE_MOVABLE, /* lent to somebody outside who moves it; owner: struct tmm_movable */
 	NR_PAGE_KINDS
 };

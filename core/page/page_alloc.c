@@ -23,6 +23,7 @@
  *
  * tmm_pages_check() (page_check.c) asserts the invariants.
  */
+#include "page/account.h"
 #include "page/compound.h"
 #include "page/debug.h"
 #include "page/page_slow.h"
@@ -31,7 +32,7 @@
 #define SITE __builtin_return_address(0)
 
 /* Flags that ask for something to be done with the run. */
-#define PREPARED (TMM_GFP_ZERO | TMM_GFP_COMP)
+#define PREPARED (TMM_GFP_ZERO | TMM_GFP_COMP | TMM_GFP_ACCOUNT)
 
 /* Frames without an address are cleared through one that is theirs for a moment. */
 static void clear_high(const struct tmm_pages *pages, uint64_t pfn, uint64_t nr)
@@ -55,11 +56,17 @@ static void clear_run(const struct tmm_pages *pages, uint64_t pfn, unsigned orde
 static NOINLINE tmm_err lend_prepared(struct tmm_pages *pages, tmm_gfp gfp, uint32_t entry,
                                       unsigned order, tmm_pfn *out_pfn)
 {
-	out_pfn->v = entry & ENTRY_PFN;
+	uint64_t pfn = entry & ENTRY_PFN;
+
+	if ((gfp & TMM_GFP_ACCOUNT) && !account_run(pages, pfn, order, gfp)) {
+		tmm_pages_free(pages, (tmm_pfn){pfn}, order);
+		return TMM_E_NOMEM;
+	}
 	if ((gfp & TMM_GFP_COMP) && order > 0)
-		compound_make(pages, out_pfn->v, order);
+		compound_make(pages, pfn, order);
 	if ((gfp & TMM_GFP_ZERO) && !(entry & ENTRY_FRESH))
-		clear_run(pages, out_pfn->v, order);
+		clear_run(pages, pfn, order);
+	out_pfn->v = pfn;
 	return TMM_OK;
 }
 
@@ -228,8 +235,10 @@ static NOINLINE void free_rest(struct tmm_pages *pages, uint64_t pfn, unsigned o
 	if (unlikely(pages->debug))
 		debug_take_back(pages, pfn, order, site);
 	check_lent(pages, pfn, order, site);
-	if (unlikely(run_is_marked(pages, pfn, order)))
+	if (unlikely(run_is_marked(pages, pfn, order))) {
 		compound_undo(pages, pfn, order, site);
+		account_end_run(pages, pfn, order);
+	}
 	zone = zone_of(pages, pfn);
 	open = stacks_open(pages, cpu);
 	if (open && *recent_of(cpu, (uint32_t)pfn) == pfn)

@@ -17,8 +17,9 @@
  *   I10 no frame is both free and more than there are: free + stacks <= managed
  *   I11 nr_free_of[] are the sums of nr_free over the blocks of each type
  *   I12 nr_deferred counts the free frames of parts that wait to be entered
- *   I13 nr_marked counts the frames of compound runs
+ *   I13 nr_marked counts the frames of compound runs, and those that are charged
  */
+#include "page/account.h"
 #include "page/compound.h"
 #include "page/debug.h"
 #include "page/deferred.h"
@@ -69,11 +70,12 @@ static uint64_t check_block(const struct tmm_pages *pages, const struct zone *zo
 		}
 	}
 	if (info->nr_marked)
-		TMM_ASSERT(info->nr_marked == compound_count(pages, block));      /* I13 */
-	TMM_ASSERT(info->nr_free == ones);                                        /* I2 */
-	TMM_ASSERT((info->longest == 0) == (info->nr_free == 0));                 /* I3 */
-	TMM_ASSERT(info->longest >= exact);                                       /* I4 */
-	TMM_ASSERT((info->longest == LONGEST_WHOLE) == (exact == LONGEST_WHOLE)); /* I4 */
+		TMM_ASSERT(info->nr_marked == compound_count(pages, block) +
+		                                      account_count(pages, block)); /* I13 */
+	TMM_ASSERT(info->nr_free == ones);                                          /* I2 */
+	TMM_ASSERT((info->longest == 0) == (info->nr_free == 0));                   /* I3 */
+	TMM_ASSERT(info->longest >= exact);                                         /* I4 */
+	TMM_ASSERT((info->longest == LONGEST_WHOLE) == (exact == LONGEST_WHOLE));   /* I4 */
 	for (unsigned type = 0; type < NR_FILED_TYPES; type++)
 		for (unsigned l = 1; l < NR_LONGEST; l++)
 			TMM_ASSERT(block_set_has(&zone->by_longest[type][l], block) ==
@@ -179,6 +181,7 @@ void tmm_pages_check(struct tmm_pages *pages)
 	for (uint32_t c = 0; c < pages->cpus->nr; c++)
 		check_recent(pages, pages->cpu[c]);
 	cma_check(pages);
+	accounts_check(pages);
 	if (pages->debug)
 		debug_check(pages);
 	check_stacks(pages, true);

@@ -12,6 +12,7 @@
  * bits set and home HOME_MIXED | HOME_NO_RAM, or is never entered; both send every
  * question about its frames to memblock's lists.
  */
+#include "page/account.h"
 #include "page/carve.h"
 #include "page/debug.h"
 #include "page/deferred.h"
@@ -303,6 +304,7 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
 	pages->ram_lock = &pages->ram_lock_here;
 	lock_init(pages->ram_lock, RANK_RAM);
 	lock_init(&pages->stop_lock, RANK_STACKS);
+	accounts_init(pages);
 	if (!set_span(pages, config->hotplug_end))
 		return TMM_E_INVAL;
 	err = carve_nodes(pages, config);
@@ -334,8 +336,10 @@ tmm_err pages_init(struct tmm_pages *pages, struct tmm_memblock *memblock,
 
 void pages_fini(struct tmm_pages *pages)
 {
-	bool every_frame_is_back = tmm_pages_free_count(pages) == pages->managed;
+	bool every_frame_is_back;
 
+	accounts_fini(pages);
+	every_frame_is_back = tmm_pages_free_count(pages) == pages->managed;
 	TMM_ASSERT(every_frame_is_back);
 	cpu_exit_hook_remove(pages->cpus, &pages->exit_hook);
 	*pages = (struct tmm_pages){0};

@@ -400,6 +400,11 @@ static bool work_for_it(struct tmm_pages *pages, const struct request *request, 
 	return false;
 }
 
+bool pages_alloc_easy(struct tmm_pages *pages, const struct request *request, uint32_t *out)
+{
+	return try_mark(pages, request, MARK_LOW, false, out);
+}
+
 bool pages_alloc_slow(struct tmm_pages *pages, const struct request *request, uint32_t *out)
 {
 	tmm_gfp gfp = request->gfp;

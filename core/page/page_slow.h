@@ -23,6 +23,9 @@ struct source source_of(const struct tmm_pages *pages, tmm_gfp gfp, unsigned ord
 /* Try everything that gfp allows; *out: a stack entry. */
 bool pages_alloc_slow(struct tmm_pages *pages, const struct request *request, uint32_t *out);
 
+/* The same of what is free above the low watermarks: nothing is started for it. */
+bool pages_alloc_easy(struct tmm_pages *pages, const struct request *request, uint32_t *out);
+
 /* Lend what it is asked for; request->source is filled in.  TMM_E_NOMEM */
 TMM_MUST_CHECK tmm_err pages_alloc_from(struct tmm_pages *pages, struct request *request,
                                         tmm_pfn *out_pfn);

@@ -100,6 +100,8 @@ struct page_cpu {
 	uint32_t inside;                        /* (a) 1: the CPU is at its stacks */
 	uint64_t event[NR_VM_EVENTS];           /* (a) stacks' share not included */
 	uint64_t node_stat[TMM_MAX_NODES][NR_NODE_STATS]; /* (a) ups less downs, here */
+	struct tmm_account *active;    /* (a) whom its requests are charged to, or NULL */
+	uint64_t stock;                /* (a) changed by others, too: account.c */
 	uint32_t recent[RECENT_SLOTS]; /* first frame of a run on a stack, or RECENT_NONE */
 	struct cpu_zone zone[];
 };
@@ -177,6 +179,21 @@ struct high_ops {
 	tmm_pfn (*frame_at)(void *arg, const void *address);
 };
 
+/* Slots by number, in tables of a frame each: slot_tree.h. */
+struct slot_tree {
+	uint64_t root;      /* (a) address of the first table; 0: there is none yet */
+	unsigned nr_levels; /* (c) */
+};
+
+/* (l) lock */
+struct accounts {
+	struct lock lock;
+	struct slot_tree ids;    /* accounts by their ids */
+	struct slot_tree frames; /* who is charged, by frame */
+	uint32_t nr;             /* (l) accounts */
+	uint64_t nr_tables;      /* (a) frames of both trees */
+};
+
 /* (c) constant after init  (s) whoever sets: one at a time, says the interface */
 struct tmm_pages {
 	void *ram;                       /* (c) where frame 0 is, or would be */
@@ -217,6 +234,7 @@ struct tmm_pages {
 	uint64_t stack_batch_pages;              /* (s, a) 0: half of it, up to 64 */
 	struct tmm_cma cma[MAX_CMA_AREAS];       /* (c) each guards itself */
 	uint32_t nr_cma;                         /* (c) */
+	struct accounts accounts;
 	const struct tmm_reclaim_ops *reclaim_ops;
 	void *reclaim_arg;
 	const struct ram_ops *ram_ops; /* (c) NULL: nobody has to agree */

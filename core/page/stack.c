@@ -20,6 +20,7 @@
  */
 #include "page/stack.h"
 
+#include "page/account.h"
 #include "page/debug.h"
 #include "page/zonelist.h"
 
@@ -341,6 +342,7 @@ void stacks_leave(void *arg, uint32_t cpu)
 {
 	struct tmm_pages *pages = arg;
 
+	account_leave(pages, pages->cpu[cpu]);
 	drain_own(pages, pages->cpu[cpu]);
 }
 

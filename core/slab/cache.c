@@ -102,9 +102,9 @@ static struct tmm_cache *choose_states(const struct tmm_cache *cache)
 
 	if (cache->debug & TMM_SLAB_CONSISTENCY)
 		bytes = align_up(bytes, sizeof(uint32_t)) + sizeof(uint32_t);
-	while (i < NR_OWN_CACHES && cache->slabs->own[i].object_bytes < bytes)
+	while (i < OWN_CHARGES && cache->slabs->own[i].object_bytes < bytes)
 		i++;
-	TMM_ASSERT(i < NR_OWN_CACHES && "there is a state for so many");
+	TMM_ASSERT(i < OWN_CHARGES && "there is a state for so many");
 	return &cache->slabs->own[i];
 }
 
@@ -152,7 +152,7 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 		.epoch = 1,
 		.states = own ? NULL : &slabs->own[OWN_STATE],
 		.cpus = slabs->pages->cpus,
-		.nr_nodes = slabs->pages->nr_nodes,
+		.nr_nodes = (uint16_t)slabs->pages->nr_nodes,
 		.pages = slabs->pages,
 		.slabs = slabs,
 		.ctor = spec->ctor,
@@ -503,6 +503,10 @@ static void own_init(struct tmm_slab_system *slabs)
 		{.name = "kmem_slab-128", .size_bytes = STATE_BYTES(128)},
 		{.name = "kmem_slab-256", .size_bytes = STATE_BYTES(256)},
 		{.name = "kmem_slab-512", .size_bytes = STATE_BYTES(512)},
+		{.name = "kmem_charges-64", .size_bytes = CHARGES_BYTES(64)},
+		{.name = "kmem_charges-128", .size_bytes = CHARGES_BYTES(128)},
+		{.name = "kmem_charges-256", .size_bytes = CHARGES_BYTES(256)},
+		{.name = "kmem_charges-512", .size_bytes = CHARGES_BYTES(512)},
 	};
 
 	for (unsigned i = 0; i < NR_OWN_CACHES; i++) {

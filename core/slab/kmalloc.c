@@ -11,6 +11,7 @@
  * from last; where that cache's hand (magazine.c) remembers the object that comes
  * back, nobody looks for its frame.
  */
+#include "slab/charge.h"
 #include "slab/debug.h"
 #include "slab/depot.h"
 #include "slab/slob.h"
@@ -188,8 +189,12 @@ static NOINLINE void *odd_alloc(struct tmm_slab_system *slabs, size_t size_bytes
 	if (slabs->is_slob || size_bytes > TMM_KMALLOC_MAX_CACHE || (gfp & TMM_GFP_DMA32))
 		return large_alloc(slabs, size_bytes, gfp, node);
 	cache = &slabs->kmalloc[type_of(gfp) * NR_KMALLOC_SIZES + size_index(size_bytes)];
-	gfp &= ~ODD_FLAGS; /* the cache's pages are so by themselves */
-	object = object_alloc_node(cache, gfp, node, size_bytes, site);
+	/* The cache's pages are so by themselves. */
+	object = object_alloc_node(cache, gfp & ~ODD_FLAGS, node, size_bytes, site);
+	if (object && !object_charge(cache, object, gfp)) {
+		tmm_cache_free(cache, object);
+		return NULL;
+	}
 	if (object && gfp & TMM_GFP_ZERO) /* all that it may grow to, where nobody knows */
 		memset(object, 0, cache->debug ? size_bytes : cache->object_bytes);
 	return object;

@@ -28,12 +28,13 @@
  *   I11  no magazine holds more than it has room for
  *   I12  an object in a magazine or a hand is not lent
  */
+#include "slab/charge.h"
 #include "slab/debug.h"
 #include "slab/depot.h"
 #include "slab/slob.h"
 
 /* Not for the fast path. */
-#define GFP_ODD (TMM_GFP_DMA | TMM_GFP_DMA32 | TMM_GFP_ZERO)
+#define GFP_ODD (TMM_GFP_DMA | TMM_GFP_DMA32 | TMM_GFP_ZERO | TMM_GFP_ACCOUNT)
 
 /* ---- lending ---- */
 
@@ -148,6 +149,10 @@ static NOINLINE void *alloc_odd(struct tmm_cache *cache, tmm_gfp gfp, const void
 	if (!tmm_port_allow("slab"))
 		return NULL;
 	object = alloc_fast(cache, gfp, site);
+	if (object && !object_charge(cache, object, gfp)) {
+		tmm_cache_free(cache, object);
+		return NULL;
+	}
 	if (object && gfp & TMM_GFP_ZERO)
 		memset(object, 0, cache->object_bytes);
 	return object;
@@ -166,7 +171,7 @@ void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 {
 	const void *site = __builtin_return_address(0);
 
-	if (unlikely(gfp & GFP_ODD) || unlikely(tmm_port_injects()))
+	if (unlikely(gfp & GFP_ODD) || unlikely(cache->account) || unlikely(tmm_port_injects()))
 		return alloc_odd(cache, gfp, site);
 	return alloc_fast(cache, gfp, site);
 }
@@ -288,7 +293,8 @@ static NOINLINE void find_free(struct tmm_cache *cache, void *object, const void
 
 	if (!object)
 		return;
-	if (likely(lent_look(cache, object, &lent)))
+	if (likely(lent_look(cache, object, &lent)) ||
+	    (!cache->debug && object_end_charge(cache, object, &lent)))
 		found_free(cache, object, lent);
 	else
 		odd_free(cache, object, site);
@@ -299,7 +305,7 @@ void object_free(struct tmm_cache *cache, struct place place, void *object, cons
 	uint8_t *lent;
 
 	if (likely(!cache->debug && lent_of(cache, place.head, place.offset, &lent) &&
-	           is_lent(lent)))
+	           (is_lent(lent) || object_end_charge(cache, object, &lent))))
 		found_free(cache, object, lent);
 	else
 		odd_free(cache, object, site);
@@ -370,6 +376,20 @@ static size_t pop_bulk(struct tmm_cache *cache, size_t nr, void **out)
 	return popped;
 }
 
+/* Those behind the first that cannot be charged are given back; how many are left. */
+static size_t charge_bulk(struct tmm_cache *cache, tmm_gfp gfp, size_t nr, void **object)
+{
+	size_t charged = 0;
+
+	if (likely(!is_to_be_charged(cache, gfp)))
+		return nr;
+	while (charged < nr && object_charge(cache, object[charged], gfp))
+		charged++;
+	for (size_t i = charged; i < nr; i++)
+		tmm_cache_free(cache, object[i]);
+	return charged;
+}
+
 size_t tmm_cache_alloc_bulk(struct tmm_cache *cache, tmm_gfp gfp, size_t nr, void **out)
 {
 	const void *site = __builtin_return_address(0);
@@ -389,6 +409,7 @@ size_t tmm_cache_alloc_bulk(struct tmm_cache *cache, tmm_gfp gfp, size_t nr, voi
 			break;
 		done += more;
 	}
+	done = charge_bulk(cache, gfp, done, out);
 	for (size_t i = 0; gfp & TMM_GFP_ZERO && i < done; i++)
 		memset(out[i], 0, cache->object_bytes);
 	return done;
@@ -465,8 +486,8 @@ void tmm_cache_free_bulk(struct tmm_cache *cache, size_t nr, void *const *object
 			break;
 		if (likely(pushed == most && !cache->debug))
 			tmm_cache_free(cache, objects[i]); /* no room: makes some */
-		else if (objects[i])
-			odd_free(cache, objects[i], __builtin_return_address(0));
+		else
+			find_free(cache, objects[i], __builtin_return_address(0));
 		i++;
 	}
 }

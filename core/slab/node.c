@@ -25,6 +25,7 @@
 #include <tuxmm/node.h>
 
 #include "page/zonelist.h"
+#include "slab/charge.h"
 #include "slab/debug.h"
 #include "slab/slob.h"
 
@@ -167,6 +168,10 @@ void *tmm_cache_alloc_node(struct tmm_cache *cache, tmm_gfp gfp, unsigned node)
 	if (!tmm_port_allow("slab"))
 		return NULL;
 	object = object_alloc_node(cache, gfp, node, cache->object_bytes, site);
+	if (object && !object_charge(cache, object, gfp)) {
+		tmm_cache_free(cache, object);
+		return NULL;
+	}
 	if (object && gfp & TMM_GFP_ZERO)
 		memset(object, 0, cache->object_bytes);
 	return object;

@@ -6,6 +6,7 @@
  * looked at and taken back, as are those of machines without slabs, the rest are
  * mistakes of the caller's.
  */
+#include "slab/charge.h"
 #include "slab/debug.h"
 #include "slab/slob.h"
 
@@ -31,10 +32,14 @@ static const char *mistake(const struct tmm_cache *cache, const void *object)
 
 void odd_free(struct tmm_cache *cache, void *object, const void *site)
 {
-	if (cache->slabs->is_slob)
+	uint8_t *lent;
+
+	if (cache->slabs->is_slob) {
 		slob_cache_free(cache, object);
-	else if (cache->debug)
+	} else if (cache->debug) {
+		object_end_charge(cache, object, &lent);
 		debug_free(cache, object, site);
-	else
+	} else {
 		tmm_port_panic(__FILE__, __LINE__, mistake(cache, object));
+	}
 }

@@ -48,6 +48,7 @@
  */
 #include <tuxmm/policy.h>
 
+#include "slab/charge.h"
 #include "slab/debug.h"
 #include "slab/slob.h"
 
@@ -169,7 +170,8 @@ static uint32_t slab_create(struct tmm_cache *cache, tmm_gfp gfp, uint32_t node,
 	uint32_t order;
 	tmm_pfn pfn;
 
-	gfp = (gfp & ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE | TMM_GFP_COMP)) | cache->page_gfp;
+	gfp &= ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE | TMM_GFP_COMP | TMM_GFP_ACCOUNT);
+	gfp |= cache->page_gfp;
 	if (!run_alloc(cache, gfp, node, &pfn, &order))
 		return NO_SLAB;
 	run_mark(pages, pfn, order, PAGE_SLAB, cache);
@@ -563,6 +565,7 @@ uint64_t slabs_destroy(struct tmm_cache *cache, uint32_t first)
 		uint64_t frames = UINT64_C(1) << slab_order(cache, head);
 		uint32_t next = head->next;
 
+		slab_end_charges(cache, first);
 		slab_destroy(cache, first);
 		if (state)
 			own_free(cache->states, state);
@@ -617,10 +620,12 @@ static uint32_t lent_check(struct tmm_cache *cache, struct page *head)
 
 	for (uint32_t i = 0; i < slab_objs(cache, head); i++) {
 		bool out = bits[i / 64] >> i % 64 & 1;
+		bool charged = object_is_charged(cache, page_pfn(cache->pages, head).v, i);
 
-		TMM_ASSERT(!lent[i] || out);                  /* I9 */
-		TMM_ASSERT(!cache->debug || lent[i] || !out); /* I13 */
-		nr += lent[i] != OBJECT_FREE;
+		TMM_ASSERT(!lent[i] || out);                                /* I9 */
+		TMM_ASSERT(!charged || (out && !lent[i] == !cache->debug)); /* I15 */
+		TMM_ASSERT(!cache->debug || lent[i] || !out);               /* I13 */
+		nr += lent[i] != OBJECT_FREE || charged;
 	}
 	return nr;
 }

@@ -29,7 +29,8 @@ enum own_cache {
 	OWN_MAGAZINE, /* struct magazine */
 	OWN_ALIAS,    /* struct alias */
 	OWN_STATE,    /* state of a slab of up to 64 objects, then 128, 256, 512 */
-	NR_OWN_CACHES = OWN_STATE + 4
+	OWN_CHARGES = OWN_STATE + 4, /* charges for as many objects */
+	NR_OWN_CACHES = OWN_CHARGES + 4
 };
 
 /* What kmalloc's memory is for, which is kept apart (Linux's names: kmalloc-rcl-64). */
@@ -84,7 +85,9 @@ struct tmm_cache {
 	uint64_t slab_mask;            /* (a) the bits of an address that say its slab's */
 	struct tmm_pages *pages;       /* (c) */
 	struct tmm_slab_system *slabs; /* (c) */
-	uint32_t nr_nodes;             /* (c) of the machine */
+	uint16_t nr_nodes;             /* (c) of the machine */
+	bool account;                  /* (c) every request is to be charged */
+	bool has_charges;              /* (a) some slab has, or had: charge.c */
 	uint32_t reciprocal;           /* (c) 2^32 / size_bytes, rounded up */
 	struct cpu_set *cpus;          /* (c) */
 
@@ -117,7 +120,6 @@ struct tmm_cache {
 	uint64_t shuffle;            /* (n) where random picks of objects are; 0: the lowest */
 	bool fails;                  /* (n, a) TMM_SLAB_FAILSLAB */
 	bool is_kmalloc;             /* (c) */
-	bool account;                /* (c) Linux: SLAB_ACCOUNT */
 	bool hwcache_align;          /* (c) */
 	bool no_merge;               /* (c) */
 	uint32_t align_bytes;        /* (c) */
@@ -138,7 +140,10 @@ struct failslab {
 	uint64_t nr_failed;       /* (a) */
 };
 
-#define NR_SLOB_LISTS 3u
+/* Of struct charges for so many objects. */
+#define CHARGES_BYTES(nr) (8 + (nr) * sizeof(uint16_t))
+
+#define NR_SLOB_LISTS     3u
 
 /* Blocks of all sizes in shared pages: slob.c.  (l) lock */
 struct slob {

@@ -302,7 +302,7 @@ void *slob_alloc(struct tmm_slab_system *slabs, size_t size_bytes, size_t align_
 
 	if (object)
 		return object;
-	gfp &= ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE | TMM_GFP_RECLAIMABLE);
+	gfp &= ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE | TMM_GFP_RECLAIMABLE | TMM_GFP_ACCOUNT);
 	if (!run_alloc_near(slabs->pages, node, gfp, 0, &pfn))
 		return NULL;
 	run_mark(slabs->pages, pfn, 0, PAGE_SLOB, slabs);
