@@ -485,6 +485,69 @@ static void pfn_of(void *arg)
 	                (char *)place->pages->ram + (int64_t)(place->pfn << TMM_PAGE_SHIFT));
 }
 
+/* Which of 192 frames is freed as the i-th of 128; `kind` as drawn below. */
+static uint64_t in_order(unsigned kind, uint64_t i)
+{
+	static const uint64_t last = 127;
+
+	switch (kind) {
+	case 0:
+		return i;
+	case 1:
+		return last - i;
+	case 2:
+		return i == 70 ? 71 : i == 71 ? 70 : i;
+	case 3:
+		return (last - i + last) % (last + 1);
+	default:
+		return last - i == 5 ? 133 : last - i;
+	}
+}
+
+/*
+ *   word    0          1          2
+ *   0       0,1 ... 63|64 .. 127|             in order
+ *   1       127 ... 64|63 ... 0|              in reverse
+ *   2       0,1 ... 63|64..71,70..127|        two of them changed places
+ *   3       126 .. 64|63 ... 0|127            the last comes at the end
+ *   4       127 ... 64|63 .. 6,133,4 .. 0|    another word's in the place of 5, which stays
+ */
+TEST(words_come_back_in_any_order)
+{
+	const uint64_t first = 8192;
+
+	for (unsigned kind = 0; kind < 5; kind++) {
+		struct tmm_pages *pages = rig_simple(&rig, 64 * MIB);
+		size_t nr = take_all(pages, TMM_GFP_KERNEL);
+		tmm_pfn words[2];
+		uint64_t before;
+
+		tmm_pages_drain(pages);
+		before = tmm_pages_free_count(pages);
+		for (uint64_t i = 0; i < 128; i++)
+			tmm_pages_free(pages, (tmm_pfn){first + in_order(kind, i)}, 0);
+		tmm_pages_check(pages);
+		tmm_pages_drain(pages);
+		tmm_pages_check(pages);
+		CHECK(tmm_pages_free_count(pages) == before + 128);
+		if (kind == 4)
+			tmm_pages_free(pages, (tmm_pfn){first + 5}, 0);
+		tmm_pages_drain(pages);
+		words[0] = take(pages, TMM_GFP_KERNEL, 6);
+		words[1] = take(pages, TMM_GFP_KERNEL, 6);
+		CHECK(words[0].v == first && words[1].v == first + 64);
+		tmm_pages_free(pages, words[0], 6);
+		tmm_pages_free(pages, words[1], 6);
+		for (size_t i = 0; i < nr; i++)
+			if (got[i].v < first || got[i].v >= first + 128)
+				if (kind < 4 || got[i].v != first + 133)
+					tmm_pages_free(pages, got[i], 0);
+		tmm_pages_check(pages);
+		tmm_pages_drain(pages);
+		pages_fini(pages);
+	}
+}
+
 TEST(the_direct_map_is_ram_only)
 {
 	struct place place;

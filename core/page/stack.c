@@ -26,6 +26,35 @@
 
 /* ---- between stack and zone ---- */
 
+/* Written either way: which way it goes is hard to predict. */
+static ALWAYS_INLINE void forget(uint32_t *recent, uint32_t pfn)
+{
+	*recent |= 0u - (uint32_t)(*recent == pfn); /* RECENT_NONE */
+}
+
+/* These are on no stack any more: those that have their slot give it up. */
+static void forget_recent(struct page_cpu *cpu, const uint32_t *entry, size_t nr)
+{
+	/* Often all of them were freed in order, or none. */
+	bool in_order = nr >= 64 && ((entry[0] ^ entry[1]) & ENTRY_PFN) < 64;
+
+	for (size_t i = 0; i < nr;) {
+		uint32_t pfn = entry[i] & ENTRY_PFN;
+
+		if (in_order && i + 64 <= nr && entries_are_word(entry + i)) {
+			uint32_t first = (uint32_t)align_down(pfn, 64);
+			uint32_t *recent = recent_of(cpu, first);
+
+			for (uint32_t j = 0; j < 64; j++)
+				forget(&recent[j], first + j);
+			i += 64;
+			continue;
+		}
+		forget(recent_of(cpu, pfn), pfn);
+		i++;
+	}
+}
+
 /* The older `nr` entries go back to the zone. */
 static NOINLINE void stack_spill(struct tmm_pages *pages, struct page_cpu *cpu,
                                  struct frame_stack *stack, unsigned id, struct zone *zone,
@@ -41,12 +70,7 @@ static NOINLINE void stack_spill(struct tmm_pages *pages, struct page_cpu *cpu,
 		for (size_t i = 0; i < nr; i++)
 			zone_give(pages, zone, entry[i] & ENTRY_PFN, order_of_stack(id));
 	lock_drop(&zone->lock);
-	for (size_t i = 0; i < nr; i++) {
-		uint32_t *recent = recent_of(cpu, entry[i]);
-
-		/* Written either way: which way it goes is hard to predict. */
-		*recent = *recent == (entry[i] & ENTRY_PFN) ? RECENT_NONE : *recent;
-	}
+	forget_recent(cpu, entry, nr);
 	memmove(entry, entry + nr, left * sizeof(*entry));
 	count_up(&stack->from_zone, -(uint64_t)nr);
 	set_top(stack, entry + left);

@@ -456,7 +456,11 @@ static size_t give_word(struct tmm_pages *pages, struct zone *zone, const uint32
 	uint64_t mask = 0;
 	size_t i = 0;
 
-	do {
+	if (nr >= 64 && entries_are_word(entry)) {
+		mask = UINT64_MAX;
+		i = 64;
+	}
+	while (i < nr && mask != UINT64_MAX && ((entry[i] ^ entry[0]) & ENTRY_PFN) < 64) {
 		uint64_t bit = UINT64_C(1) << (entry[i] % 64);
 
 		if (unlikely(mask & bit))
@@ -464,7 +468,7 @@ static size_t give_word(struct tmm_pages *pages, struct zone *zone, const uint32
 			            "a frame is freed once; this one was freed twice", NULL);
 		mask |= bit;
 		i++;
-	} while (i < nr && ((entry[i] ^ entry[0]) & ENTRY_PFN) < 64);
+	}
 	of_type[give_mask(pages, zone, entry[0] & ENTRY_PFN, mask, (unsigned)i)] += (uint32_t)i;
 	return i;
 }

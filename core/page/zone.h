@@ -51,6 +51,21 @@ void zone_give(struct tmm_pages *pages, struct zone *zone, uint64_t pfn, unsigne
 void zone_give_frames(struct tmm_pages *pages, struct zone *zone, const uint32_t *entry,
                       size_t nr) TMM_REQUIRES(zone->lock);
 
+/*
+ * Are the 64 entries from here on the frames of one word, in order or in reverse?  They are
+ * where as many were freed one after another.
+ */
+static inline bool entries_are_word(const uint32_t *entry)
+{
+	uint32_t first = entry[0], step = entry[1] - first, differ = 0;
+
+	if ((step != 1 && step != UINT32_MAX) || first % 64 != (step == 1 ? 0 : 63))
+		return false;
+	for (uint32_t i = 0; i < 64; i++) /* compilers make it wide */
+		differ |= entry[i] ^ (first + i * step);
+	return differ == 0;
+}
+
 /* Give back those of the 64 frames from pfn, a multiple of 64, that are set in mask. */
 void zone_give_mask(struct tmm_pages *pages, struct zone *zone, uint64_t pfn, uint64_t mask)
 	TMM_REQUIRES(zone->lock);
