@@ -20,6 +20,7 @@ struct tmm_cpu {
 	uint64_t line_offset;   /* (c) of the CPU's own line in an array of such lines */
 	uint32_t id;            /* (c) */
 	uint32_t node;          /* (c) */
+	void *frames;           /* (c) what the page allocator keeps for the CPU */
 	void *recent;           /* (o) what memory by size came from last, or NULL */
 	uint32_t in_section;    /* (a) set by the thread on it alone: see section_begin() */
 	uint32_t task;          /* (o) of the thread on it, for reports; 0: unknown */

@@ -42,12 +42,13 @@ struct block_info {
 	uint16_t nr_managed;
 
 	uint8_t type;       /* (z, a) enum tmm_migrate_type: what is lent from here */
-	uint16_t stack;     /* (z, a) 1 + number of the stack that its single frames go on when
-	                     * freed, and STACK_ODD; 0: none */
 	uint16_t nr_marked; /* (z, a) frames of compound runs, and charged ones: compound.c */
 } __attribute__((aligned(16)));
 
-#define STACK_ODD     0x8000u /* look at `home` first */
+#define STACK_ODD 0x8000u /* look at `home` first */
+
+/* Kept for each block: bits, facts, and the number of a stack. */
+#define BLOCK_BYTES   (sizeof(struct block_bits) + sizeof(struct block_info) + sizeof(uint16_t))
 
 #define LONGEST_WHOLE (BLOCK_ORDER + 1)
 

@@ -21,13 +21,14 @@ static bool is_marked(const struct page *page)
 
 void block_mark(struct tmm_pages *pages, uint64_t pfn, int nr)
 {
-	struct block_info *info = &pages->info[block_of(pages, pfn)];
+	uint64_t block = block_of(pages, pfn);
+	struct block_info *info = &pages->info[block];
 	struct zone *zone = zone_of(pages, pfn);
 	tmm_irq irq = lock_take_irqsave(&zone->lock);
 
 	/* relaxed: see block_nr_marked() */
 	__atomic_store_n(&info->nr_marked, (uint16_t)(info->nr_marked + nr), __ATOMIC_RELAXED);
-	block_set_type(info, (enum tmm_migrate_type)info->type);
+	block_set_type(pages, block, info->type);
 	lock_drop_irqrestore(&zone->lock, irq);
 }
 

@@ -66,11 +66,13 @@ static uint64_t count_frames(const struct tmm_pages *pages, uint64_t start, uint
 }
 
 /* Every managed frame is free still, so that the bits tell which they are. */
-static void set_managed(struct block_info *info, const struct block_bits *bits)
+static void set_managed(struct tmm_pages *pages, uint64_t block)
 {
+	const struct block_bits *bits = &pages->bits[block];
+	struct block_info *info = &pages->info[block];
 	unsigned first = BLOCK_FRAMES, last = 0;
 
-	block_set_home(info, info->home | HOME_MIXED);
+	block_set_home(pages, block, info->home | HOME_MIXED);
 	for (unsigned w = 0; w < BLOCK_WORDS; w++) {
 		if (!bits->word[w])
 			continue;
@@ -91,11 +93,9 @@ static void enter(struct tmm_pages *pages, struct zone *zone, uint64_t start, ui
 	uint64_t cursor = 0, first, stop;
 
 	for (uint64_t b = block_of(pages, start); b <= last; b++) {
-		struct block_info *info = &pages->info[b];
-
-		if (info->home & HOME_MIXED)
+		if (pages->info[b].home & HOME_MIXED)
 			continue; /* entered with the piece before */
-		block_set(info, zone->index + 1u, pages->first_type);
+		block_set(pages, b, zone->index + 1u, pages->first_type);
 	}
 	while (next_free(pages, &cursor, start, end, &first, &stop))
 		give_frames(pages, zone, first, stop);
@@ -104,11 +104,11 @@ static void enter(struct tmm_pages *pages, struct zone *zone, uint64_t start, ui
 		uint64_t pfn = block_base(pages, b);
 
 		if (!ram_is_one_region(pages, pfn, BLOCK_FRAMES))
-			block_set_home(info, info->home | HOME_NO_RAM);
+			block_set_home(pages, b, info->home | HOME_NO_RAM);
 		if (info->nr_free != BLOCK_FRAMES)
-			set_managed(info, &pages->bits[b]);
+			set_managed(pages, b);
 		if (pages->debug) { /* so that frees leave the fast path */
-			block_set_home(info, info->home | HOME_MIXED);
+			block_set_home(pages, b, info->home | HOME_MIXED);
 			info->managed_start = info->nr_managed = 0;
 		}
 	}
@@ -129,10 +129,10 @@ static void set_holes(struct tmm_pages *pages, uint64_t part)
 	                       pages->first_pfn + pages->nr_frames);
 
 	for (uint64_t pfn = start; pfn < end && pfn_in_span(pages, pfn); pfn += BLOCK_FRAMES) {
-		struct block_info *info = &pages->info[block_of(pages, pfn)];
+		uint64_t block = block_of(pages, pfn);
 
-		if (info->nr_free == 0 && !(info->home & HOME_MIXED))
-			block_set_home(info, HOME_MIXED | HOME_NO_RAM);
+		if (pages->info[block].nr_free == 0 && !(pages->info[block].home & HOME_MIXED))
+			block_set_home(pages, block, HOME_MIXED | HOME_NO_RAM);
 	}
 }
 

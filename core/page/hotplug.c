@@ -271,7 +271,7 @@ static void enter_section(struct plug *plug) TMM_REQUIRES(plug->zone->lock)
 	uint64_t before = plug->zone->nr_free, given;
 
 	for (uint64_t pfn = plug->start; pfn < plug->end; pfn += BLOCK_FRAMES)
-		block_forget(&pages->info[block_of(pages, pfn)], 0);
+		block_forget(pages, block_of(pages, pfn), 0);
 	zone_enter(pages, plug->zone, plug->start, plug->end);
 	/* What the frames hold is not known: none of them is fresh. */
 	for (uint64_t pfn = plug->start; pfn < plug->end; pfn += BLOCK_FRAMES)
@@ -482,7 +482,7 @@ static void leave_section(struct plug *plug) TMM_REQUIRES(plug->zone->lock)
 
 		nr += pages->info[block].nr_free;
 		words_set(pages->bits[block].word, BLOCK_WORDS, 0);
-		block_forget(&pages->info[block], HOME_MIXED | HOME_NO_RAM);
+		block_forget(pages, block, HOME_MIXED | HOME_NO_RAM);
 	}
 	zone_count(plug->zone, TMM_MIGRATE_ISOLATE, -nr);
 }

@@ -50,7 +50,7 @@ void zone_set_type(struct tmm_pages *pages, struct zone *zone, uint64_t block,
 	/* relaxed: zone_usable() takes a moment's values; freed frames may go either way */
 	__atomic_store_n(before, *before - info->nr_free, __ATOMIC_RELAXED);
 	__atomic_store_n(after, *after + info->nr_free, __ATOMIC_RELAXED);
-	block_set_type(info, type);
+	block_set_type(pages, block, type);
 	zone_file_block(pages, zone, block, longest);
 }
 

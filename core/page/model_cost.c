@@ -21,8 +21,7 @@ static uint64_t last_block_frame(uint64_t end)
 /* Bits and facts of blocks: of all from the first to the last, or of so many frames. */
 static void cost_blocks(uint64_t frames, struct tmm_model_cost *cost)
 {
-	cost->block_bytes = frames / BLOCK_FRAMES *
-	                    (sizeof(struct block_bits) + sizeof(struct block_info));
+	cost->block_bytes = frames / BLOCK_FRAMES * BLOCK_BYTES;
 }
 
 static uint64_t span_frames(const struct tmm_memblock *mb)

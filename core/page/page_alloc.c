@@ -128,11 +128,10 @@ static ALWAYS_INLINE tmm_err alloc_run(struct tmm_pages *pages, tmm_gfp gfp, uns
 
 	if (unlikely(!on_cpu_of(pages, self)))
 		goto rest;
-	cpu = pages->cpu[self->id];
+	cpu = self->frames;
 	if (unlikely(!stacks_open_unasked(cpu)))
 		goto rest;
-	stack = stack_at(cpu, cpu->first_stack[gfp % NR_FIRST_CHOICES] +
-	                              stack_id(class_of_order[order], 0));
+	stack = cpu->first_stack[gfp % NR_FIRST_CHOICES] + stack_id(class_of_order[order], 0);
 	if (unlikely(stack->top == stack->bottom))
 		goto close;
 	entry = stack_pop(cpu, stack);
@@ -280,16 +279,18 @@ static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsign
 	const struct tmm_cpu *self = tmm_port_cpu();
 	struct page_cpu *cpu;
 	struct frame_stack *stack;
-	const struct block_info *info;
 	uint64_t at = map_index(&pages->map, pfn);
-	unsigned number;
+	uint32_t *recent;
+	size_t number;
 
 	if (unlikely(at == NO_INDEX) || unlikely(!on_cpu_of(pages, self)))
 		goto rest;
-	info = &pages->info[at >> BLOCK_ORDER];
+	cpu = self->frames;
 	/* relaxed: as in free_rest() */
-	number = __atomic_load_n(&info->stack, __ATOMIC_RELAXED);
+	number = __atomic_load_n(&pages->stack[at >> BLOCK_ORDER], __ATOMIC_RELAXED);
 	if (unlikely((int16_t)number <= 0)) {
+		const struct block_info *info = &pages->info[at >> BLOCK_ORDER];
+
 		if (block_nr_marked(info) || !run_in_managed_part(info, pfn, order))
 			goto rest;
 		number &= STACK_ODD - 1;
@@ -299,13 +300,13 @@ static ALWAYS_INLINE void free_run(struct tmm_pages *pages, uint64_t pfn, unsign
 	             (__atomic_load_n(&pages->bits->word[0] + at / 64, __ATOMIC_RELAXED) &
 	              first_bits(pfn, order))))
 		goto rest;
-	cpu = pages->cpu[self->id];
 	if (unlikely(!stacks_open_unasked(cpu)))
 		goto rest;
-	stack = stack_at(cpu, (size_t)number + stack_id(class_of_order[order], 0) - 1);
-	if (unlikely(*recent_of(cpu, (uint32_t)pfn) == pfn || stack->top == stack->end))
+	recent = recent_of(cpu, pfn);
+	stack = stack_at(cpu, number) + stack_id(class_of_order[order], 0);
+	if (unlikely(*recent == pfn || stack->top == stack->end))
 		goto close;
-	stack_push(cpu, stack, (uint32_t)pfn);
+	stack_push_used(stack, recent, (uint32_t)pfn);
 	count_up(&stack->freed, 1);
 	stacks_close(cpu);
 	tmm_port_irq_restore(irq);
@@ -317,13 +318,20 @@ rest:
 	free_rest(pages, pfn, order, site);
 }
 
+/* A call that returns keeps registers: out of the hot path. */
+static NOINLINE void free_run_of(struct tmm_pages *pages, uint64_t pfn, unsigned order,
+                                 const void *site)
+{
+	free_run(pages, pfn, order, site);
+}
+
 static ALWAYS_INLINE void free_any(struct tmm_pages *pages, uint64_t pfn, unsigned order,
                                    const void *site)
 {
 	if (likely(order == 0))
 		free_run(pages, pfn, 0, site);
 	else if (order < BLOCK_ORDER + 1)
-		free_run(pages, pfn, order, site);
+		free_run_of(pages, pfn, order, site);
 	else
 		free_rest(pages, pfn, order, site);
 }

@@ -671,7 +671,7 @@ static void check_it(void *arg)
 /* Each mistake is one the checker must not miss. */
 TEST(the_checker_sees_planted_damage)
 {
-	for (int damage = 0; damage < 7; damage++) {
+	for (int damage = 0; damage < 8; damage++) {
 		struct tmm_pages *pages = rig_simple(&rig, 16 * MIB);
 		struct cpu_zone *cz = &pages->cpu[0]->zone[0];
 
@@ -696,6 +696,9 @@ TEST(the_checker_sees_planted_damage)
 		case 5:
 			page_of(pages, (tmm_pfn){cz->stack[0].top[-1] & ENTRY_PFN})->kind =
 				PAGE_ANON;
+			break;
+		case 6:
+			pages->stack[1] ^= STACK_ODD;
 			break;
 		default:
 			pages->zone[0].longest_mask[TMM_MIGRATE_UNMOVABLE] ^= 2;

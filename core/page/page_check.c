@@ -18,6 +18,7 @@
  *   I11 nr_free_of[] are the sums of nr_free over the blocks of each type
  *   I12 nr_deferred counts the free frames of parts that wait to be entered
  *   I13 nr_marked counts the frames of compound runs, and those that are charged
+ *   I14 stack[] follows from the block's home, type and marks
  */
 #include "page/account.h"
 #include "page/compound.h"
@@ -72,6 +73,7 @@ static uint64_t check_block(const struct tmm_pages *pages, const struct zone *zo
 	if (info->nr_marked)
 		TMM_ASSERT(info->nr_marked == compound_count(pages, block) +
 		                                      account_count(pages, block)); /* I13 */
+	TMM_ASSERT(pages->stack[block] == block_stack(info));                       /* I14 */
 	TMM_ASSERT(info->nr_free == ones);                                          /* I2 */
 	TMM_ASSERT((info->longest == 0) == (info->nr_free == 0));                   /* I3 */
 	TMM_ASSERT(info->longest >= exact);                                         /* I4 */

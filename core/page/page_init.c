@@ -3,7 +3,7 @@
  *
  * The allocator's arrays come from memblock, which hands over the rest:
  *
- *   bits, info   per 2 MiB block: 64 + 16 bytes
+ *   bits, info, stack   per 2 MiB block: 64 + 16 + 2 bytes
  *   block sets   per zone, 50 bits a block up to where it can end, on its node
  *   cpu          per CPU, on its node
  *   descriptors  32 bytes a frame: model.c
@@ -109,6 +109,7 @@ static tmm_err take_cpus(struct tmm_pages *pages, struct tmm_memblock *memblock,
 		if (err != TMM_OK)
 			return err;
 		pages->cpu[c] = array;
+		pages->cpus->cpu[c].frames = array;
 	}
 	return TMM_OK;
 }
@@ -125,18 +126,19 @@ static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *membloc
 	                                .hotplug_end = config->hotplug_end >> TMM_PAGE_SHIFT,
 	                                .part_shift = pages->part_shift,
 	                                .end_on = ends->on};
-	void *array[4], *record;
+	void *array[5], *record;
 	tmm_err err = map_init(&pages->map, &map);
 
 	if (err != TMM_OK)
 		return err;
 	pages->part_shift = (unsigned)max_u64(pages->part_shift, pages->map.part_shift);
 	pages->nr_parts = ((pages->first_pfn + pages->nr_frames - 1) >> pages->part_shift) + 1;
-	const uint64_t size[4] = {
+	const uint64_t size[5] = {
 		nr_blocks(pages) * sizeof(*pages->bits),
 		nr_blocks(pages) * sizeof(*pages->info),
 		pages->nr_zones * sizeof(*pages->zone),
 		pages->nr_parts,
+		nr_blocks(pages) * sizeof(*pages->stack),
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(array); i++) {
@@ -148,6 +150,7 @@ static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *membloc
 	pages->info = array[1];
 	pages->zone = array[2];
 	pages->part = array[3];
+	pages->stack = array[4];
 	if (pages->debug) {
 		err = boot_array(memblock, pages->ram,
 		                 pages->map.nr_indexes * sizeof(*pages->record), 0, &record);
@@ -190,8 +193,7 @@ uint64_t pages_array_bytes(const struct pages_config *config, uint32_t nr_cpus,
 		tables = map_table_bytes(config->section_bytes, order, kept);
 	}
 	/* Each array may cut a page. */
-	return described * sizeof(struct page) + tables +
-	       kept / BLOCK_FRAMES * (sizeof(struct block_bits) + sizeof(struct block_info)) +
+	return described * sizeof(struct page) + tables + kept / BLOCK_FRAMES * BLOCK_BYTES +
 	       (config->debug ? kept * sizeof(struct frame_record) : 0) +
 	       block_set_words(kept / BLOCK_FRAMES) * nr_zones * SETS_PER_ZONE *
 	               sizeof(uint64_t) +
@@ -342,5 +344,7 @@ void pages_fini(struct tmm_pages *pages)
 	every_frame_is_back = tmm_pages_free_count(pages) == pages->managed;
 	TMM_ASSERT(every_frame_is_back);
 	cpu_exit_hook_remove(pages->cpus, &pages->exit_hook);
+	for (uint32_t c = 0; c < pages->cpus->nr; c++)
+		pages->cpus->cpu[c].frames = NULL;
 	*pages = (struct tmm_pages){0};
 }

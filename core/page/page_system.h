@@ -82,7 +82,10 @@ struct cpu_zone {
 
 _Static_assert(sizeof(struct cpu_zone) == CPU_ZONE_BYTES, "nothing is left over");
 
-/* All stacks of a CPU have numbers, so that the hot path finds one by a single addition. */
+/*
+ * All stacks of a CPU have numbers from 1 on, so that the hot path finds one by a single
+ * addition.
+ */
 #define CPU_ZONE_STACKS (CPU_ZONE_BYTES / (unsigned)sizeof(struct frame_stack))
 
 /* Bits of a gfp that say where the first choice is. */
@@ -94,15 +97,17 @@ _Static_assert(sizeof(struct cpu_zone) == CPU_ZONE_BYTES, "nothing is left over"
  * by number; frames RECENT_SLOTS apart share a slot and the last one put there has it.
  */
 struct page_cpu {
-	uint16_t first_stack[NR_FIRST_CHOICES]; /* of single frames, by a gfp's low bits */
-	uint32_t node;                          /* (c) */
-	uint32_t asked;                         /* (a) set by others: ASK_*, in stack.h */
-	uint32_t inside;                        /* (a) 1: the CPU is at its stacks */
-	uint64_t event[NR_VM_EVENTS];           /* (a) stacks' share not included */
+	/* Of single frames, by a gfp's low bits; those of longer runs are behind it. */
+	struct frame_stack *first_stack[NR_FIRST_CHOICES];
+	uint32_t node;                /* (c) */
+	uint32_t asked;               /* (a) set by others: ASK_*, in stack.h */
+	uint32_t inside;              /* (a) 1: the CPU is at its stacks */
+	uint64_t event[NR_VM_EVENTS]; /* (a) stacks' share not included */
 	uint64_t node_stat[TMM_MAX_NODES][NR_NODE_STATS]; /* (a) ups less downs, here */
 	struct tmm_account *active;    /* (a) whom its requests are charged to, or NULL */
 	uint64_t stock;                /* (a) changed by others, too: account.c */
 	uint32_t recent[RECENT_SLOTS]; /* first frame of a run on a stack, or RECENT_NONE */
+	struct frame_stack stack_0;    /* of no zone: what has number 0 has no stack */
 	struct cpu_zone zone[];
 };
 
@@ -196,11 +201,16 @@ struct accounts {
 
 /* (c) constant after init  (s) whoever sets: one at a time, says the interface */
 struct tmm_pages {
-	void *ram;                       /* (c) where frame 0 is, or would be */
-	uint64_t first_pfn;              /* (c) of an even block */
-	uint64_t nr_frames;              /* (c) of the span, whole pairs of blocks */
-	struct block_bits *bits;         /* (c) the array; contents: the zone's lock */
-	struct block_info *info;         /* (c) likewise */
+	void *ram;               /* (c) where frame 0 is, or would be */
+	uint64_t first_pfn;      /* (c) of an even block */
+	uint64_t nr_frames;      /* (c) of the span, whole pairs of blocks */
+	struct block_bits *bits; /* (c) the array; contents: the zone's lock */
+	struct block_info *info; /* (c) likewise */
+	/*
+	 * (c) likewise; contents (a): by block, the number of the stack that single frames go
+	 * on when freed, and STACK_ODD; 0: none.  Apart from info, where all else changes.
+	 */
+	uint16_t *stack;
 	struct memory_map map;           /* where descriptors are */
 	struct page_cpu **cpu;           /* (c) [cpus->nr] */
 	struct cpu_set *cpus;            /* (c) */
@@ -568,12 +578,14 @@ static inline unsigned stack_type_of(unsigned type)
 /* Of a zone's stack by its id. */
 static inline unsigned stack_number(unsigned zone, unsigned id)
 {
-	return zone * CPU_ZONE_STACKS + id;
+	return 1 + zone * CPU_ZONE_STACKS + id;
 }
 
 static ALWAYS_INLINE struct frame_stack *stack_at(struct page_cpu *cpu, size_t number)
 {
-	return (struct frame_stack *)(void *)cpu->zone + number;
+	return (struct frame_stack *)(void *)((char *)cpu +
+	                                      offsetof(struct page_cpu, stack_0)) +
+	       number;
 }
 
 static inline unsigned order_of_class(unsigned stack_class)

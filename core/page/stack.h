@@ -26,9 +26,19 @@ static ALWAYS_INLINE void set_top(struct frame_stack *stack, uint32_t *top)
 	__atomic_store_n(&stack->top, top, __ATOMIC_RELAXED);
 }
 
-static ALWAYS_INLINE uint32_t *recent_of(struct page_cpu *cpu, uint32_t entry)
+static ALWAYS_INLINE uint32_t *recent_of(struct page_cpu *cpu, uint64_t entry)
 {
 	return &cpu->recent[entry % RECENT_SLOTS];
+}
+
+/* A run that was lent, and its slot; the stack has room. */
+static ALWAYS_INLINE void stack_push_used(struct frame_stack *stack, uint32_t *recent,
+                                          uint32_t pfn)
+{
+	uint32_t *top = stack->top;
+
+	*top = *recent = pfn;
+	set_top(stack, top + 1);
 }
 
 /* The stack has room. */

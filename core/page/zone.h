@@ -130,39 +130,50 @@ void zone_reserve_highatomic(struct tmm_pages *pages, struct zone *zone, uint64_
 bool zone_unreserve_highatomic(struct tmm_pages *pages, struct zone *zone)
 	TMM_REQUIRES(zone->lock);
 
-/* A home and a type that do not change for others in between: stack follows from both. */
-static inline void block_set(struct block_info *info, unsigned home, unsigned type)
+/* What tmm_pages.stack[] says of such a block. */
+static inline unsigned block_stack(const struct block_info *info)
 {
 	unsigned stack = 0;
 
-	if (home & HOME_ZONE)
-		stack = 1 + stack_number((home & HOME_ZONE) - 1,
-		                         stack_id(STACK_0, stack_type_of(type)));
-	if ((home & ~HOME_ZONE) || info->nr_marked)
+	if (info->home & HOME_ZONE)
+		stack = stack_number((info->home & HOME_ZONE) - 1u,
+		                     stack_id(STACK_0, stack_type_of(info->type)));
+	if ((info->home & ~HOME_ZONE) || info->nr_marked)
 		stack |= STACK_ODD;
+	return stack;
+}
+
+/* A home and a type that do not change for others in between: stack follows from both. */
+static inline void block_set(struct tmm_pages *pages, uint64_t block, unsigned home,
+                             unsigned type)
+{
+	struct block_info *info = &pages->info[block];
+
 	/* relaxed: each is a single value, read as block.h says */
 	__atomic_store_n(&info->type, (uint8_t)type, __ATOMIC_RELAXED);
 	__atomic_store_n(&info->home, (uint8_t)home, __ATOMIC_RELAXED);
-	__atomic_store_n(&info->stack, (uint16_t)stack, __ATOMIC_RELAXED);
+	__atomic_store_n(&pages->stack[block], (uint16_t)block_stack(info), __ATOMIC_RELAXED);
 }
 
-static inline void block_set_home(struct block_info *info, unsigned home)
+static inline void block_set_home(struct tmm_pages *pages, uint64_t block, unsigned home)
 {
-	block_set(info, home, info->type);
+	block_set(pages, block, home, pages->info[block].type);
 }
 
-static inline void block_set_type(struct block_info *info, enum tmm_migrate_type type)
+static inline void block_set_type(struct tmm_pages *pages, uint64_t block, unsigned type)
 {
-	block_set(info, info->home, type);
+	block_set(pages, block, pages->info[block].home, type);
 }
 
 /* A block of which nothing is known, or that its section took along: no frame is free. */
-static inline void block_forget(struct block_info *info, unsigned home)
+static inline void block_forget(struct tmm_pages *pages, uint64_t block, unsigned home)
 {
+	struct block_info *info = &pages->info[block];
+
 	info->nr_free = 0;
 	info->longest = 0;
 	info->managed_start = info->nr_managed = info->nr_marked = 0;
-	block_set(info, home, 0);
+	block_set(pages, block, home, 0);
 	__atomic_store_n(&info->fresh, 0, __ATOMIC_RELAXED); /* nobody has a frame of it */
 }
 

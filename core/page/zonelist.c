@@ -133,8 +133,8 @@ void zonelist_choose(const struct tmm_pages *pages, struct page_cpu *cpu)
 		/* When debugging nobody has one, so that requests leave the fast path. */
 		unsigned index = zone && !pages->debug ? zone->index : pages->nr_zones;
 
-		cpu->first_stack[bits] = (uint16_t)stack_number(
-			index, stack_id(STACK_0, stack_type_of_gfp(pages, bits)));
+		cpu->first_stack[bits] = &cpu->zone[index].stack[stack_id(
+			STACK_0, stack_type_of_gfp(pages, bits))];
 	}
 }
 
