@@ -1,4 +1,5 @@
 #include "base/cpu.h"
+#include "strict.h"
 #include "test.h"
 
 static struct cpu_set one, two;
@@ -62,4 +63,45 @@ TEST(a_machine_ends_when_no_other_thread_is_on_it)
 	CHECK(cpu_self(&one)->id == 0);
 	cpu_set_fini(&one);
 	CHECK(tmm_port_cpu() == NULL);
+}
+
+/* ---- sections ---- */
+
+struct other {
+	struct tmm_cpu *cpu;
+	unsigned nr_barriers, nr_waits;
+	bool answer;
+};
+
+static bool barrier(void *arg)
+{
+	struct other *other = arg;
+
+	other->nr_barriers++;
+	section_begin(other->cpu); /* before it could see what was changed */
+	return other->answer;
+}
+
+static void relax(void *arg)
+{
+	struct other *other = arg;
+
+	if (++other->nr_waits == 2)
+		section_end(other->cpu);
+}
+
+/* Whoever waits for sections has all CPUs execute a barrier, and then waits for each. */
+TEST(sections_that_began_before_the_barrier_are_waited_for)
+{
+	for (unsigned answer = 0; answer <= 1; answer++) {
+		struct other other = {&one.cpu[2], 0, 0, answer};
+		const struct tmm_strict_others others = {barrier, relax, &other};
+
+		cpu_set_init(&one, 3);
+		tmm_strict_set_others(&others);
+		CHECK(sections_wait(&one) == answer);
+		tmm_strict_set_others(NULL);
+		CHECK(other.nr_barriers == 1 && other.nr_waits == (answer ? 2 : 0));
+		cpu_set_fini(&one);
+	}
 }

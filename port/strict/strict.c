@@ -7,6 +7,7 @@
 #include <tuxmm/port.h>
 
 #include "panic.h"
+#include "strict.h"
 
 #define MAX_HELD 16
 
@@ -17,6 +18,7 @@ static struct {
 } held[MAX_HELD];
 static unsigned nr_held;
 static unsigned irq_depth;
+static const struct tmm_strict_others *others;
 
 #define RULE(rule)                                                                             \
 	do {                                                                                   \
@@ -100,9 +102,10 @@ void tmm_port_irq_restore(tmm_irq irq)
 
 void tmm_port_relax(void)
 {
-	bool somebody_else_could_change_what_is_waited_for = false;
+	bool somebody_else_could_change_what_is_waited_for = others && others->relax;
 
 	RULE(somebody_else_could_change_what_is_waited_for);
+	others->relax(others->arg);
 }
 
 void tmm_port_wait(const uint32_t *word, uint32_t seen)
@@ -119,10 +122,15 @@ void tmm_port_wake(const uint32_t *word)
 	(void)word;
 }
 
-/* There is one thread. */
+/* There is one thread, and what a test says of others. */
 bool tmm_port_barrier_all(void)
 {
-	return true;
+	return !others || others->barrier(others->arg);
+}
+
+void tmm_strict_set_others(const struct tmm_strict_others *now)
+{
+	others = now;
 }
 
 bool tmm_port_may_sleep(void)
@@ -136,5 +144,6 @@ void tmm_port_forget_locks(void)
 {
 	nr_held = 0;
 	irq_depth = 0;
+	others = NULL;
 	current_cpu = NULL;
 }
