@@ -604,6 +604,10 @@ TEST(memory_is_mapped_for_devices_and_given_back)
 	CHECK(!dma_mapping_error(&dev, addr) && addr == virt_to_phys(buffer));
 	dma_unmap_page(&dev, addr, 512, DMA_BIDIRECTIONAL);
 	kfree(buffer);
+	addr = dma_map_resource(&dev, 0xd0000000, 64, DMA_TO_DEVICE, 0);
+	CHECK(!dma_mapping_error(&dev, addr) && addr == 0xd0000000);
+	dma_unmap_resource(&dev, addr, 64, DMA_TO_DEVICE, 0);
+	CHECK(dma_map_resource(&dev, 0xd0000000, 64, DMA_TO_DEVICE, 1) == DMA_MAPPING_ERROR);
 	pool = dma_pool_create("descriptors", &dev, 48, 16, 0);
 	memory = dma_pool_zalloc(pool, GFP_KERNEL, &addr);
 	CHECK(memory && addr % 16 == 0 && memory[47] == 0);

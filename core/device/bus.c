@@ -47,6 +47,14 @@ static bool is_ram(const struct tmm_bus *bus, uint64_t at)
 	return run_is_ram(bus->pages, at >> TMM_PAGE_SHIFT, 1);
 }
 
+bool bus_has_ram(const struct tmm_bus *bus, uint64_t start, uint64_t end)
+{
+	for (uint64_t at = align_down(start, TMM_PAGE_SIZE); at < end; at += TMM_PAGE_SIZE)
+		if (is_ram(bus, at))
+			return true;
+	return false;
+}
+
 /* What answers at `at`, and up to where; at most `end`. */
 static struct target target_at(struct tmm_bus *bus, uint64_t at, uint64_t end)
 {

@@ -24,6 +24,9 @@ void bus_init(struct tmm_bus *bus, struct tmm_pages *pages, const struct tmm_iom
 /* Every block must be detached (asserted). */
 void bus_fini(struct tmm_bus *bus);
 
+/* Is any page of [start, end) RAM that the page allocator has? */
+bool bus_has_ram(const struct tmm_bus *bus, uint64_t start, uint64_t end);
+
 /* bus.c: bytes of RAM or of a device's memory, which may have no address of their own. */
 void memory_read(const struct tmm_pages *pages, void *to, uint64_t from, uint64_t bytes);
 void memory_write(const struct tmm_pages *pages, uint64_t to, const void *from, uint64_t bytes);

@@ -14,7 +14,7 @@
  */
 #include "device/dma_impl.h"
 
-static const char *const type_name[] = {"single", "scatter-gather", "coherent"};
+static const char *const type_name[] = {"single", "scatter-gather", "coherent", "resource"};
 static const char *const direction_name[] = {"DMA_BIDIRECTIONAL", "DMA_TO_DEVICE",
                                              "DMA_FROM_DEVICE"};
 
@@ -121,9 +121,15 @@ static uint64_t sum_of(const struct tmm_dma *dma, const struct dma_entry *entry)
 	return sum;
 }
 
+/* Neither shared all the time nor registers. */
+static bool is_lent_memory(const struct dma_entry *entry)
+{
+	return entry->type == DMA_SINGLE || entry->type == DMA_SG;
+}
+
 static void sum_begin(const struct tmm_dma *dma, struct dma_entry *entry)
 {
-	entry->has_sum = entry->type != DMA_COHERENT &&
+	entry->has_sum = is_lent_memory(entry) &&
 	                 (entry->direction == TMM_DMA_TO_DEVICE || entry->addr != entry->paddr);
 	if (entry->has_sum)
 		entry->sum = sum_of(dma, entry);
@@ -142,7 +148,7 @@ static bool is_in_conflict(const struct dma_entry *entry, const void *arg)
 	const struct dma_entry *a = entry, *b = arg;
 	bool both_read = a->direction == TMM_DMA_TO_DEVICE && b->direction == TMM_DMA_TO_DEVICE;
 
-	return a->type != DMA_COHERENT && b->type != DMA_COHERENT && !both_read &&
+	return is_lent_memory(a) && is_lent_memory(b) && !both_read &&
 	       a->paddr < b->paddr + b->bytes && b->paddr < a->paddr + a->bytes;
 }
 
@@ -173,7 +179,8 @@ void debug_map(const struct dma_call *call, uint64_t paddr, const void *memory, 
 	                            .type = call->type,
 	                            .direction = call->direction,
 	                            .is_device_owned = true,
-	                            .is_unchecked = call->type == DMA_SINGLE};
+	                            .is_unchecked = call->type == DMA_SINGLE ||
+	                                            call->type == DMA_RESOURCE};
 	sum_begin(dma, entry);
 	irq = lock_take_irqsave(&dma->lock);
 	twice = record_search(dma, BY_PADDR, paddr, paddr + call->bytes - 1, is_in_conflict,
@@ -272,6 +279,8 @@ static const char *sync_fault(const struct dma_call *call, const struct dma_entr
 {
 	if (!entry)
 		return "what is synced is mapped";
+	if (entry->type == DMA_RESOURCE)
+		return "what is synced is memory";
 	if (call->addr - entry->addr + call->bytes > entry->bytes)
 		return "what is synced lies within its mapping";
 	if (entry->direction != TMM_DMA_BIDIRECTIONAL && entry->direction != call->direction)
@@ -409,9 +418,10 @@ static void show_entry(struct printer *printer, const struct dma_entry *entry, u
 	print(printer, "%s %s idx %lu P=0x%016lx D=%lx L=%lx %s %s\n", entry->device->name,
 	      type_name[entry->type], idx, entry->paddr, entry->addr, entry->bytes,
 	      direction_name[entry->direction],
-	      entry->type != DMA_SINGLE ? "dma map error check not applicable"
-	      : entry->is_unchecked     ? "dma map error not checked"
-	                                : "dma map error checked");
+	      entry->type == DMA_SG || entry->type == DMA_COHERENT
+	              ? "dma map error check not applicable"
+	      : entry->is_unchecked ? "dma map error not checked"
+	                            : "dma map error checked");
 }
 
 /* Entries are copied bucket by bucket: a sink may call anything. */

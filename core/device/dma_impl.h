@@ -63,7 +63,7 @@ enum reach { REACH_DMA, REACH_DMA32, REACH_ALL, NR_REACHES };
 
 /* ---- dma_debug.c ---- */
 
-enum dma_type { DMA_SINGLE, DMA_SG, DMA_COHERENT };
+enum dma_type { DMA_SINGLE, DMA_SG, DMA_COHERENT, DMA_RESOURCE };
 
 /* Tables that find records: by the device's address, by that of the driver's memory. */
 enum record_by { BY_ADDR, BY_PADDR, NR_BY };

@@ -36,6 +36,18 @@ static void log_overflow(const struct tmm_device *device, uint64_t paddr, uint64
 	print_end(&printer);
 }
 
+/* What became of a request, counted. */
+static bool account(struct tmm_device *device, bool mapped)
+{
+	if (!mapped) {
+		dma_count(&device->dma->counts.mapping_errors, 1);
+		return false;
+	}
+	dma_count(&device->dma->counts.mapped, 1);
+	dma_count(&device->nr_mapped, 1);
+	return true;
+}
+
 /* Map a physical range; false: it cannot be had. */
 static bool map(struct tmm_device *device, uint64_t paddr, uint64_t bytes, uint64_t *out_addr)
 {
@@ -50,13 +62,7 @@ static bool map(struct tmm_device *device, uint64_t paddr, uint64_t bytes, uint6
 		if (!mapped)
 			log_overflow(device, paddr, bytes);
 	}
-	if (!mapped) {
-		dma_count(&dma->counts.mapping_errors, 1);
-		return false;
-	}
-	dma_count(&dma->counts.mapped, 1);
-	dma_count(&device->nr_mapped, 1);
-	return true;
+	return account(device, mapped);
 }
 
 static void unmap(struct tmm_device *device, uint64_t addr, enum tmm_dma_direction direction)
@@ -195,6 +201,39 @@ void tmm_dma_sync_for_device(struct tmm_device *device, tmm_dma_addr addr, uint6
 	                                         __builtin_return_address(0));
 
 	sync_call(&call, true);
+}
+
+/* ---- registers and memory of other devices ---- */
+
+tmm_dma_addr tmm_dma_map_resource(struct tmm_device *device, tmm_paddr start,
+                                  uint64_t size_bytes, enum tmm_dma_direction direction)
+{
+	struct dma_call call = single_call(device, (tmm_dma_addr){start.v}, size_bytes,
+	                                   direction, __builtin_return_address(0));
+	bool is_sound = size_bytes && start.v < TMM_PHYS_END &&
+	                size_bytes <= TMM_PHYS_END - start.v;
+	bool is_ram = is_sound && bus_has_ram(device->dma->bus, start.v, start.v + size_bytes);
+	bool reaches = is_sound && mask_reaches(device->dma_mask, start.v, size_bytes);
+
+	call.type = DMA_RESOURCE;
+	if (is_ram)
+		tmm_port_log(LOG_WARNING, "rejecting DMA map of RAM as a resource");
+	else if (is_sound && !reaches)
+		log_overflow(device, start.v, size_bytes);
+	if (!account(device, reaches && !is_ram && tmm_port_allow("dma_map")))
+		return TMM_DMA_MAPPING_ERROR;
+	debug_map(&call, start.v, NULL, 0);
+	return (tmm_dma_addr){call.addr};
+}
+
+void tmm_dma_unmap_resource(struct tmm_device *device, tmm_dma_addr addr, uint64_t size_bytes,
+                            enum tmm_dma_direction direction)
+{
+	struct dma_call call = single_call(device, addr, size_bytes, direction,
+	                                   __builtin_return_address(0));
+
+	call.type = DMA_RESOURCE;
+	unmap_call(&call);
 }
 
 /* ---- scatter lists ---- */

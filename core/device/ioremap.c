@@ -161,14 +161,6 @@ void tmm_memtype_show(struct tmm_io *io, const struct tmm_sink *sink)
 
 /* ---- mapping ---- */
 
-static bool has_ram_in_use(const struct tmm_io *io, uint64_t start, uint64_t end)
-{
-	for (uint64_t at = start; at < end; at += TMM_PAGE_SIZE)
-		if (run_is_ram(io->bus->pages, at >> TMM_PAGE_SHIFT, 1))
-			return true;
-	return false;
-}
-
 /* Are the bytes there, to be shown behind the pointer? */
 static bool is_memory(struct tmm_io *io, uint64_t start, uint64_t bytes)
 {
@@ -225,7 +217,7 @@ static void *remap(struct tmm_io *io, tmm_paddr start, uint64_t size_bytes,
 		log_range("ioremap: invalid physical address", start.v, end, "");
 		return NULL;
 	}
-	if (has_ram_in_use(io, first, last)) {
+	if (bus_has_ram(io->bus, first, last)) {
 		log_range("ioremap on RAM at", start.v, end, "");
 		return NULL;
 	}

@@ -123,6 +123,16 @@ void tmm_dma_unmap_single(struct tmm_device *device, tmm_dma_addr addr, uint64_t
 void tmm_dma_unmap_page(struct tmm_device *device, tmm_dma_addr addr, uint64_t size_bytes,
                         enum tmm_dma_direction direction);
 
+/*
+ * Registers or memory of another device, as this one sees them: never bounced, nothing to
+ * sync.  TMM_DMA_MAPPING_ERROR: some of it is RAM, or the mask does not reach.
+ */
+TMM_MUST_CHECK tmm_dma_addr tmm_dma_map_resource(struct tmm_device *device, tmm_paddr start,
+                                                 uint64_t size_bytes,
+                                                 enum tmm_dma_direction direction);
+void tmm_dma_unmap_resource(struct tmm_device *device, tmm_dma_addr addr, uint64_t size_bytes,
+                            enum tmm_dma_direction direction);
+
 /* Part of a mapping is the processor's from now on; is the device's again. */
 void tmm_dma_sync_for_cpu(struct tmm_device *device, tmm_dma_addr addr, uint64_t size_bytes,
                           enum tmm_dma_direction direction);

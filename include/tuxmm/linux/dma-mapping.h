@@ -130,6 +130,25 @@ TMM_LINUX_CALL void dma_unmap_page(struct device *dev, dma_addr_t addr, size_t s
 	tmm_dma_unmap_page(&dev->tmm, (tmm_dma_addr){addr}, size, tmm_linux_direction(dir));
 }
 
+/* Registers or memory of another device.  attrs: 0, there are none here. */
+TMM_LINUX_CALL dma_addr_t dma_map_resource(struct device *dev, phys_addr_t phys_addr,
+                                           size_t size, enum dma_data_direction dir,
+                                           unsigned long attrs)
+{
+	if (attrs)
+		return DMA_MAPPING_ERROR;
+	return tmm_dma_map_resource(&dev->tmm, (tmm_paddr){phys_addr}, size,
+	                            tmm_linux_direction(dir))
+	        .v;
+}
+
+TMM_LINUX_CALL void dma_unmap_resource(struct device *dev, dma_addr_t addr, size_t size,
+                                       enum dma_data_direction dir, unsigned long attrs)
+{
+	(void)attrs;
+	tmm_dma_unmap_resource(&dev->tmm, (tmm_dma_addr){addr}, size, tmm_linux_direction(dir));
+}
+
 /* -ENOMEM: the mapping failed. */
 TMM_LINUX_CALL int dma_mapping_error(struct device *dev, dma_addr_t addr)
 {
