@@ -34,6 +34,16 @@ static void write_iomem(struct task *task, FILE *out)
 		tmm_view_iomem_hidden(task->config->machine, &sink);
 }
 
+static void write_ioports(struct task *task, FILE *out)
+{
+	const struct tmm_sink sink = {sink_write, out};
+
+	if (geteuid() == 0)
+		tmm_view_ioports(task->config->machine, &sink);
+	else
+		tmm_view_ioports_hidden(task->config->machine, &sink);
+}
+
 static void write_maps(struct task *task, FILE *out)
 {
 	tmm_view_maps(task->mm, &(const struct tmm_sink){sink_write, out});
@@ -175,6 +185,7 @@ static const struct {
 	writer write;
 } files[] = {
 	{"/proc/iomem", write_iomem},
+	{"/proc/ioports", write_ioports},
 	{"/proc/swaps", write_swaps},
 	{"/proc/sys/vm/overcommit_memory", write_overcommit_memory},
 	{"/proc/sys/vm/overcommit_ratio", write_overcommit_ratio},

@@ -21,6 +21,7 @@ const struct view_file view_files[] = {
 	{"/proc/slabinfo", tmm_view_slabinfo},
 	{"/proc/vmallocinfo", tmm_view_vmallocinfo},
 	{"/proc/iomem", tmm_view_iomem},
+	{"/proc/ioports", tmm_view_ioports},
 	{"/proc/vmstat", tmm_view_vmstat},
 	{VIEW_NODES "online", write_online},
 	{VIEW_NODES "possible", write_online},

@@ -324,7 +324,7 @@ def proc_files():
     proc = pathlib.Path("proc")
     tasks = [p for p in proc.iterdir() if p.is_dir() and p.name != "sys"]
     need(sorted(p.name for p in proc.iterdir() if p.is_file()) ==
-         ["buddyinfo", "iomem", "meminfo", "pagetypeinfo", "slabinfo", "vmallocinfo", "vmstat", "zoneinfo"], "files of the machine")
+         ["buddyinfo", "iomem", "ioports", "meminfo", "pagetypeinfo", "slabinfo", "vmallocinfo", "vmstat", "zoneinfo"], "files of the machine")
     need(len(tasks) == 1 and sorted(p.name for p in tasks[0].iterdir()) ==
          ["maps", "smaps", "status"], "files of the task")
     meminfo = rows(proc / "meminfo", r"(\S+): +(\d+)(?: kB)?")

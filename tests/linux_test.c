@@ -526,6 +526,37 @@ TEST(registers_are_claimed_mapped_and_accessed)
 	halt();
 }
 
+TEST(ports_are_claimed_and_accessed)
+{
+	static const struct tmm_register_ops ops = {chip_read, chip_write};
+	struct tmm_bus_block block = {.name = "chip",
+	                              .start = {0x300},
+	                              .size_bytes = sizeof(word),
+	                              .widths = 1 | 2 | 4,
+	                              .ops = &ops};
+	u16 many[3] = {1, 2, 3};
+	u8 bytes[2];
+
+	on(64 * MB);
+	memset(word, 0, sizeof(word));
+	CHECK(tmm_bus_attach(tmm_linux.ports, &block) == TMM_OK);
+	CHECK(request_region(0x300, 32, "chip") && !request_region(0x310, 1, "two"));
+	CHECK(request_mem_region(CHIP, 32, "chip")); /* elsewhere */
+	outl(0x11223344, 0x300);
+	CHECK(inb(0x303) == 0x11 && inw(0x302) == 0x1122 && inl(0x300) == 0x11223344);
+	outb(5, 0x308);
+	outw(0x607, 0x30a);
+	CHECK(inl(0x308) == 0x06070005 && inb(0x2ff) == 0xff);
+	outsw(0x310, many, 3);
+	CHECK(inw(0x310) == 3);
+	insb(0x310, bytes, 2);
+	CHECK(bytes[0] == 3 && bytes[1] == 3);
+	release_region(0x300, 32);
+	release_mem_region(CHIP, 32);
+	tmm_bus_detach(tmm_linux.ports, &block);
+	halt();
+}
+
 static void device_on(struct device *dev)
 {
 	tmm_device_add(tmm_machine_dma(tmm_linux.machine), &dev->tmm, "device");

@@ -22,7 +22,14 @@ struct target {
 void bus_init(struct tmm_bus *bus, struct tmm_pages *pages, const struct tmm_iomem *iomem,
               uint64_t backed_end)
 {
-	*bus = (struct tmm_bus){.pages = pages, .iomem = iomem, .backed_end = backed_end};
+	*bus = (struct tmm_bus){
+		.pages = pages, .iomem = iomem, .end = TMM_PHYS_END, .backed_end = backed_end};
+	lock_init(&bus->lock, RANK_DEVICE);
+}
+
+void bus_init_ports(struct tmm_bus *bus, uint64_t nr_ports)
+{
+	*bus = (struct tmm_bus){.end = nr_ports};
 	lock_init(&bus->lock, RANK_DEVICE);
 }
 
@@ -44,7 +51,12 @@ static struct tmm_bus_block **link_at(struct tmm_bus *bus, uint64_t start)
 
 static bool is_ram(const struct tmm_bus *bus, uint64_t at)
 {
-	return run_is_ram(bus->pages, at >> TMM_PAGE_SHIFT, 1);
+	return bus->pages && run_is_ram(bus->pages, at >> TMM_PAGE_SHIFT, 1);
+}
+
+static bool is_unused_ram(const struct tmm_bus *bus, uint64_t start, uint64_t end)
+{
+	return bus->iomem && iomem_is_unused_ram(bus->iomem, start, end);
 }
 
 bool bus_has_ram(const struct tmm_bus *bus, uint64_t start, uint64_t end)
@@ -76,7 +88,7 @@ static struct target target_at(struct tmm_bus *bus, uint64_t at, uint64_t end)
 	target.end = min_u64(target.end, align_down(at, TMM_PAGE_SIZE) + TMM_PAGE_SIZE);
 	if (is_ram(bus, at))
 		target.is = TMM_BUS_RAM;
-	else if (iomem_is_unused_ram(bus->iomem, at, target.end))
+	else if (is_unused_ram(bus, at, target.end))
 		target.is = TMM_BUS_UNUSED_RAM;
 	return target;
 }
@@ -86,7 +98,7 @@ enum tmm_bus_target tmm_bus_target(struct tmm_bus *bus, tmm_paddr start, uint64_
 	const uint64_t end = start.v + size_bytes;
 	struct target first, next;
 
-	if (!size_bytes || end < start.v || end > TMM_PHYS_END)
+	if (!size_bytes || end < start.v || end > bus->end)
 		return TMM_BUS_NOTHING;
 	first = target_at(bus, start.v, end);
 	for (uint64_t at = first.end; at < end; at = next.end) {
@@ -104,12 +116,12 @@ tmm_err tmm_bus_attach(struct tmm_bus *bus, struct tmm_bus_block *block)
 	bool is_free;
 	tmm_irq irq;
 
-	if (!block->size_bytes || end < start || end > TMM_PHYS_END ||
+	if (!block->size_bytes || end < start || end > bus->end ||
 	    (block->ops ? !(block->widths & ALL_WIDTHS) : end > bus->backed_end))
 		return TMM_E_INVAL;
 	for (uint64_t at = align_down(start, TMM_PAGE_SIZE); at < end; at += TMM_PAGE_SIZE)
-		if (is_ram(bus, at) || iomem_is_unused_ram(bus->iomem, max_u64(at, start),
-		                                           min_u64(at + TMM_PAGE_SIZE, end)))
+		if (is_ram(bus, at) ||
+		    is_unused_ram(bus, max_u64(at, start), min_u64(at + TMM_PAGE_SIZE, end)))
 			return TMM_E_EXIST;
 	irq = lock_take_irqsave(&bus->lock);
 	link = link_at(bus, start);
@@ -305,7 +317,7 @@ static tmm_err copy(struct tmm_bus *bus, char *here, uint64_t at, uint64_t bytes
 	tmm_err err = TMM_OK;
 	uint64_t piece;
 
-	if (end < at || end > TMM_PHYS_END)
+	if (end < at || end > bus->end)
 		return refuse(bus, TMM_E_FAULT, "nothing answers", at, bytes);
 	for (; err == TMM_OK && at < end; at += piece, here += piece)
 		err = copy_piece(bus, here, at, end, to_bus, &piece);

@@ -11,8 +11,9 @@
 /* (c) constant after init  (b) lock  (a) atomic */
 struct tmm_bus {
 	struct lock lock;
-	struct tmm_pages *pages;       /* (c) */
-	const struct tmm_iomem *iomem; /* (c) for RAM that is not used */
+	struct tmm_pages *pages;       /* (c) NULL: no RAM */
+	const struct tmm_iomem *iomem; /* (c) for RAM that is not used; NULL: no RAM */
+	uint64_t end;                  /* (c) of all addresses */
 	uint64_t backed_end;           /* (c) pages->ram can be touched up to here */
 	struct tmm_bus_block *blocks;  /* (b) in rising order */
 	struct tmm_bus_counts counts;  /* (a) */
@@ -20,6 +21,9 @@ struct tmm_bus {
 
 void bus_init(struct tmm_bus *bus, struct tmm_pages *pages, const struct tmm_iomem *iomem,
               uint64_t backed_end);
+
+/* Ports: registers alone. */
+void bus_init_ports(struct tmm_bus *bus, uint64_t nr_ports);
 
 /* Every block must be detached (asserted). */
 void bus_fini(struct tmm_bus *bus);

@@ -81,18 +81,27 @@ static bool next_run(const struct iomem_config *config, struct run *run)
 	return true;
 }
 
-static bool enter(struct tmm_iomem *iomem, const struct tmm_resource *what)
-	TMM_REQUIRES(iomem->lock)
+void tree_init(struct tmm_iomem *tree, struct tmm_slab_system *slabs, const char *name,
+               uint64_t end, struct tmm_resource *boot, uint32_t max_boot)
 {
-	struct tmm_resource *resource = &iomem->boot[iomem->nr_boot];
+	*tree = (struct tmm_iomem){.slabs = slabs,
+	                           .root = {.end = end, .name = name},
+	                           .boot = boot,
+	                           .max_boot = max_boot};
+	lock_init(&tree->lock, RANK_RESOURCE);
+}
+
+bool tree_enter(struct tmm_iomem *tree, const struct tmm_resource *what)
+{
+	struct tmm_resource *resource = &tree->boot[tree->nr_boot];
 	const struct tmm_resource *other;
 
-	if (iomem->nr_boot == MAX_BOOT_RESOURCES)
+	if (tree->nr_boot == tree->max_boot)
 		return false;
 	*resource = *what;
-	other = resource_insert(iomem, &iomem->root, resource);
+	other = resource_insert(tree, &tree->root, resource);
 	TMM_ASSERT(!other && "what boot enters is apart, or within");
-	iomem->nr_boot++;
+	tree->nr_boot++;
 	return true;
 }
 
@@ -106,12 +115,12 @@ static bool enter_firmware(struct tmm_iomem *iomem, const struct iomem_config *c
 
 		if (run.type == NOTHING)
 			continue;
-		if (!enter(iomem,
-		           &(struct tmm_resource){.start = run.start,
-		                                  .end = run.end,
-		                                  .name = of_type[run.type].name,
-		                                  .kind = of_type[run.type].kind,
-		                                  .flags = is_busy ? TMM_RESOURCE_BUSY : 0}))
+		if (!tree_enter(iomem, &(struct tmm_resource){
+					       .start = run.start,
+					       .end = run.end,
+					       .name = of_type[run.type].name,
+					       .kind = of_type[run.type].kind,
+					       .flags = is_busy ? TMM_RESOURCE_BUSY : 0}))
 			return false;
 	}
 	return true;
@@ -129,7 +138,7 @@ static bool remember_unused(struct tmm_iomem *iomem, const struct iomem_config *
 
 		if (run.type != TMM_FW_USABLE)
 			continue;
-		if (iomem->nr_boot == MAX_BOOT_RESOURCES)
+		if (iomem->nr_boot == iomem->max_boot)
 			return false;
 		*unused = (struct tmm_resource){
 			.start = run.start, .end = run.end, .sibling = iomem->unused_ram};
@@ -166,12 +175,13 @@ static bool enter_window(struct tmm_iomem *iomem, const struct iomem_config *con
 			window.end = end;
 		}
 		if (window.end)
-			return enter(iomem, &window);
+			return tree_enter(iomem, &window);
 	}
 	return true;
 }
 
 tmm_err iomem_init(struct tmm_iomem *iomem, struct tmm_slab_system *slabs,
+                   struct tmm_resource boot[MAX_BOOT_RESOURCES],
                    const struct iomem_config *config)
 {
 	const struct tmm_resource kernel = {.start = config->kernel_start,
@@ -181,22 +191,18 @@ tmm_err iomem_init(struct tmm_iomem *iomem, struct tmm_slab_system *slabs,
 	                                    .flags = TMM_RESOURCE_BUSY};
 	bool has_room;
 
-	lock_init(&iomem->lock, RANK_RESOURCE);
-	iomem->slabs = slabs;
-	iomem->nr_boot = 0;
-	iomem->unused_ram = NULL;
-	iomem->root = (struct tmm_resource){.end = TMM_PHYS_END, .name = "PCI mem"};
+	tree_init(iomem, slabs, "PCI mem", TMM_PHYS_END, boot, MAX_BOOT_RESOURCES);
 	lock_take(&iomem->lock);
 	has_room = enter_firmware(iomem, config) && remember_unused(iomem, config) &&
 	           enter_window(iomem, config) &&
-	           (!config->kernel_bytes || enter(iomem, &kernel));
+	           (!config->kernel_bytes || tree_enter(iomem, &kernel));
 	lock_drop(&iomem->lock);
 	return has_room ? TMM_OK : TMM_E_NOSPC;
 }
 
 static bool is_of_boot(const struct tmm_iomem *iomem, const struct tmm_resource *resource)
 {
-	return resource >= iomem->boot && resource < iomem->boot + MAX_BOOT_RESOURCES;
+	return resource >= iomem->boot && resource < iomem->boot + iomem->max_boot;
 }
 
 static void drop(struct tmm_iomem *iomem, struct tmm_resource *resource)

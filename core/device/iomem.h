@@ -1,5 +1,5 @@
 /*
- * iomem.h - the tree of physical addresses, and how boot fills it
+ * iomem.h - the trees of physical addresses and of ports, and how boot fills them
  */
 #ifndef TUXMM_DEVICE_IOMEM_H
 #define TUXMM_DEVICE_IOMEM_H
@@ -19,9 +19,24 @@ struct tmm_iomem {
 	struct tmm_slab_system *slabs;   /* (c) */
 	struct tmm_resource root;        /* (r) and everything below */
 	struct tmm_resource *unused_ram; /* (c) a chain: RAM above mem=, in no tree */
-	uint32_t nr_boot;                /* (c) */
-	struct tmm_resource boot[MAX_BOOT_RESOURCES]; /* (r) entered before there is a slab */
+	uint32_t nr_boot, max_boot;      /* (c) */
+	struct tmm_resource *boot;       /* (c) [max_boot], entered before there is a slab */
 };
+
+#define NR_PORTS       UINT64_C(0x10000)
+#define MAX_BOOT_PORTS 16u
+
+/* An empty tree of [0, end) with room for what boot enters. */
+void tree_init(struct tmm_iomem *tree, struct tmm_slab_system *slabs, const char *name,
+               uint64_t end, struct tmm_resource *boot, uint32_t max_boot);
+
+/* False: there is no room for more.  It must not overlap what is there in part (asserted). */
+bool tree_enter(struct tmm_iomem *tree, const struct tmm_resource *what)
+	TMM_REQUIRES(tree->lock);
+
+/* slabs may not be used before the first request. */
+void ioports_init(struct tmm_iomem *ioports, struct tmm_slab_system *slabs,
+                  struct tmm_resource boot[MAX_BOOT_PORTS]);
 
 /* What boot knows of physical addresses. */
 struct iomem_config {
@@ -37,12 +52,13 @@ struct iomem_config {
  * slabs may not be used before the first request.
  */
 TMM_MUST_CHECK tmm_err iomem_init(struct tmm_iomem *iomem, struct tmm_slab_system *slabs,
+                                  struct tmm_resource boot[MAX_BOOT_RESOURCES],
                                   const struct iomem_config *config);
 
 /* Is all of [start, end) RAM that the page allocator was not given (mem=)? */
 bool iomem_is_unused_ram(const struct tmm_iomem *iomem, uint64_t start, uint64_t end);
 
-/* Every claim must be released (asserted). */
+/* Of either tree: every claim must be released (asserted). */
 void iomem_fini(struct tmm_iomem *iomem);
 
 /*

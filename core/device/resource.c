@@ -288,9 +288,9 @@ static struct tmm_resource *claim_link(struct tmm_iomem *iomem, struct tmm_resou
 	}
 }
 
-static bool is_physical(tmm_paddr start, uint64_t size_bytes)
+static bool is_within(const struct tmm_resource *root, tmm_paddr start, uint64_t size_bytes)
 {
-	return size_bytes && start.v < TMM_PHYS_END && size_bytes <= TMM_PHYS_END - start.v;
+	return size_bytes && start.v < root->end && size_bytes <= root->end - start.v;
 }
 
 tmm_err tmm_mem_region_request(struct tmm_iomem *iomem, tmm_paddr start, uint64_t size_bytes,
@@ -300,7 +300,7 @@ tmm_err tmm_mem_region_request(struct tmm_iomem *iomem, tmm_paddr start, uint64_
 	tmm_err err;
 	tmm_irq irq;
 
-	if (!is_physical(start, size_bytes))
+	if (!is_within(&iomem->root, start, size_bytes))
 		return TMM_E_INVAL;
 	claim = claim_create(iomem, name, TMM_RESOURCE_DEVICE);
 	if (!claim)

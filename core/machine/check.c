@@ -94,6 +94,7 @@ void tmm_check(struct tmm_machine *machine)
 	tmm_pages_check(pages);
 	tmm_slab_check(&machine->slabs);
 	tmm_iomem_check(&machine->iomem);
+	tmm_iomem_check(&machine->ioports);
 	tmm_kernel_map_check(&machine->kernel_map);
 	tmm_dma_check(&machine->dma);
 	tmm_cache_check(&machine->cache);

@@ -158,7 +158,7 @@ static tmm_err boot_iomem(struct tmm_machine *machine, const struct tmm_shape *s
 	};
 
 	pages_set_ram_ops(&machine->pages, &ram_ops, &machine->iomem);
-	return iomem_init(&machine->iomem, &machine->slabs, &config);
+	return iomem_init(&machine->iomem, &machine->slabs, machine->iomem_boot, &config);
 }
 
 static tmm_err boot_devices(struct tmm_machine *machine, const struct tmm_shape *shape)
@@ -168,6 +168,8 @@ static tmm_err boot_devices(struct tmm_machine *machine, const struct tmm_shape 
 
 	if (err)
 		return err;
+	ioports_init(&machine->ioports, &machine->slabs, machine->ioports_boot);
+	bus_init_ports(&machine->ports, NR_PORTS);
 	bus_init(&machine->bus, &machine->pages, &machine->iomem, backed_end(shape));
 	io_init(&machine->io, &machine->bus, &machine->kernel_map, &machine->slabs);
 	return dma_init(&machine->dma, &machine->slabs, &machine->bus, &config);
@@ -221,7 +223,9 @@ no_spaces:
 no_cache:
 	dma_fini(&machine->dma);
 	io_fini(&machine->io);
+	bus_fini(&machine->ports);
 	bus_fini(&machine->bus);
+	iomem_fini(&machine->ioports);
 	iomem_fini(&machine->iomem);
 no_devices:
 	kernel_map_fini(&machine->kernel_map);
@@ -293,7 +297,9 @@ void tmm_machine_fini(struct tmm_machine *machine)
 	cache_system_fini(&machine->cache);
 	dma_fini(&machine->dma);
 	io_fini(&machine->io);
+	bus_fini(&machine->ports);
 	bus_fini(&machine->bus);
+	iomem_fini(&machine->ioports);
 	iomem_fini(&machine->iomem);
 	kernel_map_fini(&machine->kernel_map);
 	slab_fini(&machine->slabs);
@@ -345,6 +351,16 @@ struct tmm_iomem *tmm_machine_iomem(struct tmm_machine *machine)
 struct tmm_kernel_map *tmm_machine_kernel_map(struct tmm_machine *machine)
 {
 	return &machine->kernel_map;
+}
+
+struct tmm_iomem *tmm_machine_ioports(struct tmm_machine *machine)
+{
+	return &machine->ioports;
+}
+
+struct tmm_bus *tmm_machine_ports(struct tmm_machine *machine)
+{
+	return &machine->ports;
 }
 
 struct tmm_bus *tmm_machine_bus(struct tmm_machine *machine)

@@ -39,9 +39,11 @@ struct tmm_machine {
 	tmm_paddr kernel;             /* where the kernel's image is */
 	struct tmm_pages pages;
 	struct tmm_slab_system slabs;
-	struct tmm_iomem iomem;
+	struct tmm_iomem iomem, ioports;
+	struct tmm_resource iomem_boot[MAX_BOOT_RESOURCES]; /* the iomem's */
+	struct tmm_resource ioports_boot[MAX_BOOT_PORTS];   /* the ioports' */
 	struct tmm_kernel_map kernel_map;
-	struct tmm_bus bus;
+	struct tmm_bus bus, ports;
 	struct tmm_io io;
 	struct tmm_dma dma;
 	struct tmm_cache_system cache;

@@ -100,9 +100,9 @@ void print_free_of_types(struct printer *printer, const struct tmm_type_info *zo
 void print_blocks_head(struct printer *printer);
 void print_blocks_of_types(struct printer *printer, const struct tmm_type_info *zone);
 
-/* iomem; hidden: addresses are zeroes. */
-void print_iomem_resource(struct printer *printer, const struct tmm_resource_info *resource,
-                          bool hidden);
+/* iomem, ioports; addresses have 8 or 4 digits, and are zeroes when hidden. */
+void print_resource(struct printer *printer, const struct tmm_resource_info *resource,
+                    unsigned digits, bool hidden);
 
 void print_vmallocinfo_area(struct printer *printer, const struct tmm_vm_area_info *area);
 

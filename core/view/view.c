@@ -251,26 +251,38 @@ void tmm_view_slabinfo(struct tmm_machine *machine, const struct tmm_sink *sink)
 	print_end(&printer);
 }
 
-static void view_iomem(struct tmm_machine *machine, const struct tmm_sink *sink, bool hidden)
+/* digits: as many as the last address has, of iomem at least 8. */
+static void view_tree(struct tmm_iomem *tree, const struct tmm_sink *sink, unsigned digits,
+                      bool hidden)
 {
 	struct tmm_resource_cursor cursor = {0};
 	struct tmm_resource_info resource;
 	struct printer printer;
 
 	print_begin(&printer, sink);
-	while (tmm_resource_next(tmm_machine_iomem(machine), &cursor, &resource))
-		print_iomem_resource(&printer, &resource, hidden);
+	while (tmm_resource_next(tree, &cursor, &resource))
+		print_resource(&printer, &resource, digits, hidden);
 	print_end(&printer);
 }
 
 void tmm_view_iomem(struct tmm_machine *machine, const struct tmm_sink *sink)
 {
-	view_iomem(machine, sink, false);
+	view_tree(tmm_machine_iomem(machine), sink, 8, false);
 }
 
 void tmm_view_iomem_hidden(struct tmm_machine *machine, const struct tmm_sink *sink)
 {
-	view_iomem(machine, sink, true);
+	view_tree(tmm_machine_iomem(machine), sink, 8, true);
+}
+
+void tmm_view_ioports(struct tmm_machine *machine, const struct tmm_sink *sink)
+{
+	view_tree(tmm_machine_ioports(machine), sink, 4, false);
+}
+
+void tmm_view_ioports_hidden(struct tmm_machine *machine, const struct tmm_sink *sink)
+{
+	view_tree(tmm_machine_ioports(machine), sink, 4, true);
 }
 
 static void print_areas(struct tmm_mm *mm, const struct tmm_sink *sink, bool with_pages,

@@ -6,11 +6,14 @@
  * move data by themselves through tmm_dma_device_read() and its sisters
  * (tuxmm/dma.h).  An access that nothing answers is a fault, which is logged and counted.
  *
+ * Ports have a bus of their own (tmm_machine_ports()), of 65536 addresses, with registers
+ * alone: tmm_bus_read() and tmm_bus_write() do there what the processor's in and out do.
+ *
  * Owning   a block is its caller's, and stays attached until it is detached; by then
  *          nobody may be using it
  * Locks    one lock (rank DEVICE), not held while a model's functions run: those may
  *          do whatever the accessor may
- * Linux    what the hardware does below readl() and writel()
+ * Linux    what the hardware does below readl() and writel(), inb() and outb()
  */
 #ifndef TUXMM_BUS_H
 #define TUXMM_BUS_H
@@ -41,8 +44,9 @@ struct tmm_bus; /* fields: core/device/bus.h */
  * From now on the block answers.
  *   TMM_OK
  *   TMM_E_EXIST  RAM or another block answers at some of its addresses
- *   TMM_E_INVAL  it is empty, knows no width, or ends behind TMM_PHYS_END; or it is memory
- *                where ram cannot be touched (struct tmm_shape.backed_bytes)
+ *   TMM_E_INVAL  it is empty, knows no width, or ends behind TMM_PHYS_END or the last port;
+ *                or it is memory where ram cannot be touched (struct
+ *                tmm_shape.backed_bytes), or of a bus of ports
  */
 TMM_MUST_CHECK tmm_err tmm_bus_attach(struct tmm_bus *bus, struct tmm_bus_block *block);
 

@@ -1,5 +1,5 @@
 /*
- * resource.h - who has which physical addresses
+ * resource.h - who has which physical addresses, and which ports
  *
  * A tree of address ranges.  Boot enters what the firmware said (RAM, tables,
  * reserved ranges), the kernel's image and the window that is left for devices; a
@@ -7,13 +7,17 @@
  * where somebody has them already.  Children lie within their parent, siblings do
  * not overlap.
  *
+ * Ports, of which there are 65536, have a tree of their own (tmm_machine_ioports()), with
+ * what every PC's board has; all below is good for both, addresses meaning ports there.
+ *
  * Units    addresses and sizes in bytes, ranges [start, end)
  * Owning   a struct tmm_resource is its caller's and stays in the tree until it is
  *          released; tmm_mem_region_request() allocates its own.  Names are not
  *          copied
  * Locks    one lock (rank RESOURCE); any context, but what allocates may sleep
  * Linux    kernel/resource.c: request_resource(), insert_resource(),
- *          request_mem_region(), region_intersects(), /proc/iomem
+ *          request_mem_region(), request_region(), region_intersects(), /proc/iomem,
+ *          /proc/ioports
  */
 #ifndef TUXMM_RESOURCE_H
 #define TUXMM_RESOURCE_H
@@ -57,7 +61,7 @@ struct tmm_resource_info {
 
 struct tmm_iomem; /* fields: core/device/iomem.h */
 
-/* The root: all physical addresses. */
+/* The root: all physical addresses, or all ports. */
 struct tmm_resource *tmm_iomem_root(struct tmm_iomem *iomem);
 
 /*
@@ -117,7 +121,7 @@ TMM_MUST_CHECK tmm_err tmm_resource_allocate(struct tmm_iomem *iomem,
  * Claim a range for a driver: a busy resource inside of whatever contains the range
  * and is not busy.
  *   TMM_E_BUSY   somebody has some of it
- *   TMM_E_INVAL  it is empty, or beyond TMM_PHYS_END
+ *   TMM_E_INVAL  it is empty, or beyond the root's end, TMM_PHYS_END for addresses
  *   TMM_E_NOMEM
  */
 TMM_MUST_CHECK tmm_err tmm_mem_region_request(struct tmm_iomem *iomem, tmm_paddr start,

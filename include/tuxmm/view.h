@@ -8,7 +8,7 @@
  * Units    as in the files: kB are KiB, counts of vmstat and zoneinfo are pages.
  *          Pages on the CPUs' stacks are not free there, but in "pagesets"
  * Locks    each storey's own, one after the other; may be called at any time
- * Linux    /proc/meminfo, buddyinfo, pagetypeinfo, zoneinfo, slabinfo, iomem, vmstat,
+ * Linux    /proc/meminfo, buddyinfo, pagetypeinfo, zoneinfo, slabinfo, iomem, ioports, vmstat,
  *          vmallocinfo, PID/maps, PID/smaps, PID/status;
  *          /sys/devices/system/node (formats of 6.18)
  */
@@ -26,10 +26,12 @@ void tmm_view_zoneinfo(struct tmm_machine *machine, const struct tmm_sink *sink)
 void tmm_view_slabinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_vmallocinfo(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_iomem(struct tmm_machine *machine, const struct tmm_sink *sink);
+void tmm_view_ioports(struct tmm_machine *machine, const struct tmm_sink *sink);
 void tmm_view_vmstat(struct tmm_machine *machine, const struct tmm_sink *sink);
 
-/* iomem as those see it who may not know addresses: all are zeroes. */
+/* Both as those see them who may not know addresses: all are zeroes. */
 void tmm_view_iomem_hidden(struct tmm_machine *machine, const struct tmm_sink *sink);
+void tmm_view_ioports_hidden(struct tmm_machine *machine, const struct tmm_sink *sink);
 
 /* Files of a node, which there is (asserted): nodeN/meminfo and so on. */
 void tmm_view_node_meminfo(struct tmm_machine *machine, unsigned node,

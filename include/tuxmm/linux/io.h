@@ -2,7 +2,8 @@
  * io.h - device memory and registers at kernel addresses
  *
  * Registers are reached with readl() and its sisters alone: behind a pointer of
- * ioremap() is nothing, and touching it faults.
+ * ioremap() is nothing, and touching it faults.  Ports are those of the machine; the host's
+ * <sys/io.h> has the same names.
  */
 #ifndef TUXMM_LINUX_IO_H
 #define TUXMM_LINUX_IO_H
@@ -153,6 +154,105 @@ static inline void memset_io(volatile void __iomem *to, int value, size_t count)
 	for (size_t n; count > 0; count -= n, at += n) {
 		n = count < sizeof(bytes) ? count : sizeof(bytes);
 		memcpy_toio(at, bytes, n);
+	}
+}
+
+/* ---- ports ---- */
+
+/* What nothing answers reads as ones, is logged, and counted. */
+TMM_LINUX_CALL u8 inb(unsigned long port)
+{
+	uint64_t value;
+
+	(void)tmm_bus_read(tmm_linux.ports, (tmm_paddr){port}, 1, &value);
+	return (u8)value;
+}
+
+TMM_LINUX_CALL void outb(u8 value, unsigned long port)
+{
+	(void)tmm_bus_write(tmm_linux.ports, (tmm_paddr){port}, 1, value);
+}
+
+TMM_LINUX_CALL u16 inw(unsigned long port)
+{
+	uint64_t value;
+
+	(void)tmm_bus_read(tmm_linux.ports, (tmm_paddr){port}, 2, &value);
+	return (u16)value;
+}
+
+TMM_LINUX_CALL void outw(u16 value, unsigned long port)
+{
+	(void)tmm_bus_write(tmm_linux.ports, (tmm_paddr){port}, 2, value);
+}
+
+TMM_LINUX_CALL u32 inl(unsigned long port)
+{
+	uint64_t value;
+
+	(void)tmm_bus_read(tmm_linux.ports, (tmm_paddr){port}, 4, &value);
+	return (u32)value;
+}
+
+TMM_LINUX_CALL void outl(u32 value, unsigned long port)
+{
+	(void)tmm_bus_write(tmm_linux.ports, (tmm_paddr){port}, 4, value);
+}
+
+static inline void insb(unsigned long port, void *to, unsigned long count)
+{
+	for (unsigned long i = 0; i < count; i++) {
+		u8 value = inb(port);
+
+		__builtin_memcpy((u8 *)to + i * sizeof(value), &value, sizeof(value));
+	}
+}
+
+static inline void outsb(unsigned long port, const void *from, unsigned long count)
+{
+	for (unsigned long i = 0; i < count; i++) {
+		u8 value;
+
+		__builtin_memcpy(&value, (const u8 *)from + i * sizeof(value), sizeof(value));
+		outb(value, port);
+	}
+}
+
+static inline void insw(unsigned long port, void *to, unsigned long count)
+{
+	for (unsigned long i = 0; i < count; i++) {
+		u16 value = inw(port);
+
+		__builtin_memcpy((u8 *)to + i * sizeof(value), &value, sizeof(value));
+	}
+}
+
+static inline void outsw(unsigned long port, const void *from, unsigned long count)
+{
+	for (unsigned long i = 0; i < count; i++) {
+		u16 value;
+
+		__builtin_memcpy(&value, (const u8 *)from + i * sizeof(value), sizeof(value));
+		outw(value, port);
+	}
+}
+
+static inline void insl(unsigned long port, void *to, unsigned long count)
+{
+	for (unsigned long i = 0; i < count; i++) {
+		u32 value = inl(port);
+
+		__builtin_memcpy((u8 *)to + i * sizeof(value), &value, sizeof(value));
+	}
+}
+
+static inline void outsl(unsigned long port, const void *from, unsigned long count)
+{
+	for (unsigned long i = 0; i < count; i++) {
+		u32 value;
+
+		__builtin_memcpy(&value, (const u8 *)from + i * sizeof(value), sizeof(value));
+		outl(value, port);
 	}
 }
 

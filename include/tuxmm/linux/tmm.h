@@ -15,8 +15,8 @@ struct tmm_linux {
 	struct tmm_slab_system *slabs;
 	struct tmm_kernel_map *map;
 	struct tmm_io *io;
-	struct tmm_iomem *iomem;
-	struct tmm_bus *bus;
+	struct tmm_iomem *iomem, *ioports;
+	struct tmm_bus *bus, *ports;
 };
 
 /* The program's to define. */
@@ -32,7 +32,9 @@ static inline void tmm_linux_use(struct tmm_machine *machine)
 		.map = tmm_machine_kernel_map(machine),
 		.io = tmm_machine_io(machine),
 		.iomem = tmm_machine_iomem(machine),
+		.ioports = tmm_machine_ioports(machine),
 		.bus = tmm_machine_bus(machine),
+		.ports = tmm_machine_ports(machine),
 	};
 }
 
