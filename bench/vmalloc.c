@@ -6,7 +6,9 @@
  * Addresses alone, as peers that lend addresses are measured; then whole areas with
  * frames, tables and what the port does to show them.  Mixed: a million areas of
  * 1 to 16 pages and a guard are lent, one in 64 of them of up to 256 pages; each
- * operation gives one at random back and takes another.
+ * operation gives one at random back and takes another.  List alone: what of that is the
+ * benchmark's own, to roll dice and look into its list of a million.  Long pair: 1000 pages,
+ * among the million.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -66,7 +68,7 @@ static void give(uint64_t one)
 {
 	struct va_range *range = (struct va_range *)(uintptr_t)one;
 
-	if (one % TMM_PAGE_SIZE <= VA_MAX_CLASS && one >= space->start) {
+	if (one % TMM_PAGE_SIZE <= VA_MAX_SHORT && one >= space->start) {
 		va_free_short(space, one & TMM_PAGE_MASK, one % TMM_PAGE_SIZE);
 		return;
 	}
@@ -109,6 +111,35 @@ static double mixed(void)
 		*one = take(some_pages());
 	}
 	return (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / MIXED;
+}
+
+static double list_alone(void)
+{
+	double start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	uint64_t *next = &piece[dice() % MILLION];
+
+	for (unsigned i = 0; i < MIXED; i++) {
+		uint64_t *one = next, old = *one;
+
+		next = &piece[dice() % MILLION];
+		__builtin_prefetch(next, 1);
+		__asm__ volatile("" : "+r"(old) : "r"(some_pages()));
+		*one = old;
+	}
+	return (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / MIXED;
+}
+
+static double long_pairs(void)
+{
+	double start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	struct va_range range;
+
+	for (unsigned i = 0; i < PAIRS / 10; i++) {
+		if (va_alloc_long(space, &range, 1000, 0, 0, UINT64_MAX, TMM_GFP_KERNEL))
+			bench_stop("addresses for a long area");
+		va_free_long(space, &range);
+	}
+	return (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / (PAIRS / 10);
 }
 
 static double whole_areas(uint64_t bytes)
@@ -173,10 +204,13 @@ int main(int argc, char **argv)
 	bench_begin("vmalloc", argc, argv);
 	boot();
 	bench("address pair", address_pairs, 10);
-	if (bench_wanted("1 M areas, mixed")) {
+	if (bench_wanted("1 M areas, mixed") || bench_wanted("1 M areas, list alone") ||
+	    bench_wanted("1 M areas, long pair")) {
 		for (unsigned i = 0; i < MILLION; i++)
 			piece[i] = take(some_pages());
 		bench("1 M areas, mixed", mixed, 60);
+		bench("1 M areas, list alone", list_alone, 0);
+		bench("1 M areas, long pair", long_pairs, 0);
 		for (unsigned i = 0; i < MILLION; i++)
 			give(piece[i]);
 	}

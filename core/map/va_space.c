@@ -1,12 +1,12 @@
 /*
  * va_space.c - lending pieces of a window of addresses
  *
- * Short pieces are slots of chunks.  A chunk is a stretch of 2 MiB (256 KiB where
- * the window is small) whose slots are all of one length, a bit for each that is
- * free: a million pieces are described by some thousand chunks, which stay in the
- * processor's cache, and neighbours need not be merged, because a chunk whose
- * slots are all free goes back whole.  Long pieces, and chunks, lie in a tree with
- * the gaps between them.
+ * Short pieces are slots of chunks.  A chunk is a stretch of 2 MiB (256 KiB where the
+ * window is small; 16 MiB for slots of more than 32 pages) whose slots are all of one
+ * length, a bit for each that is free: a million pieces are described by some
+ * thousand chunks, which stay in the processor's cache, and neighbours need not be
+ * merged, because a chunk whose slots are all free goes back whole.  Long pieces, and
+ * chunks, lie in a tree with the gaps between them.
  *
  *	|#.##|....|          long         |##..............|
  *	 chunk of 3-page slots             chunk of 1-page slots
@@ -15,12 +15,13 @@
  * lock.  Where addresses are scarce (32 bits) there are no such stores: a slot in
  * one cannot be had by anybody else.
  *
- * From address to chunk it is two loads: leaf[] by the chunk's number.
+ * From address to chunk it is two loads: leaf[], where a chunk of 16 MiB is eight times.
  *
  * va_space_check() asserts the invariants:
  *   I1  a chunk's nr_free counts its free bits; it is on partial[] if that is not 0
  *   I2  a slot that is free, or in a store, has no owner
- *   I3  leaf[] leads to each chunk of the tree, and nr_chunks counts them
+ *   I3  leaf[] leads to each chunk of the tree from all its parts, and nr_chunks counts
+ *       them
  *   I4  a store's slots are lent by their chunks, and each is there once
  *   I5  nr_long_pages counts what the tree holds beside the chunks
  */
@@ -29,12 +30,14 @@
 /* Windows that are smaller have small chunks and no stores. */
 #define LARGE_WINDOW (UINT64_C(4) << 30)
 
-#define LARGE_CHUNK  (64u * VA_CHUNK_WORDS)
-#define SMALL_CHUNK  64u
-#define SLOTS_LEAST  16u /* in a large chunk; in a small one half of it */
+/* log2 of bytes; those of slots longer than VA_EXACT have PARTS_SHIFT more. */
+#define LARGE_CHUNK 21u
+#define SMALL_CHUNK 18u
+#define PARTS_SHIFT 3u
+#define SMALL_MOST  8u /* pages of a short piece where the window is small */
 
 /* Slots that go between a store and the chunks at a time. */
-#define STORE_BATCH 8u
+#define STORE_BATCH 16u
 
 static struct va_chunk *chunk_of_range(struct range *range)
 {
@@ -45,7 +48,27 @@ static struct va_chunk *chunk_of_range(struct range *range)
 
 static uint64_t chunk_number(const struct va_space *space, uint64_t va)
 {
-	return (va >> space->chunk_shift) - (space->start >> space->chunk_shift);
+	/* Leaves are aligned, so that a chunk is in one of them. */
+	return (va >> space->chunk_shift) -
+	       (space->start >> space->chunk_shift & ~(uint64_t)(VA_LEAF_CHUNKS - 1));
+}
+
+/* The first of a chunk's entries; their number follows from its class. */
+static struct va_chunk **leaf_entries(const struct va_space *space, uint64_t va)
+{
+	uint64_t number = chunk_number(space, va);
+
+	return &space->leaf[number / VA_LEAF_CHUNKS]->chunk[number % VA_LEAF_CHUNKS];
+}
+
+static uint32_t nr_parts(uint32_t class)
+{
+	return class > VA_EXACT ? 1u << PARTS_SHIFT : 1;
+}
+
+static uint64_t chunk_bytes(const struct va_space *space, uint32_t class)
+{
+	return (uint64_t)nr_parts(class) << space->chunk_shift;
 }
 
 /* The chunk that va is in; NULL: none. */
@@ -62,12 +85,12 @@ static ALWAYS_INLINE struct va_chunk *chunk_of(const struct va_space *space, uin
 	            : NULL;
 }
 
-/* Exact: pages of a chunk are fewer than 2^9, and slots not longer than 2^5. */
+/* Exact: pages of a chunk are at most 2^12, and slots not longer than 2^9. */
 static ALWAYS_INLINE uint32_t slot_of(const struct va_chunk *chunk, uint64_t va)
 {
-	uint32_t page = (uint32_t)((va - chunk->at.range.start) >> TMM_PAGE_SHIFT);
+	uint64_t page = (va - chunk->at.range.start) >> TMM_PAGE_SHIFT;
 
-	return page * chunk->reciprocal >> 16;
+	return (uint32_t)(page * chunk->reciprocal >> 24);
 }
 
 static uint64_t slot_va(const struct va_chunk *chunk, uint32_t slot)
@@ -82,16 +105,15 @@ static bool slot_is_free(const struct va_chunk *chunk, uint32_t slot)
 
 /* ---- stores ---- */
 
-/* The calling CPU's store for a length; NULL: none yet, or never. */
-static ALWAYS_INLINE struct va_store *store_self(const struct va_space *space,
-                                                 uint64_t nr_pages)
+/* The calling CPU's store for a class; NULL: none yet, or never. */
+static ALWAYS_INLINE struct va_store *store_self(const struct va_space *space, uint32_t class)
 {
 	struct va_cpu *cpu;
 
 	if (unlikely(!space->cpu))
 		return NULL;
 	cpu = space->cpu[cpu_self(space->cpus)->id];
-	return likely(cpu) ? &cpu->store[nr_pages - 1] : NULL;
+	return likely(cpu) ? &cpu->store[class] : NULL;
 }
 
 /* What a CPU keeps, when it first needs it; without memory it goes without. */
@@ -132,6 +154,13 @@ static void store_spill(struct va_space *space, struct va_store *store, uint64_t
 	struct list empty;
 
 	list_init(&empty);
+	/* Chunks are far from each other: have them come together, not one by one. */
+	for (uint64_t i = 0; i < nr; i++) {
+		const char *chunk = (const char *)chunk_of(space, store->va[i]);
+
+		__builtin_prefetch(chunk, 1);
+		__builtin_prefetch(chunk + 64, 1);
+	}
 	lock_take(&space->lock);
 	for (uint64_t i = 0; i < nr; i++)
 		slot_put(space, store->va[i], &empty);
@@ -148,7 +177,7 @@ static void stores_leave(void *arg, uint32_t id)
 
 	if (!space->cpu[id])
 		return;
-	for (unsigned i = 0; i < VA_MAX_CLASS; i++)
+	for (unsigned i = 1; i < VA_NR_CLASSES; i++)
 		store_spill(space, &space->cpu[id]->store[i], space->cpu[id]->store[i].nr);
 }
 
@@ -157,12 +186,12 @@ static void stores_leave(void *arg, uint32_t id)
 static void chunk_unlist(struct va_space *space, struct va_chunk *chunk)
 	TMM_REQUIRES(space->lock)
 {
-	uint64_t number = chunk_number(space, chunk->at.range.start);
+	struct va_chunk **entries = leaf_entries(space, chunk->at.range.start);
 
 	range_tree_remove(&space->tree, &chunk->at.range);
 	/* release: only for the checker's peace, the chunk has no owner left to be found */
-	__atomic_store_n(&space->leaf[number / VA_LEAF_CHUNKS]->chunk[number % VA_LEAF_CHUNKS],
-	                 NULL, __ATOMIC_RELEASE);
+	for (uint32_t part = 0; part < nr_parts(chunk->class); part++)
+		__atomic_store_n(&entries[part], NULL, __ATOMIC_RELEASE);
 	list_del(&chunk->link);
 	space->nr_chunks--;
 }
@@ -171,7 +200,7 @@ static void chunk_unlist(struct va_space *space, struct va_chunk *chunk)
 static bool is_last_partial(const struct va_space *space, const struct va_chunk *chunk)
 	TMM_REQUIRES(space->lock)
 {
-	const struct list *partial = &space->partial[chunk->slot_pages];
+	const struct list *partial = &space->partial[chunk->class];
 
 	return space->cpu && partial->next == &chunk->link && partial->prev == &chunk->link;
 }
@@ -186,7 +215,7 @@ static void slot_put(struct va_space *space, uint64_t va, struct list *out_empty
 	TMM_ASSERT(slot_va(chunk, slot) == va && !slot_is_free(chunk, slot));
 	chunk->free[slot / 64] |= UINT64_C(1) << slot % 64;
 	if (chunk->nr_free++ == 0)
-		list_add(&space->partial[chunk->slot_pages], &chunk->link);
+		list_add(&space->partial[chunk->class], &chunk->link);
 	if (chunk->nr_free < chunk->nr_slots || is_last_partial(space, chunk))
 		return;
 	chunk_unlist(space, chunk);
@@ -238,24 +267,25 @@ static bool find_gap(const struct va_space *space, uint64_t bytes, uint64_t alig
 	return true;
 }
 
-static void chunk_insert(struct va_space *space, struct va_leaf *leaf, struct va_chunk *chunk,
-                         uint64_t start) TMM_REQUIRES(space->lock)
+static void chunk_insert(struct va_space *space, struct va_chunk *chunk, uint64_t start)
+	TMM_REQUIRES(space->lock)
 {
-	uint64_t number = chunk_number(space, start);
+	struct va_chunk **entries = leaf_entries(space, start);
 
 	chunk->at.range.start = start;
-	chunk->at.range.end = start + (UINT64_C(1) << space->chunk_shift);
+	chunk->at.range.end = start + chunk_bytes(space, chunk->class);
 	range_tree_insert(&space->tree, &chunk->at.range);
-	list_add(&space->partial[chunk->slot_pages], &chunk->link);
+	list_add(&space->partial[chunk->class], &chunk->link);
 	space->nr_chunks++;
 	/* release: whoever finds it sees what it holds */
-	__atomic_store_n(&leaf->chunk[number % VA_LEAF_CHUNKS], chunk, __ATOMIC_RELEASE);
+	for (uint32_t part = 0; part < nr_parts(chunk->class); part++)
+		__atomic_store_n(&entries[part], chunk, __ATOMIC_RELEASE);
 }
 
 /* Find room for a chunk, and put it there. */
 static tmm_err chunk_place(struct va_space *space, struct va_chunk *chunk, tmm_gfp gfp)
 {
-	uint64_t bytes = UINT64_C(1) << space->chunk_shift, start;
+	uint64_t bytes = chunk_bytes(space, chunk->class), start;
 	struct va_leaf *made = NULL, **leaf;
 	tmm_irq irq = lock_take_irqsave(&space->lock);
 	tmm_err err = TMM_E_NOMEM;
@@ -274,7 +304,7 @@ static tmm_err chunk_place(struct va_space *space, struct va_chunk *chunk, tmm_g
 			made = NULL;
 		}
 		if (*leaf) {
-			chunk_insert(space, *leaf, chunk, start);
+			chunk_insert(space, chunk, start);
 			err = TMM_OK;
 			break;
 		}
@@ -289,9 +319,11 @@ static tmm_err chunk_place(struct va_space *space, struct va_chunk *chunk, tmm_g
 	return err;
 }
 
-static tmm_err chunk_add(struct va_space *space, uint32_t slot_pages, tmm_gfp gfp)
+static tmm_err chunk_add(struct va_space *space, uint32_t class, tmm_gfp gfp)
 {
-	uint32_t nr_slots = space->chunk_pages / slot_pages;
+	uint32_t slot_pages = va_class_pages(class);
+	uint32_t nr_slots = (uint32_t)(chunk_bytes(space, class) >> TMM_PAGE_SHIFT) /
+	                    slot_pages;
 	struct va_chunk *chunk = tmm_kmalloc(
 		space->slabs, sizeof(*chunk) + nr_slots * sizeof(chunk->owner[0]),
 		gfp | TMM_GFP_ZERO);
@@ -300,9 +332,10 @@ static tmm_err chunk_add(struct va_space *space, uint32_t slot_pages, tmm_gfp gf
 	if (!chunk)
 		return TMM_E_NOMEM;
 	chunk->at.is_chunk = true;
+	chunk->class = class;
 	chunk->slot_pages = slot_pages;
 	chunk->nr_slots = chunk->nr_free = nr_slots;
-	chunk->reciprocal = 65535 / slot_pages + 1;
+	chunk->reciprocal = ((1u << 24) - 1) / slot_pages + 1;
 	for (uint32_t slot = 0; slot < nr_slots; slot++)
 		chunk->free[slot / 64] |= UINT64_C(1) << slot % 64;
 	err = chunk_place(space, chunk, gfp);
@@ -314,11 +347,11 @@ static tmm_err chunk_add(struct va_space *space, uint32_t slot_pages, tmm_gfp gf
 /* ---- short pieces ---- */
 
 /* From the chunks there are, some for the store too; false: all slots are lent. */
-static bool take_from_chunks(struct va_space *space, uint64_t nr_pages, uint64_t *out_va)
+static bool take_from_chunks(struct va_space *space, uint32_t class, uint64_t *out_va)
 {
-	struct list *partial = &space->partial[nr_pages];
+	struct list *partial = &space->partial[class];
 	tmm_irq irq = lock_take_irqsave(&space->lock);
-	struct va_store *store = store_self(space, nr_pages);
+	struct va_store *store = store_self(space, class);
 	bool found = !list_empty(partial);
 
 	if (found)
@@ -329,12 +362,12 @@ static bool take_from_chunks(struct va_space *space, uint64_t nr_pages, uint64_t
 	return found;
 }
 
-static NOINLINE tmm_err alloc_slow(struct va_space *space, uint64_t nr_pages, tmm_gfp gfp,
+static NOINLINE tmm_err alloc_slow(struct va_space *space, uint32_t class, tmm_gfp gfp,
                                    uint64_t *out_va)
 {
-	TMM_ASSERT(nr_pages >= 1 && nr_pages <= space->max_class);
-	while (!take_from_chunks(space, nr_pages, out_va)) {
-		tmm_err err = chunk_add(space, (uint32_t)nr_pages, gfp);
+	TMM_ASSERT(class >= 1 && class <= va_class(space->max_short));
+	while (!take_from_chunks(space, class, out_va)) {
+		tmm_err err = chunk_add(space, class, gfp);
 
 		if (err != TMM_OK)
 			return err;
@@ -345,8 +378,9 @@ static NOINLINE tmm_err alloc_slow(struct va_space *space, uint64_t nr_pages, tm
 
 tmm_err va_alloc_short(struct va_space *space, uint64_t nr_pages, tmm_gfp gfp, uint64_t *out_va)
 {
+	const uint32_t class = va_class(nr_pages);
 	tmm_irq irq = tmm_port_irq_save();
-	struct va_store *store = store_self(space, nr_pages);
+	struct va_store *store = store_self(space, class);
 
 	if (likely(store && store->nr)) {
 		*out_va = store->va[--store->nr];
@@ -354,7 +388,7 @@ tmm_err va_alloc_short(struct va_space *space, uint64_t nr_pages, tmm_gfp gfp, u
 		return TMM_OK;
 	}
 	tmm_port_irq_restore(irq);
-	return alloc_slow(space, nr_pages, gfp, out_va);
+	return alloc_slow(space, class, gfp, out_va);
 }
 
 static NOINLINE void free_slow(struct va_space *space, uint64_t va)
@@ -372,7 +406,7 @@ static NOINLINE void free_slow(struct va_space *space, uint64_t va)
 void va_free_short(struct va_space *space, uint64_t va, uint64_t nr_pages)
 {
 	tmm_irq irq = tmm_port_irq_save();
-	struct va_store *store = store_self(space, nr_pages);
+	struct va_store *store = store_self(space, va_class(nr_pages));
 
 	if (unlikely(!store)) {
 		tmm_port_irq_restore(irq);
@@ -499,15 +533,13 @@ tmm_err va_space_init(struct va_space *space, struct tmm_slab_system *slabs, uin
 	*space = (struct va_space){
 		.slabs = slabs,
 		.cpus = slabs->pages->cpus,
-		.chunk_pages = is_large ? LARGE_CHUNK : SMALL_CHUNK,
-		.max_class = is_large ? LARGE_CHUNK / SLOTS_LEAST
-	                              : SMALL_CHUNK * 2 / SLOTS_LEAST,
+		.chunk_shift = is_large ? LARGE_CHUNK : SMALL_CHUNK,
+		.max_short = is_large ? VA_MAX_SHORT : SMALL_MOST,
 		.start = start,
 		.end = end,
 	};
 	lock_init(&space->lock, RANK_VMAP);
-	space->chunk_shift = log2_floor(space->chunk_pages * TMM_PAGE_SIZE);
-	for (unsigned i = 0; i <= VA_MAX_CLASS; i++)
+	for (unsigned i = 0; i < VA_NR_CLASSES; i++)
 		list_init(&space->partial[i]);
 	if (start == end)
 		return TMM_OK;
@@ -547,7 +579,7 @@ void va_space_fini(struct va_space *space)
 
 	if (space->cpu)
 		stores_fini(space);
-	for (unsigned i = 1; i <= space->max_class; i++)
+	for (unsigned i = 1; i < VA_NR_CLASSES; i++)
 		list_for_each_safe (link, &space->partial[i]) {
 			struct va_chunk *chunk = list_entry(link, struct va_chunk, link);
 
@@ -575,19 +607,20 @@ static void chunk_check(const struct va_space *space, struct va_chunk *chunk)
 		if (slot_is_free(chunk, slot))
 			TMM_ASSERT(!chunk->owner[slot]); /* I2 */
 	}
-	TMM_ASSERT(nr_free == chunk->nr_free);                       /* I1 */
-	TMM_ASSERT(list_empty(&chunk->link) == (nr_free == 0));      /* I1 */
-	TMM_ASSERT(chunk_of(space, chunk->at.range.start) == chunk); /* I3 */
+	TMM_ASSERT(nr_free == chunk->nr_free);                  /* I1 */
+	TMM_ASSERT(list_empty(&chunk->link) == (nr_free == 0)); /* I1 */
+	for (uint32_t part = 0; part < nr_parts(chunk->class); part++)
+		TMM_ASSERT(leaf_entries(space, chunk->at.range.start)[part] == chunk); /* I3 */
 	TMM_ASSERT(slot_of(chunk, slot_va(chunk, chunk->nr_slots - 1)) == chunk->nr_slots - 1);
 }
 
 static void store_check(const struct va_space *space, const struct va_store *store,
-                        uint32_t nr_pages)
+                        uint32_t class)
 {
 	for (uint64_t i = 0; i < store->nr; i++) {
 		const struct va_chunk *chunk = chunk_of(space, store->va[i]);
 
-		TMM_ASSERT(chunk && chunk->slot_pages == nr_pages &&
+		TMM_ASSERT(chunk && chunk->class == class &&
 		           !slot_is_free(chunk, slot_of(chunk, store->va[i]))); /* I4 */
 		TMM_ASSERT(!*va_owner(space, store->va[i]));                    /* I2 */
 		for (uint64_t j = 0; j < i; j++)
@@ -612,6 +645,6 @@ void va_space_check(const struct va_space *space)
 	TMM_ASSERT(nr_chunks == space->nr_chunks);         /* I3 */
 	TMM_ASSERT(nr_long_pages == space->nr_long_pages); /* I5 */
 	for (uint32_t id = 0; space->cpu && id < space->cpus->nr; id++)
-		for (uint32_t i = 0; space->cpu[id] && i < VA_MAX_CLASS; i++)
-			store_check(space, &space->cpu[id]->store[i], i + 1);
+		for (uint32_t i = 1; space->cpu[id] && i < VA_NR_CLASSES; i++)
+			store_check(space, &space->cpu[id]->store[i], i);
 }

@@ -16,10 +16,34 @@
 #include "base/range_tree.h"
 #include "slab/slab_system.h"
 
-/* Lengths that share chunks: in a chunk all slots are of one length. */
-#define VA_MAX_CLASS 32u /* pages */
+/*
+ * Classes of lengths that chunks serve; in a chunk all slots are of one.  Each length up
+ * to VA_EXACT has its own, then come four to each doubling, as those of an area of 64 KiB
+ * and its guard, and of 256.
+ */
+#define VA_EXACT      32u  /* pages */
+#define VA_MAX_SHORT  512u /* pages */
+#define VA_NR_CLASSES (VA_EXACT + 16 + 1)
 
-#define VA_STORE     15u /* slots of a length that a CPU keeps */
+static inline uint32_t va_class(uint64_t nr_pages)
+{
+	uint32_t shift;
+
+	if (likely(nr_pages <= VA_EXACT))
+		return (uint32_t)nr_pages;
+	shift = log2_floor(nr_pages - 1) - 2;
+	return VA_EXACT + 4 * (shift - 3) + (uint32_t)((nr_pages - 1) >> shift) - 3;
+}
+
+/* Pages of its slots. */
+static inline uint32_t va_class_pages(uint32_t class)
+{
+	uint32_t above = class - VA_EXACT - 1;
+
+	return class <= VA_EXACT ? class : (5 + above % 4) << (3 + above / 4);
+}
+
+#define VA_STORE 31u /* slots of a class that a CPU keeps */
 
 /* What the tree holds: chunks, and long pieces one by one. */
 struct va_range {
@@ -33,8 +57,9 @@ struct va_range {
 struct va_chunk {
 	struct va_range at;
 	struct list link;              /* (v) on partial[], while it has a free slot */
-	uint32_t slot_pages, nr_slots; /* (c) */
-	uint32_t reciprocal;           /* (c) 2^16 / slot_pages, rounded up */
+	uint32_t class, slot_pages;    /* (c) */
+	uint32_t nr_slots;             /* (c) */
+	uint32_t reciprocal;           /* (c) 2^24 / slot_pages, rounded up */
 	uint32_t nr_free;              /* (v) */
 	uint64_t free[VA_CHUNK_WORDS]; /* (v) a bit for each slot */
 	void *owner[];                 /* (b, a) [nr_slots] */
@@ -47,12 +72,12 @@ struct va_store {
 };
 
 struct va_cpu {
-	struct va_store store[VA_MAX_CLASS]; /* by length, 1 page first */
+	struct va_store store[VA_NR_CLASSES]; /* by class */
 };
 
 #define VA_LEAF_CHUNKS 512u
 
-/* Chunks by number, (a) each set under the lock and read without it. */
+/* By 2 MiB, or less where chunks are small: (a) set under the lock and read without it. */
 struct va_leaf {
 	struct va_chunk *chunk[VA_LEAF_CHUNKS];
 };
@@ -60,14 +85,13 @@ struct va_leaf {
 /* (c) constant after init  (v) lock  (a) changed under it, read without */
 struct va_space {
 	struct lock lock;
-	struct tmm_slab_system *slabs; /* (c) */
-	struct cpu_set *cpus;          /* (c) */
-	uint64_t start, end;           /* (c) */
-	uint32_t chunk_pages;          /* (c) a power of two, at most 64 * VA_CHUNK_WORDS */
-	uint32_t max_class;            /* (c) longer pieces are lent one by one */
-	uint32_t chunk_shift;          /* (c) log2 of a chunk's bytes */
-	struct range_tree tree;        /* (v) of struct va_range */
-	struct list partial[VA_MAX_CLASS + 1]; /* (v) chunks with a free slot, by length */
+	struct tmm_slab_system *slabs;      /* (c) */
+	struct cpu_set *cpus;               /* (c) */
+	uint64_t start, end;                /* (c) */
+	uint32_t max_short;                 /* (c) pages; longer pieces are lent one by one */
+	uint32_t chunk_shift;               /* (c) log2 of a chunk's bytes, up to VA_EXACT */
+	struct range_tree tree;             /* (v) of struct va_range */
+	struct list partial[VA_NR_CLASSES]; /* (v) chunks with a free slot, by class */
 	struct va_leaf **leaf;  /* (c) [nr_leaves], entries (a), each made when first needed */
 	uint64_t nr_leaves;     /* (c) */
 	struct va_cpu **cpu;    /* (c) [cpus->nr], likewise; NULL: no stores */
@@ -86,7 +110,7 @@ void va_space_fini(struct va_space *space);
 /* Is the length one of those that chunks serve? */
 static inline bool va_is_short(const struct va_space *space, uint64_t nr_pages)
 {
-	return nr_pages <= space->max_class;
+	return nr_pages <= space->max_short;
 }
 
 /*
