@@ -127,7 +127,37 @@ TEST(pages_come_by_address_by_size_and_many_at_once)
 	halt();
 }
 
-TEST(pages_come_from_the_node_that_is_named)
+/* Objects of each kind, asked of a node: all of them are there. */
+static void objects_are_on(int node)
+{
+	struct kmem_cache *cache = kmem_cache_create("of-a-node", 3000, NULL, SLAB_NO_MERGE);
+	void *object[8] = {
+		kmem_cache_alloc_node(cache, GFP_KERNEL, node),
+		kmalloc_node(2500, GFP_KERNEL, node),
+		kzalloc_node(64, GFP_KERNEL, node),
+		kmalloc_array_node(10, 300, GFP_KERNEL, node),
+		kcalloc_node(1000, 100, GFP_KERNEL, node),
+		kvmalloc_node(100, GFP_KERNEL, node),
+		kvzalloc_node(8000, GFP_KERNEL, node),
+		kvmalloc_node(16 << 20, GFP_KERNEL, node),
+	};
+
+	for (unsigned i = 0; i < 8; i++) {
+		struct page *page = is_vmalloc_addr(object[i]) ? vmalloc_to_page(object[i])
+		                                               : virt_to_page(object[i]);
+
+		CHECK(object[i] && page_to_nid(page) == (node == 1));
+	}
+	CHECK(((char *)object[2])[63] == 0 && ((char *)object[4])[99999] == 0);
+	kmem_cache_free(cache, object[0]);
+	for (unsigned i = 1; i < 5; i++)
+		kfree(object[i]);
+	for (unsigned i = 5; i < 8; i++)
+		kvfree(object[i]);
+	kmem_cache_destroy(cache);
+}
+
+TEST(memory_comes_from_the_node_that_is_named)
 {
 	struct tmm_firmware_range map[] = {
 		{.start = {0}, .size_bytes = 64 * MB, .type = TMM_FW_USABLE, .node = 0},
@@ -145,6 +175,7 @@ TEST(pages_come_from_the_node_that_is_named)
 		CHECK(area && page_to_nid(vmalloc_to_page(area)) == (node == 1));
 		vfree(area);
 		__free_pages(page, 1);
+		objects_are_on(node);
 	}
 	halt();
 }

@@ -127,6 +127,14 @@ TMM_LINUX_CALL void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
 	return tmm_cache_alloc(tmm_linux_cache(cache), gfp);
 }
 
+_Static_assert((unsigned)NUMA_NO_NODE == TMM_NODE_ANY, "no node is the same in both");
+
+/* From the memory of a node if that has some; NUMA_NO_NODE: the nearest, as all others. */
+TMM_LINUX_CALL void *kmem_cache_alloc_node(struct kmem_cache *cache, gfp_t gfp, int node)
+{
+	return tmm_cache_alloc_node(tmm_linux_cache(cache), gfp, (unsigned)node);
+}
+
 TMM_LINUX_CALL void *kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp)
 {
 	return tmm_cache_alloc(tmm_linux_cache(cache), gfp | __GFP_ZERO);
@@ -188,6 +196,27 @@ TMM_LINUX_CALL void *kcalloc(size_t nr, size_t bytes, gfp_t gfp)
 	return tmm_kcalloc(tmm_linux.slabs, nr, bytes, gfp);
 }
 
+/* As kmem_cache_alloc_node(). */
+TMM_LINUX_CALL void *kmalloc_node(size_t bytes, gfp_t gfp, int node)
+{
+	return tmm_kmalloc_node(tmm_linux.slabs, bytes, gfp, (unsigned)node);
+}
+
+TMM_LINUX_CALL void *kzalloc_node(size_t bytes, gfp_t gfp, int node)
+{
+	return kmalloc_node(bytes, gfp | __GFP_ZERO, node);
+}
+
+TMM_LINUX_CALL void *kmalloc_array_node(size_t nr, size_t bytes, gfp_t gfp, int node)
+{
+	return tmm_kmalloc_array_node(tmm_linux.slabs, nr, bytes, gfp, (unsigned)node);
+}
+
+TMM_LINUX_CALL void *kcalloc_node(size_t nr, size_t bytes, gfp_t gfp, int node)
+{
+	return kmalloc_array_node(nr, bytes, gfp | __GFP_ZERO, node);
+}
+
 TMM_LINUX_CALL void *krealloc(const void *object, size_t bytes, gfp_t gfp)
 {
 	return tmm_krealloc(tmm_linux.slabs, (void *)(uintptr_t)object, bytes, gfp);
@@ -233,6 +262,18 @@ TMM_LINUX_CALL void *kvmalloc(size_t bytes, gfp_t gfp)
 TMM_LINUX_CALL void *kvzalloc(size_t bytes, gfp_t gfp)
 {
 	return tmm_kvzalloc(tmm_linux.map, bytes, gfp);
+}
+
+TMM_LINUX_CALL void *kvmalloc_node(size_t bytes, gfp_t gfp, int node)
+{
+	if (node == NUMA_NO_NODE)
+		return kvmalloc(bytes, gfp);
+	return tmm_kvmalloc_node(tmm_linux.map, bytes, gfp, (unsigned)node);
+}
+
+TMM_LINUX_CALL void *kvzalloc_node(size_t bytes, gfp_t gfp, int node)
+{
+	return kvmalloc_node(bytes, gfp | __GFP_ZERO, node);
 }
 
 TMM_LINUX_CALL void *kvmalloc_array(size_t nr, size_t bytes, gfp_t gfp)
