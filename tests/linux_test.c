@@ -328,6 +328,15 @@ TEST(kmalloc_and_its_sisters_lend_and_copy)
 	b = krealloc(b, 3000, GFP_KERNEL);
 	CHECK(strcmp(a, b) == 0);
 	kfree_sensitive(b);
+	b = kstrndup(a, 6, GFP_KERNEL);
+	CHECK(strcmp(b, "twenty") == 0);
+	kfree(b);
+	b = kstrndup(a, 100, GFP_KERNEL);
+	CHECK(strcmp(a, b) == 0 && !kstrndup(NULL, 1, GFP_KERNEL));
+	kfree(b);
+	b = kmemdup_nul(a + 7, 5, GFP_KERNEL);
+	CHECK(strcmp(b, "bytes") == 0 && !kmemdup_array(a, SIZE_MAX, 2, GFP_KERNEL));
+	kfree(b);
 	kfree(a);
 	numbers = kcalloc(100, sizeof(*numbers), GFP_KERNEL);
 	CHECK(numbers[99] == 0);

@@ -237,6 +237,35 @@ TMM_LINUX_CALL char *kstrdup(const char *text, gfp_t gfp)
 	return tmm_kstrdup(tmm_linux.slabs, text, gfp);
 }
 
+TMM_LINUX_CALL void *kmemdup_array(const void *from, size_t nr, size_t bytes, gfp_t gfp)
+{
+	size_t all;
+
+	return __builtin_mul_overflow(nr, bytes, &all) ? NULL : kmemdup(from, all, gfp);
+}
+
+/* len bytes of text, and a NUL. */
+static inline char *kmemdup_nul(const char *text, size_t len, gfp_t gfp)
+{
+	char *copy = text ? (char *)kmalloc(len + 1, gfp) : NULL;
+
+	if (copy) {
+		__builtin_memcpy(copy, text, len);
+		copy[len] = '\0';
+	}
+	return copy;
+}
+
+/* Text up to its NUL, and no more than max bytes of it. */
+static inline char *kstrndup(const char *text, size_t max, gfp_t gfp)
+{
+	size_t len = 0;
+
+	while (text && len < max && text[len])
+		len++;
+	return kmemdup_nul(text, len, gfp);
+}
+
 TMM_LINUX_CALL void kfree(const void *object)
 {
 	tmm_kfree(tmm_linux.slabs, (void *)(uintptr_t)object);
