@@ -18,8 +18,7 @@
 
 /*
  * Classes of lengths that chunks serve; in a chunk all slots are of one.  Each length up
- * to VA_EXACT has its own, then come four to each doubling, as those of an area of 64 KiB
- * and its guard, and of 256.
+ * to VA_EXACT has its own, then come four to each doubling.
  */
 #define VA_EXACT      32u  /* pages */
 #define VA_MAX_SHORT  512u /* pages */
