@@ -223,7 +223,8 @@ static const char *unmap_fault(const struct dma_call *call, const struct dma_ent
 	return NULL;
 }
 
-void debug_unmap(const struct dma_call *call, const void *memory, unsigned nr_sg)
+/* Apart, so that who has no records does not pay for the copy of one. */
+static NOINLINE void forget(const struct dma_call *call, const void *memory, unsigned nr_sg)
 {
 	struct tmm_dma *dma = call->device->dma;
 	struct dma_entry *entry, copy = {.addr = 0};
@@ -231,8 +232,6 @@ void debug_unmap(const struct dma_call *call, const void *memory, unsigned nr_sg
 	bool is_known, is_off;
 	tmm_irq irq;
 
-	if (!dma->has_debug)
-		return;
 	irq = lock_take_irqsave(&dma->lock);
 	entry = find(dma, call);
 	is_off = dma->is_debug_off;
@@ -251,6 +250,12 @@ void debug_unmap(const struct dma_call *call, const void *memory, unsigned nr_sg
 	tmm_kfree(dma->slabs, entry);
 	/* relaxed: a count of nothing else */
 	__atomic_fetch_sub(&dma->counts.debug_entries, 1, __ATOMIC_RELAXED);
+}
+
+void debug_unmap(const struct dma_call *call, const void *memory, unsigned nr_sg)
+{
+	if (call->device->dma->has_debug)
+		forget(call, memory, nr_sg);
 }
 
 /* ---- in between ---- */

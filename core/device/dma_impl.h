@@ -102,11 +102,11 @@ struct tmm_dma {
 	struct bounce_pool *bounce;     /* (a) chain; that of boot comes first */
 	struct bounce_pool boot_bounce; /* its struct */
 	struct atomic_pool atomic[NR_REACHES];
-	struct dma_entry **bucket[NR_BY]; /* (l) [NR_BUCKETS] */
-	uint64_t nr_of_class[NR_CLASSES]; /* (l) records */
-	bool is_debug_off;                /* (l) an entry could not be had */
-	struct tmm_dma_counts counts;     /* (a) */
-	char report[320];                 /* of the mistake that a panic is about */
+	struct dma_entry **bucket[NR_BY];          /* (l) [NR_BUCKETS] */
+	uint64_t nr_of_class[NR_CLASSES];          /* (l) records */
+	bool is_debug_off;                         /* (l) an entry could not be had */
+	_Alignas(64) struct tmm_dma_counts counts; /* (a) apart from what every mapping reads */
+	char report[320];                          /* of the mistake that a panic is about */
 };
 
 struct dma_config {

@@ -36,44 +36,50 @@ static void log_overflow(const struct tmm_device *device, uint64_t paddr, uint64
 	print_end(&printer);
 }
 
+static void count_mapped(struct tmm_device *device, unsigned nr)
+{
+	dma_count(&device->dma->counts.mapped, nr);
+	dma_count(&device->nr_mapped, nr);
+}
+
+static void count_unmapped(struct tmm_device *device, unsigned nr)
+{
+	dma_count(&device->dma->counts.unmapped, nr);
+	/* relaxed: a count of nothing else */
+	__atomic_fetch_sub(&device->nr_mapped, nr, __ATOMIC_RELAXED);
+}
+
 /* What became of a request, counted. */
 static bool account(struct tmm_device *device, bool mapped)
 {
-	if (!mapped) {
+	if (mapped)
+		count_mapped(device, 1);
+	else
 		dma_count(&device->dma->counts.mapping_errors, 1);
-		return false;
-	}
-	dma_count(&device->dma->counts.mapped, 1);
-	dma_count(&device->nr_mapped, 1);
-	return true;
+	return mapped;
 }
 
-/* Map a physical range; false: it cannot be had. */
-static bool map(struct tmm_device *device, uint64_t paddr, uint64_t bytes, uint64_t *out_addr)
+/* An address for a physical range; false: it cannot be had. */
+static bool place(struct tmm_device *device, uint64_t paddr, uint64_t bytes, uint64_t *out_addr)
 {
-	struct tmm_dma *dma = device->dma;
-	bool mapped = bytes > 0 && tmm_port_allow("dma_map");
+	bool placed = bytes > 0 && tmm_port_allow("dma_map");
 
-	if (mapped && is_direct(device, paddr, bytes)) {
+	if (placed && is_direct(device, paddr, bytes)) {
 		*out_addr = paddr;
-	} else if (mapped) {
-		mapped = dma->mode != TMM_SWIOTLB_NONE &&
+	} else if (placed) {
+		placed = device->dma->mode != TMM_SWIOTLB_NONE &&
 		         bounce_map(device, paddr, bytes, out_addr);
-		if (!mapped)
+		if (!placed)
 			log_overflow(device, paddr, bytes);
 	}
-	return account(device, mapped);
+	return placed;
 }
 
-static void unmap(struct tmm_device *device, uint64_t addr, enum tmm_dma_direction direction)
+/* The address is no more the device's. */
+static void release(struct tmm_device *device, uint64_t addr, enum tmm_dma_direction direction)
 {
-	struct tmm_dma *dma = device->dma;
-
-	if (is_bounced(dma, addr))
-		bounce_unmap(dma, addr, direction);
-	dma_count(&dma->counts.unmapped, 1);
-	/* relaxed: a count of nothing else */
-	__atomic_fetch_sub(&device->nr_mapped, 1, __ATOMIC_RELAXED);
+	if (is_bounced(device->dma, addr))
+		bounce_unmap(device->dma, addr, direction);
 }
 
 static void sync(struct tmm_device *device, uint64_t addr, uint64_t bytes,
@@ -101,7 +107,7 @@ static struct dma_call single_call(struct tmm_device *device, tmm_dma_addr addr,
 
 static tmm_dma_addr map_frame(struct dma_call *call, uint64_t paddr)
 {
-	if (!map(call->device, paddr, call->bytes, &call->addr))
+	if (!account(call->device, place(call->device, paddr, call->bytes, &call->addr)))
 		return TMM_DMA_MAPPING_ERROR;
 	debug_map(call, paddr, NULL, 0);
 	return (tmm_dma_addr){call->addr};
@@ -154,7 +160,8 @@ bool tmm_dma_mapping_error(struct tmm_device *device, tmm_dma_addr addr)
 static void unmap_call(const struct dma_call *call)
 {
 	debug_unmap(call, NULL, 0);
-	unmap(call->device, call->addr, call->direction);
+	release(call->device, call->addr, call->direction);
+	count_unmapped(call->device, 1);
 }
 
 void tmm_dma_unmap_single(struct tmm_device *device, tmm_dma_addr addr, uint64_t size_bytes,
@@ -276,13 +283,13 @@ static uint64_t sg_paddr(const struct tmm_sg *entry)
 	return (entry->pfn.v << TMM_PAGE_SHIFT) + entry->offset;
 }
 
-static void unmap_entries(struct tmm_device *device, struct tmm_sg *list, unsigned nr,
-                          enum tmm_dma_direction direction)
+static void release_entries(struct tmm_device *device, struct tmm_sg *list, unsigned nr,
+                            enum tmm_dma_direction direction)
 {
 	struct sg_walk walk = {.entry = list, .stretch = list};
 
 	for (unsigned i = 0; i < nr; i++, walk_step(&walk))
-		unmap(device, walk_addr(&walk), direction);
+		release(device, walk_addr(&walk), direction);
 }
 
 static struct dma_call sg_call(struct tmm_device *device, const struct sg_walk *walk,
@@ -300,7 +307,7 @@ static void debug_map_sg(struct tmm_device *device, struct tmm_sg *list, unsigne
 {
 	struct sg_walk walk = {.entry = list, .stretch = list};
 
-	for (unsigned i = 0; i < nr; i++, walk_step(&walk)) {
+	for (unsigned i = 0; device->dma->has_debug && i < nr; i++, walk_step(&walk)) {
 		struct dma_call call = sg_call(device, &walk, direction, site);
 
 		debug_map(&call, sg_paddr(walk.entry), NULL, nr);
@@ -316,8 +323,9 @@ unsigned tmm_dma_map_sg(struct tmm_device *device, struct tmm_sg *list, unsigned
 	for (unsigned i = 0; i < nr; i++, entry = tmm_sg_next(entry)) {
 		uint64_t addr;
 
-		if (!entry || !map(device, sg_paddr(entry), entry->bytes, &addr)) {
-			unmap_entries(device, list, i, direction);
+		if (!entry || !place(device, sg_paddr(entry), entry->bytes, &addr)) {
+			release_entries(device, list, i, direction);
+			(void)account(device, false);
 			return 0;
 		}
 		if (stretch && continues(device, stretch, addr, entry->bytes)) {
@@ -329,6 +337,7 @@ unsigned tmm_dma_map_sg(struct tmm_device *device, struct tmm_sg *list, unsigned
 		stretch->dma_bytes = entry->bytes;
 		nr_stretches++;
 	}
+	count_mapped(device, nr);
 	debug_map_sg(device, list, nr, direction, __builtin_return_address(0));
 	return nr_stretches;
 }
@@ -338,13 +347,14 @@ void tmm_dma_unmap_sg(struct tmm_device *device, struct tmm_sg *list, unsigned n
 {
 	struct sg_walk walk = {.entry = list, .stretch = list};
 
-	for (unsigned i = 0; i < nr; i++, walk_step(&walk)) {
+	for (unsigned i = 0; device->dma->has_debug && i < nr; i++, walk_step(&walk)) {
 		struct dma_call call = sg_call(device, &walk, direction,
 		                               __builtin_return_address(0));
 
 		debug_unmap(&call, NULL, nr);
 	}
-	unmap_entries(device, list, nr, direction);
+	release_entries(device, list, nr, direction);
+	count_unmapped(device, nr);
 }
 
 static void sync_sg(struct tmm_device *device, struct tmm_sg *list, unsigned nr,
