@@ -275,6 +275,11 @@ tmm_err tmm_cache_destroy(struct tmm_cache *cache)
 
 	TMM_ASSERT(!is_built_in(cache) && "the slab system's own caches stay");
 	irq = lock_take_irqsave(&slabs->lock);
+	while (cache->nr_users == 1 && cache->nr_pins > 0) {
+		lock_drop_irqrestore(&slabs->lock, irq);
+		tmm_port_relax();
+		irq = lock_take_irqsave(&slabs->lock);
+	}
 	stays = cache_leave(slabs, cache);
 	if (!stays)
 		gone = cache_delist(cache);
@@ -325,6 +330,9 @@ static void cache_describe(struct tmm_cache *cache, struct tmm_cache_info *out)
 		.object_bytes = cache->object_bytes,
 		.align_bytes = cache->align_bytes,
 		.aliases = cache->nr_users - 1,
+		.min_partial = cache->min_partial,
+		/* relaxed: a setting */
+		.cpu_partial = __atomic_load_n(&cache->limit, __ATOMIC_RELAXED),
 		.debug = cache->debug | (cache->fails ? TMM_SLAB_FAILSLAB : 0),
 		.usercopy_bytes = cache->usercopy_bytes,
 		.partial_slabs = sum.partial_slabs,
@@ -341,9 +349,7 @@ static void cache_describe(struct tmm_cache *cache, struct tmm_cache_info *out)
 	lock_drop_irqrestore(&cache->lock, irq);
 }
 
-/* The cache at that place of the list; NULL: there are not so many. */
-static struct tmm_cache *cache_at(struct tmm_slab_system *slabs, size_t index)
-	TMM_REQUIRES(slabs->lock)
+struct tmm_cache *cache_at(struct tmm_slab_system *slabs, size_t index)
 {
 	list_for_each (node, &slabs->caches)
 		if (!slabs->is_slob && !index--)

@@ -98,6 +98,9 @@ static inline uint64_t slot_stamp(const struct cpu_slot *slot)
  */
 struct cpu_slot *slot_prepare(struct tmm_cache *cache);
 
+/* Requests of the cache's are to fail, or not any more (TMM_SLAB_FAILSLAB). */
+void slots_set_fails(struct tmm_cache *cache, bool fails);
+
 /* End it. */
 static inline void slot_done(void)
 {

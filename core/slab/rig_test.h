@@ -22,16 +22,29 @@ static struct {
 	uint64_t free_pages; /* before the first slab */
 } m;
 
+/* Nodes have equal shares of RAM, and CPUs take turns to be of them. */
+static inline void boot_spread(void *ram, uint64_t ram_bytes, uint32_t nr_cpus,
+                               uint32_t nr_nodes, const struct slab_config *config)
+{
+	const struct pages_config pages = {.ram = ram, .cpus = &m.cpus, .nr_nodes = nr_nodes};
+	uint64_t share = ram_bytes / nr_nodes;
+
+	cpu_set_init(&m.cpus, nr_cpus);
+	for (uint32_t i = 0; i < nr_cpus; i++)
+		m.cpus.cpu[i].node = i % nr_nodes;
+	tmm_memblock_init(&m.memblock, ram);
+	for (uint32_t n = 0; n < nr_nodes; n++)
+		CHECK(tmm_memblock_add(&m.memblock, (tmm_paddr){n * share}, share, n) ==
+		      TMM_OK);
+	CHECK(pages_init(&m.pages, &m.memblock, &pages) == TMM_OK);
+	m.free_pages = tmm_pages_free_count(&m.pages);
+	slab_init(&m.slabs, &m.pages, config);
+}
+
 static inline void boot_with(void *ram, uint64_t ram_bytes, uint32_t nr_cpus,
                              const struct slab_config *config)
 {
-	cpu_set_init(&m.cpus, nr_cpus);
-	tmm_memblock_init(&m.memblock, ram);
-	CHECK(tmm_memblock_add(&m.memblock, (tmm_paddr){0}, ram_bytes, 0) == TMM_OK);
-	CHECK(pages_init(&m.pages, &m.memblock,
-	                 &(struct pages_config){.ram = ram, .cpus = &m.cpus}) == TMM_OK);
-	m.free_pages = tmm_pages_free_count(&m.pages);
-	slab_init(&m.slabs, &m.pages, config);
+	boot_spread(ram, ram_bytes, nr_cpus, 1, config);
 }
 
 /* With TUXMM_SLOB=1 every test that is not about slabs runs without them. */

@@ -126,6 +126,7 @@ struct tmm_cache {
 	uint32_t usercopy_offset;    /* (c) */
 	uint32_t usercopy_bytes;     /* (c) */
 	uint32_t nr_users;           /* (s) creators: aliases and itself */
+	uint32_t nr_pins;            /* (s) calls that know it by its index: control.c */
 	uint32_t nr_gone;            /* (s) of those that destroyed it, but not its name */
 	char name[32];               /* (c) */
 	struct slab_node node[TMM_MAX_NODES]; /* [nr_nodes] */
@@ -234,6 +235,10 @@ void kmalloc_init(struct tmm_slab_system *slabs);
 struct place;
 void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp, uint32_t node);
 void large_free(struct tmm_slab_system *slabs, struct place place);
+
+/* cache.c: the cache at that place of the list; NULL: there are not so many. */
+struct tmm_cache *cache_at(struct tmm_slab_system *slabs, size_t index)
+	TMM_REQUIRES(slabs->lock);
 
 /* cache.c: fill in the fields, for a spec that is valid. */
 void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,

@@ -72,12 +72,13 @@ static void *work(void *seed)
 	return NULL;
 }
 
-TEST(threads_share_a_cache)
+static void threads_share(uint32_t nr_nodes)
 {
+	const struct slab_config config = config_of_run();
 	pthread_t thread[NR_THREADS];
 	uint64_t seed[NR_THREADS];
 
-	boot_on(test_ram(16 * MB), 16 * MB, NR_THREADS);
+	boot_spread(test_ram(16 * MB), 16 * MB, NR_THREADS, nr_nodes, &config);
 	shared = cache_of_size("shared", SHARED_BYTES);
 	tmm_cpu_exit(cpu_self(&m.cpus)); /* one for each thread */
 	nr_broken = 0;
@@ -94,6 +95,68 @@ TEST(threads_share_a_cache)
 		table[i] = NULL;
 	}
 	CHECK(m.slabs.is_slob || info_of("shared").active_objs == 0);
+	halt();
+}
+
+TEST(threads_share_a_cache)
+{
+	threads_share(1);
+}
+
+/* Half of what a thread frees is of the other node, and goes home. */
+TEST(threads_of_two_nodes_share_a_cache)
+{
+	threads_share(2);
+}
+
+/* ---- caches that go while others set something of them ---- */
+
+static bool settled;
+
+static void *set_all(void *arg)
+{
+	static const struct {
+		enum tmm_cache_control what;
+		uint64_t value;
+	} set[] = {{TMM_CACHE_SHRINK, 1},      {TMM_CACHE_CPU_PARTIAL, 5},
+	           {TMM_CACHE_MIN_PARTIAL, 2}, {TMM_CACHE_FAILSLAB, 0},
+	           {TMM_CACHE_VALIDATE, 1},    {TMM_CACHE_CPU_PARTIAL, 20}};
+
+	(void)arg;
+	for (size_t i = 0; !__atomic_load_n(&settled, __ATOMIC_RELAXED); i++) {
+		/* The newest is at 0: it is there, is going, or another one is. */
+		tmm_err err = tmm_cache_control(&m.slabs, i % 2, set[i % ARRAY_SIZE(set)].what,
+		                                set[i % ARRAY_SIZE(set)].value);
+
+		if (err && err != TMM_E_INVAL)
+			__atomic_fetch_add(&nr_broken, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+TEST(a_cache_goes_when_nobody_sets_anything_of_it)
+{
+	pthread_t thread;
+
+	if (rig_skips())
+		return;
+	boot_on(test_ram(16 * MB), 16 * MB, 2);
+	nr_broken = 0;
+	settled = false;
+	CHECK(pthread_create(&thread, NULL, set_all, NULL) == 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		struct tmm_cache *cache = cache_of_size("fleeting", 64);
+		void *object[40];
+
+		for (unsigned k = 0; k < ARRAY_SIZE(object); k++)
+			object[k] = tmm_cache_alloc(cache, TMM_GFP_KERNEL);
+		for (unsigned k = 0; k < ARRAY_SIZE(object); k++)
+			tmm_cache_free(cache, object[k]);
+		CHECK(tmm_cache_destroy(cache) == TMM_OK);
+	}
+	__atomic_store_n(&settled, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	CHECK(nr_broken == 0);
 	halt();
 }
 

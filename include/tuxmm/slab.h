@@ -107,7 +107,8 @@ uint64_t tmm_cache_shrink(struct tmm_cache *cache);
 
 /*
  * From now on a magazine holds magazine_objs objects, 0 .. 64 (0: no magazines), and
- * the depot of each node that many full ones.  Shrinks the cache.
+ * the depot of each node that many full ones.  Shrinks the cache.  Caches that debug
+ * have none, whatever is said.
  *   TMM_OK
  *   TMM_E_INVAL  more than 64, or one of the slab system's own caches
  */
@@ -175,6 +176,8 @@ struct tmm_cache_info {
 	uint32_t object_bytes;   /* as asked for */
 	uint32_t align_bytes;    /* as asked for, 8 at least */
 	uint32_t aliases;        /* other caches that share it */
+	uint32_t min_partial;    /* empty slabs that a node keeps at most */
+	uint32_t cpu_partial;    /* objects that a magazine holds at most */
 	uint32_t debug;          /* TMM_SLAB_* of tuxmm/slab_debug.h */
 	uint32_t usercopy_bytes; /* that user copies may reach */
 	uint64_t partial_slabs;  /* with objects in them, but not all */
@@ -189,6 +192,25 @@ struct tmm_cache_info {
  * past the last, and for any with TMM_SLOB, whose pages are no cache's.
  */
 bool tmm_cache_info(struct tmm_slab_system *slabs, size_t index, struct tmm_cache_info *out);
+
+/* What can be set of a cache in use (Linux: written to files of /sys/kernel/slab/CACHE). */
+enum tmm_cache_control {
+	TMM_CACHE_SHRINK,      /* 1: tmm_cache_shrink() */
+	TMM_CACHE_VALIDATE,    /* 1: tmm_cache_validate(); for caches that debug */
+	TMM_CACHE_MIN_PARTIAL, /* empty slabs that each node keeps; 1 at first */
+	TMM_CACHE_CPU_PARTIAL, /* as tmm_cache_tune(); 0 alone where the cache debugs */
+	TMM_CACHE_FAILSLAB     /* 1: TMM_SLAB_FAILSLAB, 0: no more; for what nobody shares */
+};
+
+/*
+ * Of the cache that tmm_cache_info() has at that index.  Its creator, who may destroy it
+ * at any time, waits for the call.
+ *   TMM_OK
+ *   TMM_E_NOENT  there is no such cache
+ *   TMM_E_INVAL  it cannot be set to that value
+ */
+TMM_MUST_CHECK tmm_err tmm_cache_control(struct tmm_slab_system *slabs, size_t index,
+                                         enum tmm_cache_control what, uint64_t value);
 
 /* What of a cache lies on one node. */
 struct tmm_cache_node_info {
