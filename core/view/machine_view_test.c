@@ -586,3 +586,43 @@ TEST(slab_files_say_what_lies_on_which_node)
 	tmm_check(machine);
 	tmm_machine_fini(machine);
 }
+
+static tmm_err store(struct tmm_machine *machine, const char *cache, const char *file,
+                     const char *number)
+{
+	struct tmm_cache_info info;
+	size_t index = 0, place = 0;
+
+	while (tmm_cache_info(tmm_machine_slabs(machine), index, &info) &&
+	       strcmp(info.name, cache) != 0)
+		index++;
+	while (tmm_view_slab_file(place) && strcmp(tmm_view_slab_file(place), file) != 0)
+		place++;
+	return tmm_view_slab_store(machine, index, place, number, strlen(number));
+}
+
+/* A number and maybe a newline; in files that can be written, of caches that there are. */
+TEST(numbers_are_written_to_slab_files)
+{
+	static const char *const bad[] = {"",          "\n",  "-1",    "1 ",
+	                                  "0x1",       "two", "1\n\n", "18446744073709551616",
+	                                  "4294967296"};
+	struct tmm_machine *machine = boot();
+
+	CHECK(store(machine, "kmalloc-64", "min_partial", "7\n") == TMM_OK);
+	CHECK(!strcmp(slab_file(machine, "kmalloc-64", "min_partial"), "7\n"));
+	CHECK(store(machine, "kmalloc-64", "min_partial", "0") == TMM_OK);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		CHECK(store(machine, "kmalloc-64", "min_partial", bad[i]) == TMM_E_INVAL);
+	CHECK(!strcmp(slab_file(machine, "kmalloc-64", "min_partial"), "0\n"));
+	CHECK(store(machine, "kmalloc-64", "cpu_partial", "12") == TMM_OK);
+	CHECK(!strcmp(slab_file(machine, "kmalloc-64", "cpu_partial"), "12\n"));
+	CHECK(store(machine, "kmalloc-64", "shrink", "1\n") == TMM_OK);
+	CHECK(store(machine, "kmalloc-64", "failslab", "1\n") == TMM_OK);
+	CHECK(!strcmp(slab_file(machine, "kmalloc-64", "failslab"), "1\n"));
+	CHECK(store(machine, "kmalloc-64", "order", "1") == TMM_E_IO);
+	CHECK(store(machine, "kmalloc-64", "no file", "1") == TMM_E_IO);
+	CHECK(store(machine, "no cache", "shrink", "1") == TMM_E_NOENT);
+	tmm_check(machine);
+	tmm_machine_fini(machine);
+}

@@ -12,6 +12,8 @@
 
 struct slab_file {
 	const char *name;
+	bool is_writable;
+	enum tmm_cache_control control; /* what a number that is written sets */
 	uint64_t (*number)(const struct tmm_cache_info *cache); /* NULL: print() */
 	void (*print)(struct printer *printer, struct tmm_slab_system *slabs, size_t index,
 	              const struct tmm_cache_info *cache);
@@ -25,8 +27,10 @@ struct slab_file {
 NUMBER(aliases, cache->aliases)
 NUMBER(align, cache->align_bytes)
 NUMBER(cache_dma, cache->dma)
+NUMBER(cpu_partial, cache->cpu_partial)
 NUMBER(failslab, (cache->debug & TMM_SLAB_FAILSLAB) != 0)
 NUMBER(hwcache_align, cache->hwcache_align)
+NUMBER(min_partial, cache->min_partial)
 NUMBER(object_size, cache->object_bytes)
 NUMBER(objs_per_slab, cache->objs_per_slab)
 NUMBER(order, (uint64_t)__builtin_ctz(cache->pages_per_slab))
@@ -93,6 +97,15 @@ static void print_ctor(struct printer *printer, struct tmm_slab_system *slabs, s
 		print(printer, "0x%llx\n", (unsigned long long)(uintptr_t)cache->ctor);
 }
 
+static void print_nothing(struct printer *printer, struct tmm_slab_system *slabs, size_t index,
+                          const struct tmm_cache_info *cache)
+{
+	(void)printer;
+	(void)slabs;
+	(void)index;
+	(void)cache;
+}
+
 /* "count 0xsite age=least/mean/most pid=.. cpus=..", the lowest site first. */
 static void print_sites(struct printer *printer, struct tmm_slab_system *slabs, size_t index,
                         bool freed)
@@ -135,32 +148,51 @@ static void print_free_calls(struct printer *printer, struct tmm_slab_system *sl
 }
 
 static const struct slab_file files[] = {
-	{"aliases", of_aliases, NULL},
-	{"align", of_align, NULL},
-	{"alloc_calls", NULL, print_alloc_calls},
-	{"cache_dma", of_cache_dma, NULL},
-	{"cpu_slabs", of_none, NULL},
-	{"ctor", NULL, print_ctor},
-	{"destroy_by_rcu", of_none, NULL},
-	{"failslab", of_failslab, NULL},
-	{"free_calls", NULL, print_free_calls},
-	{"hwcache_align", of_hwcache_align, NULL},
-	{"object_size", of_object_size, NULL},
-	{"objects", NULL, print_objects},
-	{"objects_partial", NULL, print_objects_partial},
-	{"objs_per_slab", of_objs_per_slab, NULL},
-	{"order", of_order, NULL},
-	{"partial", NULL, print_partial},
-	{"poison", of_poison, NULL},
-	{"reclaim_account", of_reclaim_account, NULL},
-	{"red_zone", of_red_zone, NULL},
-	{"sanity_checks", of_sanity_checks, NULL},
-	{"slab_size", of_slab_size, NULL},
-	{"slabs", NULL, print_slabs},
-	{"store_user", of_store_user, NULL},
-	{"total_objects", NULL, print_total_objects},
-	{"trace", of_trace, NULL},
-	{"usersize", of_usersize, NULL},
+	{.name = "aliases", .number = of_aliases},
+	{.name = "align", .number = of_align},
+	{.name = "alloc_calls", .print = print_alloc_calls},
+	{.name = "cache_dma", .number = of_cache_dma},
+	{.name = "cpu_partial",
+         .number = of_cpu_partial,
+         .is_writable = true,
+         .control = TMM_CACHE_CPU_PARTIAL},
+	{.name = "cpu_slabs", .number = of_none},
+	{.name = "ctor", .print = print_ctor},
+	{.name = "destroy_by_rcu", .number = of_none},
+	{.name = "failslab",
+         .number = of_failslab,
+         .is_writable = true,
+         .control = TMM_CACHE_FAILSLAB},
+	{.name = "free_calls", .print = print_free_calls},
+	{.name = "hwcache_align", .number = of_hwcache_align},
+	{.name = "min_partial",
+         .number = of_min_partial,
+         .is_writable = true,
+         .control = TMM_CACHE_MIN_PARTIAL},
+	{.name = "object_size", .number = of_object_size},
+	{.name = "objects", .print = print_objects},
+	{.name = "objects_partial", .print = print_objects_partial},
+	{.name = "objs_per_slab", .number = of_objs_per_slab},
+	{.name = "order", .number = of_order},
+	{.name = "partial", .print = print_partial},
+	{.name = "poison", .number = of_poison},
+	{.name = "reclaim_account", .number = of_reclaim_account},
+	{.name = "red_zone", .number = of_red_zone},
+	{.name = "sanity_checks", .number = of_sanity_checks},
+	{.name = "shrink",
+         .print = print_nothing,
+         .is_writable = true,
+         .control = TMM_CACHE_SHRINK},
+	{.name = "slab_size", .number = of_slab_size},
+	{.name = "slabs", .print = print_slabs},
+	{.name = "store_user", .number = of_store_user},
+	{.name = "total_objects", .print = print_total_objects},
+	{.name = "trace", .number = of_trace},
+	{.name = "usersize", .number = of_usersize},
+	{.name = "validate",
+         .print = print_nothing,
+         .is_writable = true,
+         .control = TMM_CACHE_VALIDATE},
 };
 
 const char *tmm_view_slab_file(size_t file)
@@ -184,4 +216,39 @@ bool tmm_view_slab(struct tmm_machine *machine, size_t index, size_t file,
 		files[file].print(&printer, slabs, index, &cache);
 	print_end(&printer);
 	return true;
+}
+
+bool tmm_view_slab_is_writable(size_t file)
+{
+	return file < ARRAY_SIZE(files) && files[file].is_writable;
+}
+
+/* Digits, and maybe the end of a line; false: something else. */
+static bool read_number(const char *text, size_t bytes, uint64_t *out)
+{
+	uint64_t number = 0;
+
+	if (bytes > 0 && text[bytes - 1] == '\n')
+		bytes--;
+	for (size_t i = 0; i < bytes; i++) {
+		if (text[i] < '0' || text[i] > '9' ||
+		    __builtin_mul_overflow(number, 10, &number) ||
+		    __builtin_add_overflow(number, (uint64_t)(text[i] - '0'), &number))
+			return false;
+	}
+	*out = number;
+	return bytes > 0;
+}
+
+tmm_err tmm_view_slab_store(struct tmm_machine *machine, size_t index, size_t file,
+                            const char *text, size_t bytes)
+{
+	uint64_t number;
+
+	if (!tmm_view_slab_is_writable(file))
+		return TMM_E_IO;
+	if (!read_number(text, bytes, &number))
+		return TMM_E_INVAL;
+	return tmm_cache_control(tmm_machine_slabs(machine), index, files[file].control,
+	                         number);
 }

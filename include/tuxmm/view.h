@@ -65,6 +65,17 @@ const char *tmm_view_slab_file(size_t file);
 bool tmm_view_slab(struct tmm_machine *machine, size_t cache, size_t file,
                    const struct tmm_sink *sink);
 
+/*
+ * What is written to such a file: a number, maybe with the end of a line.
+ *   TMM_OK
+ *   TMM_E_INVAL  the file takes no such number (tmm_cache_control())
+ *   TMM_E_IO     nothing can be written to it
+ *   TMM_E_NOENT  there is no such cache
+ */
+bool tmm_view_slab_is_writable(size_t file);
+TMM_MUST_CHECK tmm_err tmm_view_slab_store(struct tmm_machine *machine, size_t cache,
+                                           size_t file, const char *text, size_t bytes);
+
 /* Areas of an address space, in rising order; smaps walks their pages too. */
 void tmm_view_maps(struct tmm_mm *mm, const struct tmm_sink *sink);
 void tmm_view_smaps(struct tmm_mm *mm, const struct tmm_sink *sink);
