@@ -171,12 +171,17 @@ static const struct {
 	printer print;
 } task_files[] = {{"maps", print_maps}, {"smaps", print_smaps}, {"status", print_status}};
 
-/* Those of /proc at the top, those of /sys below sys. */
+/* Those of /proc at the top, those of /sys below sys; with SLOB there is no slabinfo. */
 static bool write_views(struct subject subject)
 {
+	struct tmm_cache_info cache;
+	bool has_slabs = tmm_cache_info(tmm_machine_slabs(subject.machine), 0, &cache);
+
 	for (size_t i = 0; i < nr_view_files; i++) {
 		const char *path = view_files[i].path;
 
+		if (!has_slabs && strcmp(path, "/proc/slabinfo") == 0)
+			continue;
 		subject.view = &view_files[i];
 		path += strncmp(path, "/proc/", 6) == 0 ? 6 : 1;
 		if (!write_file(&subject, path, print_view))

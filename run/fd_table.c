@@ -32,6 +32,7 @@ static int open_put(struct open_file *open)
 	if (open->file)
 		tmm_file_put(open->file);
 	err = close(open->host) ? -errno : 0;
+	free(open->control);
 	free(open);
 	return err;
 }

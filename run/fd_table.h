@@ -25,6 +25,7 @@ struct open_file {
 	dev_t device; /* which file */
 	ino_t inode;
 	bool random;           /* /dev/random or /dev/urandom: read from the seeded generator */
+	char *control;         /* path of the machine's file that this writes to; NULL: none */
 	struct tmm_file *file; /* made by the first mmap; NULL: none yet */
 };
 

@@ -2,9 +2,11 @@
  * proc_files.c - files of /proc and /sys that speak of memory or of the program itself
  *
  * Opening one writes its text as of now into a memfd, which the program then
- * reads as the file.  What is not listed is the host's.
+ * reads as the file.  What it writes comes here, to be set in the machine.  What is
+ * not listed is the host's, but for what only a machine with slabs has.
  */
 #define _GNU_SOURCE
+#include "slab_files.h"
 #include "syscalls.h"
 #include "view_files.h"
 
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <tuxmm/view.h>
@@ -166,6 +169,20 @@ static void write_uuid(struct task *task, FILE *out)
 	fprintf(out, "\n");
 }
 
+static void write_drop_caches(struct task *task, FILE *out)
+{
+	fprintf(out, "%u\n", task->drop_caches);
+}
+
+/* 1, 2 and 3; 4 asks for no messages, of which there are none. */
+static int set_drop_caches(struct task *task, unsigned number)
+{
+	if (number < 1 || number > 7)
+		return -EINVAL;
+	task->drop_caches = number;
+	return number & 3 ? tmm_drop_caches(task->config->machine, number & 3) : 0;
+}
+
 static void write_swaps(struct task *task, FILE *out)
 {
 	(void)task;
@@ -183,36 +200,40 @@ static void refuse(struct task *task, FILE *out)
 static const struct {
 	const char *path;
 	writer write;
+	int (*set)(struct task *task, unsigned number); /* what is written; NULL: nothing is */
 } files[] = {
-	{"/proc/iomem", write_iomem},
-	{"/proc/ioports", write_ioports},
-	{"/proc/swaps", write_swaps},
-	{"/proc/sys/vm/overcommit_memory", write_overcommit_memory},
-	{"/proc/sys/vm/overcommit_ratio", write_overcommit_ratio},
-	{"/proc/sys/vm/max_map_count", write_max_map_count},
-	{"/proc/sys/kernel/random/uuid", write_uuid},
-	{"/proc/self/maps", write_maps},
-	{"/proc/self/smaps", write_smaps},
-	{"/proc/self/status", write_status},
-	{"/proc/self/stat", write_stat},
-	{"/proc/self/statm", write_statm},
-	{"/proc/self/comm", write_comm},
-	{"/proc/self/cmdline", write_cmdline},
-	{"/proc/self/auxv", write_auxv},
-	{"/proc/self/environ", write_environ},
-	{"/proc/self/mem", refuse},
-	{"/proc/self/pagemap", refuse},
-	{"/proc/self/smaps_rollup", refuse},
-	{"/proc/self/numa_maps", refuse},
-	{"/proc/self/clear_refs", refuse},
+	{"/proc/iomem", write_iomem, NULL},
+	{"/proc/ioports", write_ioports, NULL},
+	{"/proc/swaps", write_swaps, NULL},
+	{"/proc/sys/vm/drop_caches", write_drop_caches, set_drop_caches},
+	{"/proc/sys/vm/overcommit_memory", write_overcommit_memory, NULL},
+	{"/proc/sys/vm/overcommit_ratio", write_overcommit_ratio, NULL},
+	{"/proc/sys/vm/max_map_count", write_max_map_count, NULL},
+	{"/proc/sys/kernel/random/uuid", write_uuid, NULL},
+	{"/proc/self/maps", write_maps, NULL},
+	{"/proc/self/smaps", write_smaps, NULL},
+	{"/proc/self/status", write_status, NULL},
+	{"/proc/self/stat", write_stat, NULL},
+	{"/proc/self/statm", write_statm, NULL},
+	{"/proc/self/comm", write_comm, NULL},
+	{"/proc/self/cmdline", write_cmdline, NULL},
+	{"/proc/self/auxv", write_auxv, NULL},
+	{"/proc/self/environ", write_environ, NULL},
+	{"/proc/self/mem", refuse, NULL},
+	{"/proc/self/pagemap", refuse, NULL},
+	{"/proc/self/smaps_rollup", refuse, NULL},
+	{"/proc/self/numa_maps", refuse, NULL},
+	{"/proc/self/clear_refs", refuse, NULL},
 };
 
-/* What answers to a path: one of the three. */
+/* What answers to a path: one of the four. */
 struct answer {
 	writer write;
 	const struct view_file *view;
 	const struct view_node_file *node_view; /* of this node: */
 	unsigned node;
+	bool is_slab; /* of a cache's: */
+	struct slab_path slab;
 };
 
 /* A node that the machine does not have is left to the host. */
@@ -233,6 +254,10 @@ static bool find_node_file(const struct task *task, const char *path, struct ans
 static bool find_file(const struct task *task, const char *path, struct answer *out)
 {
 	*out = (struct answer){.write = NULL};
+	if (slab_path_is_below(path)) {
+		out->is_slab = slab_path_find(task->config->machine, path, &out->slab);
+		return out->is_slab;
+	}
 	if (strncmp(path, "/proc/", 6) != 0 &&
 	    strncmp(path, VIEW_NODES, strlen(VIEW_NODES)) != 0)
 		return false;
@@ -249,6 +274,18 @@ static bool find_file(const struct task *task, const char *path, struct answer *
 		return true;
 	}
 	return find_node_file(task, path, out);
+}
+
+/* With SLOB there are no slabs, and so no such files (Linux: likewise). */
+static bool is_missing(const struct task *task, const char *path)
+{
+	struct tmm_cache_info info;
+	struct slab_path slab;
+
+	if (slab_path_is_below(path))
+		return !slab_path_find(task->config->machine, path, &slab);
+	return strcmp(path, "/proc/slabinfo") == 0 &&
+	       !tmm_cache_info(tmm_machine_slabs(task->config->machine), 0, &info);
 }
 
 static int write_file(struct task *task, const char *name, const struct answer *answer)
@@ -272,6 +309,8 @@ static int write_file(struct task *task, const char *name, const struct answer *
 		answer->write(task, out);
 	else if (answer->view)
 		answer->view->write(machine, &sink);
+	else if (answer->is_slab)
+		tmm_view_slab(machine, answer->slab.cache, answer->slab.file, &sink);
 	else
 		answer->node_view->write(machine, answer->node, &sink);
 	if (fclose(out)) {
@@ -283,11 +322,71 @@ static int write_file(struct task *task, const char *name, const struct answer *
 	return fd;
 }
 
-int proc_open(struct task *task, const char *path)
+bool proc_open(struct task *task, const char *path, int flags, int *out)
 {
 	struct answer answer;
 
+	if (is_missing(task, path)) {
+		*out = -ENOENT;
+		return true;
+	}
 	if (!find_file(task, path, &answer))
-		return -ENOENT;
-	return answer.write == refuse ? -EACCES : write_file(task, path, &answer);
+		return false;
+	/* As in Linux: only root may set anything. */
+	if (answer.write == refuse || ((flags & O_ACCMODE) != O_RDONLY && geteuid() != 0))
+		*out = -EACCES;
+	else
+		*out = write_file(task, path, &answer);
+	return true;
+}
+
+bool proc_stat(struct task *task, const char *path, struct stat *st, int *out)
+{
+	struct answer answer;
+	bool missing = is_missing(task, path);
+
+	if (!missing && !slab_path_is_below(path))
+		return false;
+	*out = missing ? -ENOENT : 0;
+	*st = (struct stat){.st_mode = S_IFREG | 0400,
+	                    .st_nlink = 1,
+	                    .st_size = TMM_PAGE_SIZE,
+	                    .st_blksize = TMM_PAGE_SIZE};
+	if (!missing && find_file(task, path, &answer) &&
+	    tmm_view_slab_is_writable(answer.slab.file))
+		st->st_mode |= 0200;
+	return true;
+}
+
+/* A number, with blanks around it at most; false: something else. */
+static bool read_number(const char *text, size_t bytes, unsigned *out)
+{
+	char copy[32];
+	int length = -1;
+
+	if (bytes >= sizeof(copy))
+		return false;
+	memcpy(copy, text, bytes);
+	copy[bytes] = '\0';
+	return sscanf(copy, " %9u %n", out, &length) == 1 && length >= 0 && !copy[length];
+}
+
+int64_t proc_set(struct task *task, const char *path, const char *text, size_t bytes)
+{
+	struct tmm_machine *machine = task->config->machine;
+	struct slab_path slab;
+	unsigned number;
+	int err = -EIO; /* nothing can be written there */
+
+	if (!bytes)
+		return 0;
+	if (slab_path_find(machine, path, &slab)) {
+		err = tmm_view_slab_store(machine, slab.cache, slab.file, text, bytes);
+		return err ? err : (int64_t)bytes;
+	}
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		if (files[i].set && strcmp(path, files[i].path) == 0)
+			err = read_number(text, bytes, &number) ? files[i].set(task, number)
+			                                        : -EINVAL;
+	return err ? err : (int64_t)bytes;
 }

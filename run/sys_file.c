@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -16,9 +17,27 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <tuxmm/port.h>
+
 #include "path.h"
 
 #define MAX_DIRENTS_BYTES 32768u
+
+/* A file of the machine's; what is written to it is the machine's business, too. */
+static int64_t install_view(struct task *task, int host, int flags, const char *path)
+{
+	int64_t fd = fd_install(&task->fds, host, 0, flags & O_CLOEXEC);
+	struct open_file *open;
+
+	if (fd < 0 || (flags & O_ACCMODE) == O_RDONLY)
+		return fd;
+	open = fd_get(&task->fds, fd);
+	open->control = tmm_port_allow("open file") ? strdup(path) : NULL;
+	if (open->control)
+		return fd;
+	fd_close(&task->fds, fd);
+	return -ENOMEM;
+}
 
 static int64_t open_path(struct task *task, int64_t dirfd, uint64_t at, int flags, mode_t mode)
 {
@@ -28,14 +47,12 @@ static int64_t open_path(struct task *task, int64_t dirfd, uint64_t at, int flag
 
 	if (err)
 		return err;
-	host = proc_open(task, path.asked);
-	if (host == -ENOENT) {
-		HOST_WAIT(task, answer, openat(path.dir, path.name, flags | O_CLOEXEC, mode));
-		host = (int)answer;
-	}
-	if (host < 0)
-		return host;
-	answer = fd_install(&task->fds, host, 0, flags & O_CLOEXEC);
+	if (proc_open(task, path.asked, flags, &host))
+		return host < 0 ? host : install_view(task, host, flags, path.asked);
+	HOST_WAIT(task, answer, openat(path.dir, path.name, flags | O_CLOEXEC, mode));
+	if (answer < 0)
+		return answer;
+	answer = fd_install(&task->fds, (int)answer, 0, flags & O_CLOEXEC);
 	if (answer >= 0 && (flags & O_TRUNC))
 		files_cut(&task->files, fd_get(&task->fds, answer), 0);
 	return answer;
@@ -240,6 +257,8 @@ static int64_t stat_path(struct task *task, int64_t dirfd, uint64_t at, uint64_t
 
 	if (err)
 		return err;
+	if (proc_stat(task, path.asked, &st, &err))
+		return err ? err : user_put(task, to, &st, sizeof(st));
 	return put_stat(task, to, fstatat(path.dir, path.name, &st, flags), &st);
 }
 
@@ -258,14 +277,29 @@ int64_t sys_newfstatat(struct task *task, const uint64_t *arg)
 	return stat_path(task, (int32_t)arg[0], arg[1], arg[2], (int)arg[3]);
 }
 
+/* Of a file of the machine's. */
+static void statx_of(const struct stat *st, struct statx *out)
+{
+	*out = (struct statx){.stx_mask = STATX_BASIC_STATS,
+	                      .stx_mode = (uint16_t)st->st_mode,
+	                      .stx_nlink = (uint32_t)st->st_nlink,
+	                      .stx_size = (uint64_t)st->st_size,
+	                      .stx_blksize = (uint32_t)st->st_blksize};
+}
+
 int64_t sys_statx(struct task *task, const uint64_t *arg)
 {
 	struct path path;
 	struct statx stx;
+	struct stat st;
 	int err = path_get(task, (int32_t)arg[0], arg[1], &path);
 
 	if (err)
 		return err;
+	if (proc_stat(task, path.asked, &st, &err)) {
+		statx_of(&st, &stx);
+		return err ? err : user_put(task, arg[4], &stx, sizeof(stx));
+	}
 	if (statx(path.dir, path.name, (int)arg[2], (unsigned)arg[3], &stx))
 		return -errno;
 	return user_put(task, arg[4], &stx, sizeof(stx));

@@ -22,10 +22,17 @@
 int64_t sys_faccessat2(struct task *task, const uint64_t *arg)
 {
 	struct path path;
+	struct stat st;
 	int err = path_get(task, (int32_t)arg[0], arg[1], &path);
 
-	return err ? err
-	           : host_result(faccessat(path.dir, path.name, (int)arg[2], (int)arg[3]));
+	if (err)
+		return err;
+	if (proc_stat(task, path.asked, &st, &err)) {
+		bool refused = (arg[2] & X_OK) || geteuid() != 0;
+
+		return !err && arg[2] != F_OK && refused ? -EACCES : err;
+	}
+	return host_result(faccessat(path.dir, path.name, (int)arg[2], (int)arg[3]));
 }
 
 int64_t sys_faccessat(struct task *task, const uint64_t *arg)

@@ -162,11 +162,31 @@ static int64_t move_nothing(const struct transfer *x)
 	                         : write(x->open->host, &none, 0));
 }
 
+/* To a file of the machine's, which takes a page at a time as Linux's do. */
+static int64_t write_control(const struct transfer *x)
+{
+	char text[TMM_PAGE_SIZE];
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < x->nr && bytes < sizeof(text); i++) {
+		const struct iovec *iov = &x->task->user_iov[i];
+		size_t part = iov->iov_len < sizeof(text) - bytes ? iov->iov_len
+		                                                  : sizeof(text) - bytes;
+
+		if (user_get(x->task, text + bytes, (uint64_t)(uintptr_t)iov->iov_base, part))
+			return -EFAULT;
+		bytes += part;
+	}
+	return proc_set(x->task, x->open->control, text, bytes);
+}
+
 static int64_t transfer(struct transfer *x)
 {
 	size_t window = FIRST_WINDOW, left;
 	int64_t answer = 0;
 
+	if (!x->in && x->open->control)
+		return write_control(x);
 	if (!x->total)
 		return move_nothing(x);
 	files_before(&x->task->files, x->open);

@@ -12,6 +12,7 @@
 #define TUXMM_RUN_SYSCALLS_H
 
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "signals.h"
 #include "task.h"
@@ -59,9 +60,16 @@ int signal_mask_swap(struct task *task, uint64_t mask_at, uint64_t mask_bytes);
 int64_t signal_mask_back(struct task *task, int64_t answer);
 
 /*
- * proc_files.c: open a file of /proc that the machine answers, named as
- * struct path's `asked`: a host descriptor, or -ENOENT: the host's file is meant.
+ * proc_files.c: open a file of /proc or /sys, named as struct path's `asked`.  False:
+ * the host's is meant; else *out is a host descriptor or an error, -ENOENT where the
+ * machine has no such file, whatever the host has.
  */
-int proc_open(struct task *task, const char *path);
+bool proc_open(struct task *task, const char *path, int flags, int *out);
+
+/* The same for its state; *out is 0 or an error. */
+bool proc_stat(struct task *task, const char *path, struct stat *st, int *out);
+
+/* What is written to such a file that was opened for it: the bytes taken, or an error. */
+int64_t proc_set(struct task *task, const char *path, const char *text, size_t bytes);
 
 #endif

@@ -82,7 +82,8 @@ struct task {
 	int cwd_fd;     /* the working directory; tuxmm's own stays where it is */
 	char *exe_path; /* what /proc/self/exe names */
 	mode_t umask;
-	char *cmdline; /* arguments, each with its NUL */
+	unsigned drop_caches; /* what was written there last */
+	char *cmdline;        /* arguments, each with its NUL */
 	size_t cmdline_bytes;
 	unsigned char *auxv;
 	size_t auxv_bytes;

@@ -318,6 +318,61 @@ def slab_keys():
          done.stderr)
 
 
+def python(text, *options):
+    done = run(["run", "-q", *options, "--", "/usr/bin/python3", "-c", text])
+    need(done.returncode == 0, done.stderr)
+    return done.stdout.decode().split("\n")
+
+
+CONTROLS = """
+import os
+def get(path):
+    return open(path).read().strip()
+def put(path, text):
+    try:
+        with open(path, "wb", buffering=0) as file:
+            return file.write(text)
+    except OSError as error:
+        return error.strerror
+cache = "/sys/kernel/slab/vm_area_struct/"
+print(get(cache + "min_partial"), put(cache + "min_partial", b"3\\n"), get(cache + "min_partial"))
+print(put(cache + "cpu_partial", b"9"), get(cache + "cpu_partial"), put(cache + "cpu_partial", b"65"))
+print(put(cache + "shrink", b"1"), put(cache + "shrink", b"0"), repr(get(cache + "shrink")))
+print(put(cache + "order", b"1"), put(cache + "validate", b"1"), put("/proc/meminfo", b"1"))
+print(put("/sys/kernel/slab/none/shrink", b"1"), os.path.exists("/sys/kernel/slab/none/shrink"))
+print(oct(os.stat(cache + "shrink").st_mode), oct(os.stat(cache + "order").st_mode))
+drop = "/proc/sys/vm/drop_caches"
+print(put(drop, b"3\\n"), put(drop, b"x"), put(drop, b"0"), get(drop))
+print([line.strip() for line in open("/proc/vmstat") if line.startswith("drop_")])
+"""
+
+
+def slab_controls():
+    """A program sets what of its machine's caches can be set, and is told what cannot."""
+    if os.geteuid() != 0:
+        return
+    need(python(CONTROLS, "--ram", "256M") == [
+        "1 2 3", "1 9 Invalid argument", "1 Invalid argument ''",
+        "Input/output error Invalid argument Input/output error",
+        "No such file or directory False", "0o100600 0o100400", "2 Invalid argument Invalid argument 3",
+        "['drop_pagecache 1', 'drop_slab 1']", ""], "controls")
+
+
+def slob_has_no_slabs():
+    """The host has a slabinfo, and a machine with SLOB none."""
+    pathlib.Path("slob.ini").write_text("[machine]\nram = 256M\nslab-allocator = slob\n")
+    need(python("""
+import os
+for path in "/proc/slabinfo", "/sys/kernel/slab/kmalloc-64/slabs", "/proc/meminfo":
+    try:
+        print(os.path.exists(path), os.access(path, os.R_OK), len(open(path).readline()) > 0)
+    except OSError as error:
+        print(error.strerror)
+""", "--machine", "slob.ini") == ["No such file or directory", "No such file or directory",
+                                  "True True True", ""], "slob")
+    need(python("print(open('/proc/slabinfo').readline())")[0] == "slabinfo - version: 2.1", "slabs")
+
+
 def proc_files():
     done = busybox("sort", "/etc/passwd", options=("-q", "--proc", "proc", "--ram", "64M"))
     need(done.returncode == 0, done.stderr)
@@ -434,7 +489,7 @@ def checked():
 
 
 OTHERS = [help_and_version, sizes, statuses, summary, colours, json_summary, proc_files,
-          slab_debugged, slab_keys, seeded, doctor,
+          slab_debugged, slab_keys, slab_controls, slob_has_no_slabs, seeded, doctor,
           checked]
 
 
