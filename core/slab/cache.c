@@ -8,6 +8,7 @@
  *   I7  names differ
  *   I8  every cache is of this slab system
  */
+#include "slab/charge.h"
 #include "slab/debug.h"
 #include "slab/slob.h"
 
@@ -379,7 +380,8 @@ static void count_lent(struct tmm_cache *cache, const struct slab_list *list, ui
 
 		/* relaxed: a moment's value.  Own caches have no magazines, and no bytes. */
 		for (uint32_t i = 0; !is_own_cache(cache) && i < slab_objs(cache, head); i++)
-			*nr += __atomic_load_n(&lent[i], __ATOMIC_RELAXED) != 0;
+			*nr += __atomic_load_n(&lent[i], __ATOMIC_RELAXED) != 0 ||
+			       object_is_charged(cache, first, i);
 		if (is_own_cache(cache))
 			*nr += head->refcount;
 	}

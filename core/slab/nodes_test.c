@@ -7,6 +7,7 @@
  *   from 0    10      15      30      20
  *   from 3    20      30      15      10        so 3 is served by 2
  */
+#include <tuxmm/account.h>
 #include <tuxmm/hotplug.h>
 #include <tuxmm/policy.h>
 
@@ -411,6 +412,42 @@ TEST(memory_that_comes_and_goes_is_lent_while_it_is_there)
 	CHECK(node_of(far) == 2);
 	tmm_kfree(&m.slabs, far);
 	halt_nodes();
+}
+
+/* Objects that somebody is charged for are counted where they lie, and go home as others. */
+TEST(charged_objects_are_of_nodes_as_others)
+{
+	struct tmm_account account;
+	struct tmm_cache *cache;
+	void *object[40];
+
+	if (rig_skips())
+		return;
+	boot_nodes(2);
+	CHECK(tmm_account_init(&account, &m.pages, NULL) == TMM_OK);
+	tmm_account_set_active(&m.pages, &account);
+	cache = cache_of_size("charged", 200);
+	for (unsigned i = 0; i < ARRAY_SIZE(object); i++) {
+		object[i] = tmm_cache_alloc_node(cache, TMM_GFP_KERNEL | TMM_GFP_ACCOUNT,
+		                                 i % 2);
+		CHECK(object[i] && node_of(object[i]) == i % 2);
+	}
+	CHECK(on_node("charged", 0).active_objs == 20 &&
+	      on_node("charged", 1).active_objs == 20);
+	nodes_add_up("charged");
+	give(cache, object, ARRAY_SIZE(object));
+	CHECK(on_node("charged", 1).active_objs == 0);
+	take(cache, object, ARRAY_SIZE(object));
+	for (unsigned i = 0; i < ARRAY_SIZE(object); i++)
+		CHECK(node_of(object[i]) == 0);
+	give(cache, object, ARRAY_SIZE(object));
+	CHECK(tmm_cache_destroy(cache) == TMM_OK);
+	tmm_account_set_active(&m.pages, NULL);
+	CHECK(tmm_account_fini(&account) == TMM_OK);
+	tmm_slab_check(&m.slabs);
+	slab_fini(&m.slabs);
+	pages_fini(&m.pages); /* with the tables of accounts */
+	tmm_cpu_exit(cpu_self(&m.cpus));
 }
 
 /* ---- at random ---- */
