@@ -295,6 +295,28 @@ TEST(a_cache_with_slab_panic_is_made_or_panics)
 	halt();
 }
 
+TEST(what_is_accounted_is_charged_to_the_active_group)
+{
+	struct mem_cgroup group;
+	struct page *page;
+	char *mine, *other;
+
+	on(64 * MB);
+	CHECK(tmm_account_init(&group.tmm, tmm_linux.pages, NULL) == TMM_OK);
+	CHECK(set_active_memcg(&group) == NULL);
+	mine = kmalloc(100, GFP_KERNEL_ACCOUNT);
+	page = alloc_page(GFP_KERNEL | __GFP_ACCOUNT);
+	other = kmalloc(100, GFP_KERNEL);
+	CHECK(mem_cgroup_from_obj(mine) == &group && page_memcg(page) == &group);
+	CHECK(mem_cgroup_from_obj(other) == NULL);
+	CHECK(set_active_memcg(NULL) == &group);
+	kfree(mine);
+	kfree(other);
+	__free_page(page);
+	CHECK(tmm_account_fini(&group.tmm) == TMM_OK);
+	halt();
+}
+
 TEST(objects_come_all_or_none)
 {
 	struct kmem_cache *cache;

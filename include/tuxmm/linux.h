@@ -21,7 +21,7 @@
  * Errors       NULL, or a negated error number, as in Linux.  Nothing returns
  *              ERR_PTR(): the functions that do so in Linux are not here
  * Missing      what needs more than memory: reference counts and flags of pages,
- *              folios, devm_*, control groups, RCU (SLAB_TYPESAFE_BY_RCU), per-CPU memory
+ *              folios, devm_*, RCU (SLAB_TYPESAFE_BY_RCU), per-CPU memory
  */
 #ifndef TUXMM_LINUX_H
 #define TUXMM_LINUX_H
@@ -34,6 +34,7 @@
 #include <tuxmm/linux/highmem.h>
 #include <tuxmm/linux/io.h>
 #include <tuxmm/linux/ioport.h>
+#include <tuxmm/linux/memcontrol.h>
 #include <tuxmm/linux/mempool.h>
 #include <tuxmm/linux/mm.h>
 #include <tuxmm/linux/mm_types.h>
