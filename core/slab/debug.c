@@ -93,11 +93,17 @@ static bool is_filled(const struct tmm_cache *cache)
 	return debugs(cache, TMM_SLAB_POISON) && !cache->ctor;
 }
 
+/* What was asked of kmalloc, unless somebody wrote over that. */
+static size_t asked_of(const struct tmm_cache *cache, const char *object)
+{
+	return min_u64(tracks_of(cache, object)->asked_bytes, cache->object_bytes);
+}
+
 /* Where the right red zone begins: behind what was asked of kmalloc. */
 static char *asked_end(const struct tmm_cache *cache, char *object)
 {
 	if (cache->is_kmalloc && debugs(cache, TMM_SLAB_STORE_USER))
-		return object + tracks_of(cache, object)->asked_bytes;
+		return object + asked_of(cache, object);
 	return object + cache->object_bytes;
 }
 
@@ -228,9 +234,10 @@ static bool zones_are(const struct subject *subject, unsigned char zone)
 	sound &= bytes_are(subject, "Left Redzone", object - cache->layout.left_bytes, object,
 	                   zone);
 	sound &= bytes_are(subject, "Right Redzone", end, object + cache->layout.red_end, zone);
-	if (zone == TMM_RED_ACTIVE)
-		sound &= bytes_are(subject, "kmalloc Redzone", asked_end(cache, object), end,
-		                   zone);
+	/* Who wrote through the right one may have written over how much was asked for. */
+	if (zone == TMM_RED_ACTIVE && sound)
+		sound = bytes_are(subject, "kmalloc Redzone", asked_end(cache, object), end,
+		                  zone);
 	return sound;
 }
 
@@ -503,7 +510,7 @@ size_t debug_asked_bytes(struct tmm_cache *cache, const void *object)
 	if (!debugs(cache, TMM_SLAB_STORE_USER))
 		return bytes;
 	irq = lock_take_irqsave(&cache->lock);
-	bytes = tracks_of(cache, object)->asked_bytes;
+	bytes = asked_of(cache, object);
 	lock_drop_irqrestore(&cache->lock, irq);
 	return bytes;
 }
