@@ -295,8 +295,6 @@ TMM_LINUX_CALL void *kvzalloc(size_t bytes, gfp_t gfp)
 
 TMM_LINUX_CALL void *kvmalloc_node(size_t bytes, gfp_t gfp, int node)
 {
-	if (node == NUMA_NO_NODE)
-		return kvmalloc(bytes, gfp);
 	return tmm_kvmalloc_node(tmm_linux.map, bytes, gfp, (unsigned)node);
 }
 
