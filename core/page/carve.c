@@ -26,7 +26,7 @@ bool tmm_zone_exists(const struct tmm_pages *pages, enum tmm_zone_id zone)
 	return zone != (has_highmem(pages) ? TMM_ZONE_DMA32 : TMM_ZONE_HIGHMEM);
 }
 
-static enum tmm_zone_id kind_by_address(const struct tmm_pages *pages, uint64_t pfn)
+enum tmm_zone_id zone_by_pfn(const struct tmm_pages *pages, uint64_t pfn)
 {
 	if (pfn < DMA_END)
 		return TMM_ZONE_DMA;
@@ -55,6 +55,23 @@ static uint64_t kind_end(const struct tmm_pages *pages, unsigned node, uint64_t 
 	return end;
 }
 
+/* Sections that were put into MOVABLE, which a piece has none of or consists of. */
+static void choose_by_place(const struct tmm_pages *pages, struct piece *piece)
+{
+	unsigned shift = pages->map.shift;
+	uint64_t first = pages->first_pfn >> shift, section = piece->start >> shift;
+	unsigned movable;
+
+	if (!pages->place)
+		return;
+	movable = pages->place[section - first] & PLACE_MOVABLE;
+	if (movable)
+		piece->kind = TMM_ZONE_MOVABLE;
+	while (++section << shift < piece->end)
+		if ((pages->place[section - first] & PLACE_MOVABLE) != movable)
+			piece->end = section << shift;
+}
+
 bool carve_next(const struct tmm_pages *pages, struct carve_cursor *cursor, struct piece *out)
 {
 	const struct tmm_region_list *memory = &pages->memblock->memory;
@@ -70,11 +87,13 @@ bool carve_next(const struct tmm_pages *pages, struct carve_cursor *cursor, stru
 			continue;
 		out->node = region->node;
 		out->start = start;
-		out->end = cursor->pfn = kind_end(pages, region->node, start, end);
-		out->kind = kind_by_address(pages, start);
+		out->end = kind_end(pages, region->node, start, end);
+		out->kind = zone_by_pfn(pages, start);
 		if (pages->node[region->node].movable_start &&
 		    start >= pages->node[region->node].movable_start)
 			out->kind = TMM_ZONE_MOVABLE;
+		choose_by_place(pages, out);
+		cursor->pfn = out->end;
 		return true;
 	}
 	return false;
@@ -224,8 +243,8 @@ static void expect_sections(struct tmm_pages *pages, uint64_t start, uint64_t en
 	end = align_down(end, section);
 	if (start >= end)
 		return;
-	for (unsigned kind = kind_by_address(pages, start);
-	     kind <= (unsigned)kind_by_address(pages, end - 1); kind++)
+	for (unsigned kind = zone_by_pfn(pages, start);
+	     kind <= (unsigned)zone_by_pfn(pages, end - 1); kind++)
 		for (unsigned n = 0; n < pages->nr_nodes; n++)
 			if (tmm_zone_exists(pages, (enum tmm_zone_id)kind))
 				pages->node[n].zone_index[kind] = 0;
@@ -244,6 +263,9 @@ static void expect_hotplug(struct tmm_pages *pages, uint64_t section, uint64_t e
 		from = align_up(memory->region[i].end, TMM_PAGE_SIZE) >> TMM_PAGE_SHIFT;
 	}
 	expect_sections(pages, from, end, section);
+	/* Any block may be wished to be MOVABLE. */
+	for (unsigned n = 0; n < pages->nr_nodes; n++)
+		pages->node[n].zone_index[TMM_ZONE_MOVABLE] = 0;
 }
 
 tmm_err carve_nodes(struct tmm_pages *pages, const struct pages_config *config)

@@ -22,6 +22,9 @@ struct carve_cursor {
 /* The next piece upwards; false at the end. */
 bool carve_next(const struct tmm_pages *pages, struct carve_cursor *cursor, struct piece *out);
 
+/* The zone of a frame by its address alone. */
+enum tmm_zone_id zone_by_pfn(const struct tmm_pages *pages, uint64_t pfn);
+
 /* Whole frames of a region; false when there are none. */
 bool region_to_frames(const struct tmm_region *region, uint64_t *start, uint64_t *end);
 

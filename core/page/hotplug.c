@@ -13,12 +13,12 @@
  * Spans, counts and watermarks follow.  Memblock's lists change under ram_lock,
  * which all who read them while the machine runs hold.
  */
-#include <tuxmm/hotplug.h>
 #include <tuxmm/page_debug.h>
 
 #include "page/carve.h"
 #include "page/debug.h"
 #include "page/deferred.h"
+#include "page/hotplug.h"
 #include "page/stack.h"
 
 /* Rounds of moving before a page that is busy is reported. */
@@ -284,40 +284,61 @@ static void enter_section(struct plug *plug) TMM_REQUIRES(plug->zone->lock)
 	count_section(plug, plug->end - plug->start, given);
 }
 
+/* `claims`: its addresses are to become RAM's. */
+static tmm_err add_section(struct plug *plug, uint32_t node, bool claims)
+{
+	struct tmm_pages *pages = plug->pages;
+	tmm_irq irq;
+	tmm_err err;
+
+	if (plug->end > pages->lowmem_end)
+		return refuse(plug, TMM_E_INVAL, "the section's descriptors have an address");
+	if (node >= pages->nr_nodes)
+		return refuse(plug, TMM_E_INVAL, "the machine has such a node");
+	for (uint64_t pfn = plug->start; pfn < plug->end; pfn++)
+		if (run_is_ram(pages, pfn, 1))
+			return refuse_frame(plug, TMM_E_EXIST, pfn, NULL,
+			                    "a section that is added is no RAM yet");
+	err = find_zone(plug, node);
+	if (err == TMM_OK && claims && pages->ram_ops)
+		err = ask(plug, pages->ram_ops->add,
+		          "nobody has claimed the section's addresses");
+	if (err != TMM_OK)
+		return err;
+	make_ready(plug, plug->start, plug->end);
+	lock_take(plug->pages->ram_lock);
+	err = list_section(plug, node);
+	lock_drop(plug->pages->ram_lock);
+	TMM_ASSERT(err == TMM_OK && "it could be listed a moment ago");
+	map_section(plug);
+	irq = lock_take_irqsave(&plug->zone->lock);
+	enter_section(plug);
+	lock_drop_irqrestore(&plug->zone->lock, irq);
+	follow_sizes(pages);
+	return TMM_OK;
+}
+
 tmm_err tmm_section_add(struct tmm_pages *pages, tmm_paddr start, uint32_t node,
                         struct tmm_hotplug_report *report)
 {
 	struct plug plug;
-	tmm_irq irq;
 	tmm_err err = plug_begin(&plug, pages, start, report);
 
 	if (err != TMM_OK)
 		return err;
-	if (plug.end > pages->lowmem_end)
-		return refuse(&plug, TMM_E_INVAL, "the section's descriptors have an address");
-	if (node >= pages->nr_nodes)
-		return refuse(&plug, TMM_E_INVAL, "the machine has such a node");
-	for (uint64_t pfn = plug.start; pfn < plug.end; pfn++)
-		if (run_is_ram(pages, pfn, 1))
-			return refuse_frame(&plug, TMM_E_EXIST, pfn, NULL,
-			                    "a section that is added is no RAM yet");
-	err = find_zone(&plug, node);
-	if (err == TMM_OK && pages->ram_ops)
-		err = ask(&plug, pages->ram_ops->add,
-		          "nobody has claimed the section's addresses");
-	if (err != TMM_OK)
-		return err;
-	make_ready(&plug, plug.start, plug.end);
-	lock_take(plug.pages->ram_lock);
-	err = list_section(&plug, node);
-	lock_drop(plug.pages->ram_lock);
-	TMM_ASSERT(err == TMM_OK && "it could be listed a moment ago");
-	map_section(&plug);
-	irq = lock_take_irqsave(&plug.zone->lock);
-	enter_section(&plug);
-	lock_drop_irqrestore(&plug.zone->lock, irq);
-	follow_sizes(pages);
-	return TMM_OK;
+	if (*place_of_section(pages, plug.section) & PLACE_OFFLINE)
+		return refuse(&plug, TMM_E_EXIST,
+		              "a section that is added is not there yet; this one is offline");
+	return add_section(&plug, node, true);
+}
+
+tmm_err section_online(struct tmm_pages *pages, tmm_paddr start, uint32_t node,
+                       struct tmm_hotplug_report *report)
+{
+	struct plug plug;
+	tmm_err err = plug_begin(&plug, pages, start, report);
+
+	return err == TMM_OK ? add_section(&plug, node, false) : err;
 }
 
 /* ---- removing ---- */
@@ -538,46 +559,85 @@ static tmm_err check_lists(struct plug *plug, uint64_t array)
 	return full ? refuse(plug, TMM_E_NOSPC, "memblock can list what is left") : TMM_OK;
 }
 
+/* `claimed`: its addresses are to be RAM's no more. */
+static tmm_err remove_section(struct plug *plug, bool claimed)
+{
+	struct tmm_pages *pages = plug->pages;
+	uint64_t array, managed;
+	tmm_irq irq;
+	tmm_err err = check_section(plug);
+
+	if (err != TMM_OK)
+		return err;
+	array = map_section_frame(&pages->map, plug->section);
+	err = check_lists(plug, array);
+	if (err != TMM_OK)
+		return err;
+	make_ready(plug, plug->start, plug->end);
+	set_types(plug, TMM_MIGRATE_ISOLATE);
+	err = empty_section(plug);
+	if (err == TMM_OK && claimed && pages->ram_ops)
+		err = ask(plug, pages->ram_ops->remove,
+		          "nothing is listed inside of the section's addresses");
+	if (err != TMM_OK) {
+		set_types(plug, (enum tmm_migrate_type)pages->first_type);
+		return err;
+	}
+	wait_for_scanners(plug->zone);
+	managed = plug->end - plug->start;
+	if (array == plug->start)
+		managed -= array_frames(pages);
+	irq = lock_take_irqsave(&plug->zone->lock);
+	leave_section(plug);
+	lock_take(plug->pages->ram_lock);
+	unlist_section(plug);
+	lock_drop(plug->pages->ram_lock);
+	count_section(plug, -(plug->end - plug->start), -managed);
+	map_clear_section(&pages->map, plug->section);
+	lock_drop_irqrestore(&plug->zone->lock, irq);
+	if (array != plug->start)
+		give_array(plug, array);
+	follow_sizes(pages);
+	return TMM_OK;
+}
+
+/* RAM that no zone has. */
+static tmm_err forget_section(struct plug *plug, uint8_t *place)
+{
+	struct tmm_pages *pages = plug->pages;
+	tmm_err err = TMM_OK;
+
+	if (pages->ram_ops)
+		err = ask(plug, pages->ram_ops->remove,
+		          "nothing is listed inside of the section's addresses");
+	if (err == TMM_OK)
+		*place = 0;
+	return err;
+}
+
 tmm_err tmm_section_remove(struct tmm_pages *pages, tmm_paddr start,
                            struct tmm_hotplug_report *report)
 {
 	struct plug plug;
-	uint64_t array, managed;
-	tmm_irq irq;
+	uint8_t *place;
 	tmm_err err = plug_begin(&plug, pages, start, report);
 
+	if (err != TMM_OK)
+		return err;
+	place = place_of_section(pages, plug.section);
+	if (*place & PLACE_OFFLINE)
+		return forget_section(&plug, place);
+	err = remove_section(&plug, true);
 	if (err == TMM_OK)
-		err = check_section(&plug);
-	if (err != TMM_OK)
-		return err;
-	array = map_section_frame(&pages->map, plug.section);
-	err = check_lists(&plug, array);
-	if (err != TMM_OK)
-		return err;
-	make_ready(&plug, plug.start, plug.end);
-	set_types(&plug, TMM_MIGRATE_ISOLATE);
-	err = empty_section(&plug);
-	if (err == TMM_OK && pages->ram_ops)
-		err = ask(&plug, pages->ram_ops->remove,
-		          "nothing is listed inside of the section's addresses");
-	if (err != TMM_OK) {
-		set_types(&plug, (enum tmm_migrate_type)pages->first_type);
-		return err;
-	}
-	wait_for_scanners(plug.zone);
-	managed = plug.end - plug.start;
-	if (array == plug.start)
-		managed -= array_frames(pages);
-	irq = lock_take_irqsave(&plug.zone->lock);
-	leave_section(&plug);
-	lock_take(plug.pages->ram_lock);
-	unlist_section(&plug);
-	lock_drop(plug.pages->ram_lock);
-	count_section(&plug, -(plug.end - plug.start), -managed);
-	map_clear_section(&pages->map, plug.section);
-	lock_drop_irqrestore(&plug.zone->lock, irq);
-	if (array != plug.start)
-		give_array(&plug, array);
-	follow_sizes(pages);
-	return TMM_OK;
+		*place = 0;
+	return err;
+}
+
+tmm_err section_offline(struct tmm_pages *pages, tmm_paddr start,
+                        struct tmm_hotplug_report *report)
+{
+	struct plug plug;
+	tmm_err err = plug_begin(&plug, pages, start, report);
+
+	return err == TMM_OK ? remove_section(&plug, false) : err;
 }

@@ -126,19 +126,25 @@ static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *membloc
 	                                .hotplug_end = config->hotplug_end >> TMM_PAGE_SHIFT,
 	                                .part_shift = pages->part_shift,
 	                                .end_on = ends->on};
-	void *array[5], *record;
+	uint64_t first_section, end_section;
+	void *array[6], *record;
 	tmm_err err = map_init(&pages->map, &map);
 
 	if (err != TMM_OK)
 		return err;
 	pages->part_shift = (unsigned)max_u64(pages->part_shift, pages->map.part_shift);
 	pages->nr_parts = ((pages->first_pfn + pages->nr_frames - 1) >> pages->part_shift) + 1;
-	const uint64_t size[5] = {
+	first_section = pages->first_pfn >> pages->map.shift;
+	end_section = ((pages->first_pfn + pages->nr_frames - 1) >> pages->map.shift) + 1;
+	if (config->memory_model == TMM_MEMORY_SPARSE)
+		pages->nr_places = end_section - first_section;
+	const uint64_t size[6] = {
 		nr_blocks(pages) * sizeof(*pages->bits),
 		nr_blocks(pages) * sizeof(*pages->info),
 		pages->nr_zones * sizeof(*pages->zone),
 		pages->nr_parts,
 		nr_blocks(pages) * sizeof(*pages->stack),
+		max_u64(pages->nr_places, 1),
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(array); i++) {
@@ -151,6 +157,7 @@ static tmm_err take_arrays(struct tmm_pages *pages, struct tmm_memblock *membloc
 	pages->zone = array[2];
 	pages->part = array[3];
 	pages->stack = array[4];
+	pages->place = pages->nr_places ? array[5] : NULL;
 	if (pages->debug) {
 		err = boot_array(memblock, pages->ram,
 		                 pages->map.nr_indexes * sizeof(*pages->record), 0, &record);
@@ -170,7 +177,7 @@ static uint32_t usual_zones(const struct pages_config *config)
 
 	bool plugged = config->memory_model == TMM_MEMORY_SPARSE && config->hotplug_end;
 
-	return 2 + nr_nodes * (1u + movable + 2u * plugged);
+	return 2 + nr_nodes * (1u + (movable || plugged) + 2u * plugged);
 }
 
 /* What frames within span_bytes are rounded up to in runs of 2^order, cut at both ends. */
@@ -185,10 +192,13 @@ uint64_t pages_array_bytes(const struct pages_config *config, uint32_t nr_cpus,
 	unsigned order = (unsigned)max_u64(config->max_order, BLOCK_ORDER + 1);
 	uint64_t described = most_frames(span_bytes, order), kept = described, tables = 0;
 	uint32_t nr_zones = usual_zones(config);
+	uint64_t nr_sections = 0;
 
 	if (config->memory_model == TMM_MEMORY_SPARSE) {
 		described = most_frames(span_bytes, map_section_order(config->section_bytes));
 		order = map_part_order(config->section_bytes, order);
+		nr_sections = max_u64(span_bytes, config->hotplug_end) >>
+		              (map_section_order(config->section_bytes) + TMM_PAGE_SHIFT);
 		kept = most_frames(max_u64(span_bytes, config->hotplug_end), order);
 		tables = map_table_bytes(config->section_bytes, order, kept);
 	}
@@ -197,7 +207,7 @@ uint64_t pages_array_bytes(const struct pages_config *config, uint32_t nr_cpus,
 	       (config->debug ? kept * sizeof(struct frame_record) : 0) +
 	       block_set_words(kept / BLOCK_FRAMES) * nr_zones * SETS_PER_ZONE *
 	               sizeof(uint64_t) +
-	       nr_zones * sizeof(struct zone) +
+	       nr_zones * sizeof(struct zone) + nr_sections +
 	       nr_cpus * (cpu_bytes(nr_zones) + sizeof(void *)) + 8 * TMM_PAGE_SIZE;
 }
 

@@ -184,6 +184,13 @@ struct high_ops {
 	tmm_pfn (*frame_at)(void *arg, const void *address);
 };
 
+/* What is known of a section beside memblock's lists. */
+#define PLACE_OFFLINE 0x80u /* RAM that no zone has, on node PLACE_NODE */
+#define PLACE_MOVABLE 0x40u /* it is of the MOVABLE zone */
+#define PLACE_NODE    0x0fu
+
+_Static_assert(TMM_MAX_NODES <= PLACE_NODE + 1, "a place has room for any node");
+
 /* Slots by number, in tables of a frame each: slot_tree.h. */
 struct slot_tree {
 	uint64_t root;      /* (a) address of the first table; 0: there is none yet */
@@ -233,12 +240,15 @@ struct tmm_pages {
 	uint32_t lowmem_reserve_ratio[TMM_NR_ZONES]; /* (s) 0: no reserve */
 	uint32_t type_mask;                          /* (c) 3; 0: all blocks are of one type */
 	uint8_t first_type; /* (c) enum tmm_migrate_type of blocks that were never lent */
-	uint8_t *part;      /* (z) [nr_parts], by frame >> part_shift: deferred.h */
-	uint64_t nr_parts;  /* (c) */
-	uint32_t debug;     /* (c) TMM_DEBUG_* */
-	struct frame_record *record;             /* (c) by index, or NULL: debug.h */
-	char report[400];                        /* of the mistake that a panic is about */
-	unsigned part_shift;                     /* (c) */
+	uint8_t *place;     /* (r) [nr_places], by section: memory_block.c; NULL: no sections */
+	uint64_t nr_places; /* (c) */
+	uint32_t auto_online;        /* (s, a) enum tmm_block_use of added memory */
+	uint8_t *part;               /* (z) [nr_parts], by frame >> part_shift: deferred.h */
+	uint64_t nr_parts;           /* (c) */
+	uint32_t debug;              /* (c) TMM_DEBUG_* */
+	struct frame_record *record; /* (c) by index, or NULL: debug.h */
+	char report[400];            /* of the mistake that a panic is about */
+	unsigned part_shift;         /* (c) */
 	struct tmm_movable mover[NR_PAGE_KINDS]; /* (c) ops NULL: pages of the kind stay */
 	uint64_t stack_high_pages;               /* (s, a) 0: by the size of zones */
 	uint64_t stack_batch_pages;              /* (s, a) 0: half of it, up to 64 */
