@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <tuxmm/hotplug.h>
 #include <tuxmm/node.h>
 #include <tuxmm/page_debug.h>
 #include <tuxmm/view.h>
@@ -70,7 +71,9 @@ struct subject {
 	const struct view_file *view;
 	const struct view_node_file *node_view;
 	unsigned node;
-	size_t cache, file; /* of /sys/kernel/slab */
+	size_t cache;   /* of /sys/kernel/slab */
+	uint64_t block; /* of memory */
+	size_t file;    /* of either */
 };
 
 typedef void (*printer)(const struct subject *subject, const struct tmm_sink *sink);
@@ -130,6 +133,11 @@ static void print_status(const struct subject *subject, const struct tmm_sink *s
 	tmm_view_status(subject->mm, subject->id, sink);
 }
 
+static void print_memory_file(const struct subject *subject, const struct tmm_sink *sink)
+{
+	tmm_view_memory(subject->machine, subject->block, subject->file, sink);
+}
+
 static void print_slab_file(const struct subject *subject, const struct tmm_sink *sink)
 {
 	tmm_view_slab(subject->machine, subject->cache, subject->file, sink);
@@ -172,17 +180,17 @@ static const struct {
 } task_files[] = {{"maps", print_maps}, {"smaps", print_smaps}, {"status", print_status}};
 
 /* Those of /proc at the top, those of /sys below sys; with SLOB there is no slabinfo. */
-static bool write_views(struct subject subject)
+static bool write_views(struct subject subject, const struct view_file *files, size_t nr)
 {
 	struct tmm_cache_info cache;
 	bool has_slabs = tmm_cache_info(tmm_machine_slabs(subject.machine), 0, &cache);
 
-	for (size_t i = 0; i < nr_view_files; i++) {
-		const char *path = view_files[i].path;
+	for (size_t i = 0; i < nr; i++) {
+		const char *path = files[i].path;
 
 		if (!has_slabs && strcmp(path, "/proc/slabinfo") == 0)
 			continue;
-		subject.view = &view_files[i];
+		subject.view = &files[i];
 		path += strncmp(path, "/proc/", 6) == 0 ? 6 : 1;
 		if (!write_file(&subject, path, print_view))
 			return false;
@@ -207,13 +215,53 @@ static bool write_node_views(struct subject subject)
 	return true;
 }
 
+static bool make_link(const struct subject *subject, const char *name, const char *to)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", subject->directory, name);
+	if (symlink(to, path) == 0 || errno == EEXIST)
+		return true;
+	say("--proc: %s: cannot be linked: %s", path, strerror(errno));
+	return false;
+}
+
+/* A directory for each block, and a link to it where its node is. */
+static bool write_memory(struct subject subject)
+{
+	struct tmm_pages *pages = tmm_machine_pages(subject.machine);
+	struct tmm_memory_block block;
+	uint64_t cursor = 0;
+	char name[128], to[64];
+
+	if (!tmm_section_bytes(pages))
+		return true;
+	if (!write_views(subject, view_memory_files, nr_view_memory_files))
+		return false;
+	while (tmm_memory_block_next(pages, &cursor, &block)) {
+		subject.block = block.number;
+		for (subject.file = 0; tmm_view_memory_file(subject.file); subject.file++) {
+			snprintf(name, sizeof(name), "%smemory%" PRIu64 "/%s", &VIEW_MEMORY[1],
+			         block.number, tmm_view_memory_file(subject.file));
+			if (!write_file(&subject, name, print_memory_file))
+				return false;
+		}
+		snprintf(name, sizeof(name), "%snode%u/memory%" PRIu64, &VIEW_NODES[1],
+		         block.node, block.number);
+		snprintf(to, sizeof(to), "../../memory/memory%" PRIu64, block.number);
+		if (!make_link(&subject, name, to))
+			return false;
+	}
+	return true;
+}
+
 /* A directory for each cache, and a link to one for each alias. */
 static bool write_slabs(struct subject subject)
 {
 	struct tmm_slab_system *slabs = tmm_machine_slabs(subject.machine);
 	struct tmm_cache_alias alias;
 	struct tmm_cache_info info;
-	char name[128], path[PATH_MAX];
+	char name[128];
 
 	for (; tmm_cache_info(slabs, subject.cache, &info); subject.cache++) {
 		for (subject.file = 0; tmm_view_slab_file(subject.file); subject.file++) {
@@ -224,11 +272,9 @@ static bool write_slabs(struct subject subject)
 		}
 	}
 	for (size_t i = 0; tmm_cache_alias(slabs, i, &alias); i++) {
-		snprintf(path, sizeof(path), "%s/" SLABS "%s", subject.directory, alias.name);
-		if (symlink(alias.of, path) == 0 || errno == EEXIST)
-			continue;
-		say("--proc: %s: cannot be linked: %s", path, strerror(errno));
-		return false;
+		snprintf(name, sizeof(name), SLABS "%s", alias.name);
+		if (!make_link(&subject, name, alias.of))
+			return false;
 	}
 	return true;
 }
@@ -240,7 +286,8 @@ bool proc_write(const char *directory, struct tmm_machine *machine, struct tmm_m
 		.directory = directory, .machine = machine, .mm = mm, .id = id};
 	char name[64];
 
-	if (!write_views(subject) || !write_node_views(subject) || !write_slabs(subject))
+	if (!write_views(subject, view_files, nr_view_files) || !write_node_views(subject) ||
+	    !write_memory(subject) || !write_slabs(subject))
 		return false;
 	if ((shape->debug & TMM_DEBUG_PAGE_OWNER) &&
 	    !write_file(&subject, "sys/kernel/debug/page_owner", print_page_owner))

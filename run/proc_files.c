@@ -11,12 +11,14 @@
 #include "view_files.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <tuxmm/hotplug.h>
 #include <tuxmm/view.h>
 
 typedef void (*writer)(struct task *task, FILE *out);
@@ -234,7 +236,28 @@ struct answer {
 	unsigned node;
 	bool is_slab; /* of a cache's: */
 	struct slab_path slab;
+	bool is_memory; /* of this block, by this number: */
+	uint64_t block;
+	size_t file;
 };
+
+/* A block that the machine does not have is left to the host, as its nodes are. */
+static bool find_memory_file(const struct task *task, const char *path, struct answer *out)
+{
+	const struct tmm_pages *pages = tmm_machine_pages(task->config->machine);
+	struct tmm_memory_block block;
+	int length = 0;
+
+	if (sscanf(path, VIEW_MEMORY "memory%" SCNu64 "/%n", &out->block, &length) != 1 ||
+	    !length || !tmm_memory_block_info(pages, out->block, &block))
+		return false;
+	for (out->file = 0; tmm_view_memory_file(out->file); out->file++) {
+		out->is_memory = strcmp(path + length, tmm_view_memory_file(out->file)) == 0;
+		if (out->is_memory)
+			return true;
+	}
+	return false;
+}
 
 /* A node that the machine does not have is left to the host. */
 static bool find_node_file(const struct task *task, const char *path, struct answer *out)
@@ -251,6 +274,15 @@ static bool find_node_file(const struct task *task, const char *path, struct ans
 	return out->node_view;
 }
 
+static const struct view_file *find_view(const char *path, const struct view_file *in,
+                                         size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (strcmp(path, in[i].path) == 0)
+			return &in[i];
+	return NULL;
+}
+
 static bool find_file(const struct task *task, const char *path, struct answer *out)
 {
 	*out = (struct answer){.write = NULL};
@@ -259,7 +291,7 @@ static bool find_file(const struct task *task, const char *path, struct answer *
 		return out->is_slab;
 	}
 	if (strncmp(path, "/proc/", 6) != 0 &&
-	    strncmp(path, VIEW_NODES, strlen(VIEW_NODES)) != 0)
+	    strncmp(path, VIEW_SYSTEM, strlen(VIEW_SYSTEM)) != 0)
 		return false;
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
 		if (strcmp(path, files[i].path) != 0)
@@ -267,13 +299,11 @@ static bool find_file(const struct task *task, const char *path, struct answer *
 		out->write = files[i].write;
 		return true;
 	}
-	for (size_t i = 0; i < nr_view_files; i++) {
-		if (strcmp(path, view_files[i].path) != 0)
-			continue;
-		out->view = &view_files[i];
-		return true;
-	}
-	return find_node_file(task, path, out);
+	out->view = find_view(path, view_files, nr_view_files);
+	if (!out->view && tmm_section_bytes(tmm_machine_pages(task->config->machine)))
+		out->view = find_view(path, view_memory_files, nr_view_memory_files);
+	return out->view || find_node_file(task, path, out) ||
+	       find_memory_file(task, path, out);
 }
 
 /* With SLOB there are no slabs, and so no such files (Linux: likewise). */
@@ -311,6 +341,8 @@ static int write_file(struct task *task, const char *name, const struct answer *
 		answer->view->write(machine, &sink);
 	else if (answer->is_slab)
 		tmm_view_slab(machine, answer->slab.cache, answer->slab.file, &sink);
+	else if (answer->is_memory)
+		tmm_view_memory(machine, answer->block, answer->file, &sink);
 	else
 		answer->node_view->write(machine, answer->node, &sink);
 	if (fclose(out)) {

@@ -37,3 +37,9 @@ const struct view_node_file view_node_files[] = {
 	{"cpumap", tmm_view_node_cpumap},   {"distance", tmm_view_node_distance},
 };
 const size_t nr_view_node_files = sizeof(view_node_files) / sizeof(view_node_files[0]);
+
+const struct view_file view_memory_files[] = {
+	{VIEW_MEMORY "auto_online_blocks", tmm_view_memory_auto_online},
+	{VIEW_MEMORY "block_size_bytes", tmm_view_memory_block_size},
+};
+const size_t nr_view_memory_files = sizeof(view_memory_files) / sizeof(view_memory_files[0]);

@@ -11,7 +11,9 @@
 
 #include <tuxmm/view.h>
 
-#define VIEW_NODES "/sys/devices/system/node/"
+#define VIEW_SYSTEM "/sys/devices/system/"
+#define VIEW_NODES  VIEW_SYSTEM "node/"
+#define VIEW_MEMORY VIEW_SYSTEM "memory/"
 
 /* Of the machine. */
 struct view_file {
@@ -24,6 +26,10 @@ struct view_node_file {
 	const char *name;
 	void (*write)(struct tmm_machine *machine, unsigned node, const struct tmm_sink *sink);
 };
+
+/* Below VIEW_MEMORY, where there are sections; those of blocks tmm_view_memory() has. */
+extern const struct view_file view_memory_files[];
+extern const size_t nr_view_memory_files;
 
 extern const struct view_file view_files[];
 extern const struct view_node_file view_node_files[];

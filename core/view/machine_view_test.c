@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <tuxmm/cma.h>
+#include <tuxmm/hotplug.h>
 #include <tuxmm/policy.h>
 #include <tuxmm/view.h>
 #include <tuxmm/vmalloc.h>
@@ -623,6 +624,67 @@ TEST(numbers_are_written_to_slab_files)
 	CHECK(store(machine, "kmalloc-64", "order", "1") == TMM_E_IO);
 	CHECK(store(machine, "kmalloc-64", "no file", "1") == TMM_E_IO);
 	CHECK(store(machine, "no cache", "shrink", "1") == TMM_E_NOENT);
+	tmm_check(machine);
+	tmm_machine_fini(machine);
+}
+
+static bool block_prints(struct tmm_machine *machine, uint64_t number, const char *file,
+                         const char *expected)
+{
+	size_t i = 0;
+
+	begin();
+	while (tmm_view_memory_file(i) && strcmp(tmm_view_memory_file(i), file) != 0)
+		i++;
+	CHECK(tmm_view_memory(machine, number, i, &sink));
+	return prints(expected);
+}
+
+/* What each file says of a block that is online, in MOVABLE, offline. */
+TEST(memory_blocks_are_printed)
+{
+	static const struct tmm_firmware_range map[] = {{{0}, 64 * MIB, TMM_FW_USABLE, 0}};
+	static const struct {
+		const char *file, *online, *movable, *offline;
+	} table[] = {
+		{"online", "1\n", "1\n", "0\n"},
+		{"phys_device", "0\n", "0\n", "0\n"},
+		{"phys_index", "00000005\n", "00000005\n", "00000005\n"},
+		{"removable", "1\n", "1\n", "1\n"},
+		{"state", "online\n", "online\n", "offline\n"},
+		{"valid_zones", "DMA32\n", "Movable\n", "DMA32 Movable\n"},
+	};
+	const struct tmm_shape shape = {.firmware_map = map,
+	                                .nr_ranges = 1,
+	                                .nr_cpus = 1,
+	                                .memory_model = TMM_MEMORY_SPARSE,
+	                                .section_bytes = 4 * MIB,
+	                                .hotplug_end = 128 * MIB};
+	struct tmm_hotplug_report report;
+	struct tmm_machine *machine = test_ram(align_up(tmm_machine_bytes(), TMM_PAGE_SIZE));
+	struct tmm_pages *pages;
+	const char *why;
+
+	CHECK(tmm_machine_init(machine, &shape, test_ram(128 * MIB), &why) == TMM_OK);
+	pages = tmm_machine_pages(machine);
+	begin();
+	tmm_view_memory_block_size(machine, &sink);
+	CHECK(prints("400000\n"));
+	tmm_view_memory_auto_online(machine, &sink);
+	CHECK(prints("offline\n"));
+	CHECK(tmm_memory_set_auto_online(pages, TMM_BLOCK_ONLINE_MOVABLE) == TMM_OK);
+	tmm_view_memory_auto_online(machine, &sink);
+	CHECK(prints("online_movable\n"));
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		CHECK(block_prints(machine, 5, table[i].file, table[i].online));
+	CHECK(tmm_memory_block_set(pages, 5, TMM_BLOCK_OFFLINE, &report) == TMM_OK);
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		CHECK(block_prints(machine, 5, table[i].file, table[i].offline));
+	tmm_check(machine);
+	CHECK(tmm_memory_block_set(pages, 5, TMM_BLOCK_ONLINE_MOVABLE, &report) == TMM_OK);
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		CHECK(block_prints(machine, 5, table[i].file, table[i].movable));
+	CHECK(!tmm_view_memory(machine, 99, 0, &sink) && !tmm_view_memory_file(99));
 	tmm_check(machine);
 	tmm_machine_fini(machine);
 }

@@ -10,7 +10,7 @@
  * Locks    each storey's own, one after the other; may be called at any time
  * Linux    /proc/meminfo, buddyinfo, pagetypeinfo, zoneinfo, slabinfo, iomem, ioports, vmstat,
  *          vmallocinfo, PID/maps, PID/smaps, PID/status;
- *          /sys/devices/system/node (formats of 6.18)
+ *          /sys/devices/system/node and memory (formats of 6.18)
  */
 #ifndef TUXMM_VIEW_H
 #define TUXMM_VIEW_H
@@ -56,6 +56,17 @@ enum tmm_node_list {
 };
 void tmm_view_node_list(struct tmm_machine *machine, enum tmm_node_list list,
                         const struct tmm_sink *sink);
+
+/*
+ * Files of /sys/devices/system/memory, for machines with sections (tuxmm/hotplug.h); and of
+ * memoryN there, by the block's number: their names, NULL past the last; and their
+ * text, false past the last and where there is no such block.
+ */
+void tmm_view_memory_block_size(struct tmm_machine *machine, const struct tmm_sink *sink);
+void tmm_view_memory_auto_online(struct tmm_machine *machine, const struct tmm_sink *sink);
+const char *tmm_view_memory_file(size_t file);
+bool tmm_view_memory(struct tmm_machine *machine, uint64_t number, size_t file,
+                     const struct tmm_sink *sink);
 
 /*
  * Files of /sys/kernel/slab/CACHE, and alloc_calls and free_calls, by the index of
