@@ -4,8 +4,6 @@
  */
 #include <tuxmm/file.h>
 
-#include <tuxmm/shrinker.h>
-
 #include "cache/mapping.h"
 #include "machine/machine.h"
 #include "page/zone.h"

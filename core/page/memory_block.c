@@ -40,31 +40,33 @@ uint8_t *place_of_section(const struct tmm_pages *pages, uint64_t section)
 
 /* ---- what there is ---- */
 
-/* RAM in the section: all of it, some, none; *out_node is the first one's. */
-enum section_ram { RAM_NONE, RAM_PART, RAM_ALL };
+/* What a section's addresses have: the node is the first RAM's, or that of RAM offline. */
+struct section_ram {
+	bool is_online, is_offline; /* neither: no RAM */
+	uint32_t node;
+};
 
-static enum section_ram ram_of(const struct tmm_pages *pages, uint64_t section,
-                               uint32_t *out_node)
+static struct section_ram ram_of(const struct tmm_pages *pages, uint64_t section)
 {
 	const struct tmm_region_list *memory = &pages->memblock->memory;
 	uint64_t start = section << section_shift(pages);
 	uint64_t end = (section + 1) << section_shift(pages);
-	enum section_ram found = RAM_NONE;
+	struct section_ram ram;
+	unsigned place;
 
 	lock_take(pages->ram_lock);
+	place = *place_of_section(pages, section);
+	ram = (struct section_ram){.is_offline = (place & PLACE_OFFLINE) != 0,
+	                           .node = place & PLACE_NODE};
 	for (uint32_t i = 0; i < memory->nr && memory->region[i].start < end; i++) {
-		const struct tmm_region *region = &memory->region[i];
-
-		if (region->end <= start)
+		if (memory->region[i].end <= start)
 			continue;
-		if (found == RAM_NONE)
-			*out_node = region->node;
-		found = region->start <= start && end <= region->end ? RAM_ALL : RAM_PART;
-		if (found == RAM_ALL)
-			break;
+		ram.is_online = true;
+		ram.node = memory->region[i].node;
+		break;
 	}
 	lock_drop(pages->ram_lock);
-	return found;
+	return ram;
 }
 
 /* The zone that all RAM of the block is in; TMM_NR_ZONES: there is none such. */
@@ -125,22 +127,20 @@ static void list_zone(struct tmm_memory_block *block, const struct tmm_pages *pa
 bool tmm_memory_block_info(const struct tmm_pages *pages, uint64_t number,
                            struct tmm_memory_block *out)
 {
-	const uint8_t *place = place_of_section(pages, number);
-	uint32_t node = 0;
-	enum section_ram ram;
+	struct section_ram ram;
 	enum tmm_zone_id zone;
 
-	if (!place)
+	if (!place_of_section(pages, number))
 		return false;
-	ram = ram_of(pages, number, &node);
-	if (ram == RAM_NONE && !(*place & PLACE_OFFLINE))
+	ram = ram_of(pages, number);
+	if (!ram.is_online && !ram.is_offline)
 		return false;
 	*out = (struct tmm_memory_block){
 		.number = number,
 		.start = {number << section_shift(pages)},
 		.size_bytes = tmm_section_bytes(pages),
-		.node = ram == RAM_NONE ? *place & PLACE_NODE : node,
-		.is_online = ram != RAM_NONE,
+		.node = ram.node,
+		.is_online = ram.is_online,
 	};
 	if (out->is_online) {
 		zone = zone_of_section(pages, number);
