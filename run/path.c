@@ -92,14 +92,15 @@ int path_make(struct task *task, int64_t dirfd, const char *name, struct path *o
 			memcpy(copy, out->asked, strlen(out->asked) + 1);
 			translate(task, copy, out);
 		}
-		return 0;
+		return out->asked[1] == 's' ? sys_tree_find(task, out) : 0;
 	}
-	if (dirfd == AT_FDCWD)
-		return 0;
-	open = fd_get(&task->fds, dirfd);
-	if (!open)
-		return -EBADF;
-	out->dir = open->host;
+	if (dirfd != AT_FDCWD) {
+		open = fd_get(&task->fds, dirfd);
+		if (!open)
+			return -EBADF;
+		out->dir = open->host;
+	}
+	sys_tree_name(task, out);
 	return 0;
 }
 

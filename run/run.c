@@ -262,6 +262,7 @@ static int prepare(struct task *task)
 	uint64_t files;
 	int err;
 
+	sys_tree_init(&task->sys_tree);
 	task->umask = umask(0);
 	umask(task->umask);
 	seed_random(task);
@@ -371,6 +372,7 @@ static void run_task(struct task *task)
 		tmm_mm_put(task->mm);
 	if (task->cwd_fd >= 0)
 		close(task->cwd_fd);
+	sys_tree_fini(&task->sys_tree);
 	lower_files(task);
 	free(task->exe_path);
 	free(task->cmdline);

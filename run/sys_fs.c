@@ -80,6 +80,7 @@ int64_t sys_getcwd(struct task *task, const uint64_t *arg)
 {
 	static const char gone[] = " (deleted)";
 	char link[40], name[PATH_MAX];
+	const char *stripped;
 	ssize_t length;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", task->cwd_fd);
@@ -90,9 +91,11 @@ int64_t sys_getcwd(struct task *task, const uint64_t *arg)
 	if ((size_t)length > sizeof(gone) &&
 	    memcmp(name + length - sizeof(gone), gone, sizeof(gone)) == 0)
 		return -ENOENT;
+	stripped = sys_tree_strip(task, name);
+	length -= stripped - name;
 	if ((uint64_t)length > arg[1])
 		return -ERANGE;
-	return user_put(task, arg[0], name, (size_t)length) ? -EFAULT : length;
+	return user_put(task, arg[0], stripped, (size_t)length) ? -EFAULT : length;
 }
 
 /* The directory becomes the program's; its descriptor is ours now. */

@@ -22,6 +22,7 @@
 #include "fd_table.h"
 #include "files.h"
 #include "run.h"
+#include "sys_tree.h"
 
 /* The program believes to be alone on its machine: nobody but init is before it. */
 #define TASK_PID  100
@@ -79,7 +80,8 @@ struct task {
 	/* files */
 	struct fd_table fds;
 	struct files files;
-	int cwd_fd;     /* the working directory; tuxmm's own stays where it is */
+	int cwd_fd; /* the working directory; tuxmm's own stays where it is */
+	struct sys_tree sys_tree;
 	char *exe_path; /* what /proc/self/exe names */
 	mode_t umask;
 	unsigned drop_caches; /* what was written there last */

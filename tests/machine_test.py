@@ -157,6 +157,38 @@ def nodes():
           enumerate(("0 1 3 2", "1 2 0 3", "2 3 1 0", "3 0 2 1"))], "fallback")
 
 
+LISTING = """
+import os
+system = "/sys/devices/system/"
+print(sorted(name for name in os.listdir(system + "node") if name.startswith("node")))
+print(len([name for name in os.listdir(system + "memory") if name.startswith("memory")]))
+print(sorted(os.listdir(system + "memory/memory3")), os.stat(system + "memory/memory3/state").st_size)
+os.chdir(system + "node/node1/memory136")
+print(os.getcwd(), open("state").read(), open("../block_size_bytes").read(), open("valid_zones").read())
+print(os.path.exists(system + "node/node4"), os.path.exists(system + "memory/memory9999"))
+directory = os.open(system + "node/node1", os.O_RDONLY)
+print(os.read(os.open("distance", os.O_RDONLY, dir_fd=directory), 100))
+"""
+
+
+def blocks():
+    """Nodes and memory blocks are listed and read as the machine has them, and left by --proc."""
+    done = run("run", "-q", "--machine", "server-numa", "--proc", "blocks", "--", "/usr/bin/python3", "-c", LISTING)
+    need(done.returncode == 0, done.stderr)
+    lines = done.stdout.decode().splitlines()
+    need(lines[0] == "['node0', 'node1', 'node2', 'node3']" and lines[1] == "512", lines[:2])
+    need(lines[2] == "['online', 'phys_device', 'phys_index', 'removable', 'state', 'valid_zones'] 4096", lines[2])
+    need(lines[3:8] == ["/sys/devices/system/memory/memory136 online", " 8000000", " Normal", "",
+                        "False False"], lines[3:8])
+    need(lines[8] == r"b'21 10 21 31\n'", lines[8])
+    memory = pathlib.Path("blocks/sys/devices/system/memory")
+    need(len(list(memory.glob("memory*"))) == 512 and (memory / "auto_online_blocks").read_text() == "offline\n", "list")
+    need((memory / "memory3/valid_zones").read_text() == "DMA32\n", "zones")
+    need((memory.parent / "node/node1/memory136/phys_index").read_text() == "00000088\n", "link")
+    done = run("run", "-q", "--ram", "64M", "--", BUSYBOX, "ls", "/sys/devices/system/memory")
+    need(done.returncode == 1 and b"No such file" in done.stderr, done.stderr)
+
+
 def debugged():
     """page_owner has what the program was lent, by call sites that do not move."""
     pathlib.Path("debug.ini").write_text("[machine]\nram = 64M\n[debug]\npage-owner = on\npoison = on\n")
@@ -208,7 +240,7 @@ def high_memory():
 
 
 def main():
-    cases = [("listed", listed), ("limits", limits), ("programs", programs), ("nodes", nodes),
+    cases = [("listed", listed), ("limits", limits), ("programs", programs), ("nodes", nodes), ("blocks", blocks),
              ("debugged", debugged), ("hotplug", hotplug), ("high memory", high_memory),
              ("without caches", without_caches)]
     for name in sorted(path.stem for path in KEPT.glob("*.txt")):
