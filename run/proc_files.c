@@ -157,6 +157,18 @@ SHAPE_FILE(overcommit_memory, 0u)
 SHAPE_FILE(overcommit_ratio, 50u)
 SHAPE_FILE(max_map_count, 65530u)
 
+static void write_watermark_boost_factor(struct task *task, FILE *out)
+{
+	fprintf(out, "%u\n",
+	        tmm_pages_watermark_boost(tmm_machine_pages(task->config->machine)));
+}
+
+static int set_watermark_boost_factor(struct task *task, unsigned number)
+{
+	tmm_pages_set_watermark_boost(tmm_machine_pages(task->config->machine), number);
+	return 0;
+}
+
 /* A random (version 4) UUID, another one for each opening. */
 static void write_uuid(struct task *task, FILE *out)
 {
@@ -211,6 +223,8 @@ static const struct {
 	{"/proc/sys/vm/overcommit_memory", write_overcommit_memory, NULL},
 	{"/proc/sys/vm/overcommit_ratio", write_overcommit_ratio, NULL},
 	{"/proc/sys/vm/max_map_count", write_max_map_count, NULL},
+	{"/proc/sys/vm/watermark_boost_factor", write_watermark_boost_factor,
+         set_watermark_boost_factor},
 	{"/proc/sys/kernel/random/uuid", write_uuid, NULL},
 	{"/proc/self/maps", write_maps, NULL},
 	{"/proc/self/smaps", write_smaps, NULL},
