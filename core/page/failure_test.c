@@ -123,6 +123,29 @@ static void section_goes_and_comes(void)
 	CHECK(tmm_section_add(&rig.pages, start, 0, &report) == TMM_OK);
 }
 
+static void set_block(enum tmm_block_use use)
+{
+	struct tmm_hotplug_report report;
+
+	while (tmm_memory_block_set(&rig.pages, 16 * MIB / SECTION, use, &report) != TMM_OK)
+		CHECK(report.why);
+}
+
+/* Out of use, in MOVABLE, and back where it was. */
+static void block_changes_its_zone(void)
+{
+	struct tmm_hotplug_report report;
+
+	if (tmm_memory_block_set(&rig.pages, 16 * MIB / SECTION, TMM_BLOCK_OFFLINE, &report) !=
+	    TMM_OK) {
+		CHECK(report.why);
+		return;
+	}
+	set_block(TMM_BLOCK_ONLINE_MOVABLE);
+	set_block(TMM_BLOCK_OFFLINE);
+	set_block(TMM_BLOCK_ONLINE);
+}
+
 static void area_is_lent(void)
 {
 	struct tmm_cma *area = tmm_cma_area(&rig.pages, 0);
@@ -184,6 +207,7 @@ static const struct scene {
 } scenes[] = {
 	{"a section comes and goes", section_comes_and_goes, 0},
 	{"a section goes and comes", section_goes_and_comes, 40},
+	{"a block changes its zone", block_changes_its_zone, 40},
 	{"an area is lent", area_is_lent, 40},
 	{"memory is compacted", memory_is_compacted, 40},
 	{"runs are made", runs_are_made, 7},
