@@ -417,6 +417,56 @@ static bool read_number(const char *text, size_t bytes, unsigned *out)
 	return sscanf(copy, " %9u %n", out, &length) == 1 && length >= 0 && !copy[length];
 }
 
+/* What memory can be put to, by Linux's words; false: another word. */
+static bool read_use(const char *text, size_t bytes, enum tmm_block_use *out)
+{
+	static const char *const words[] = {"offline", "online", "online_kernel",
+	                                    "online_movable"};
+
+	if (bytes > 0 && text[bytes - 1] == '\n')
+		bytes--;
+	for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		*out = (enum tmm_block_use)i;
+		if (strlen(words[i]) == bytes && memcmp(words[i], text, bytes) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A block's state, or the same as a number; false: it is another file. */
+static bool set_memory(struct task *task, const char *path, const char *text, size_t bytes,
+                       int *out)
+{
+	struct tmm_pages *pages = tmm_machine_pages(task->config->machine);
+	struct tmm_hotplug_report report;
+	enum tmm_block_use use;
+	struct answer answer;
+	const char *file;
+	unsigned number;
+
+	if (strcmp(path, VIEW_MEMORY "auto_online_blocks") == 0) {
+		*out = read_use(text, bytes, &use) ? tmm_memory_set_auto_online(pages, use)
+		                                   : -EINVAL;
+		return true;
+	}
+	if (!find_memory_file(task, path, &answer))
+		return false;
+	file = tmm_view_memory_file(answer.file);
+	*out = -EINVAL;
+	if (strcmp(file, "online") == 0 && read_number(text, bytes, &number) && number < 2)
+		*out = tmm_memory_block_set(pages, answer.block,
+		                            number ? TMM_BLOCK_ONLINE : TMM_BLOCK_OFFLINE,
+		                            &report);
+	else if (strcmp(file, "state") == 0 && read_use(text, bytes, &use))
+		*out = tmm_memory_block_set(pages, answer.block, use, &report);
+	else if (strcmp(file, "state") != 0 && strcmp(file, "online") != 0)
+		*out = -EIO; /* nothing can be written there */
+	/* Linux says so of blocks that have holes. */
+	if (*out == TMM_E_NOENT)
+		*out = -EINVAL;
+	return true;
+}
+
 int64_t proc_set(struct task *task, const char *path, const char *text, size_t bytes)
 {
 	struct tmm_machine *machine = task->config->machine;
@@ -430,6 +480,8 @@ int64_t proc_set(struct task *task, const char *path, const char *text, size_t b
 		err = tmm_view_slab_store(machine, slab.cache, slab.file, text, bytes);
 		return err ? err : (int64_t)bytes;
 	}
+	if (set_memory(task, path, text, bytes, &err))
+		return err ? err : (int64_t)bytes;
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
 		if (files[i].set && strcmp(path, files[i].path) == 0)
 			err = read_number(text, bytes, &number) ? files[i].set(task, number)

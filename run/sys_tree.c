@@ -44,7 +44,8 @@ static bool make_file(const struct sys_tree *tree, const char *name)
 
 	if (!make_parents(tree, name + 1))
 		return false;
-	fd = openat(tree->root, name + 1, O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
+	fd = openat(tree->root, name + 1, O_WRONLY | O_CREAT | O_CLOEXEC,
+	            view_is_writable(name) ? 0644 : 0444);
 	made = fd >= 0 && ftruncate(fd, FILE_BYTES) == 0;
 	if (fd >= 0)
 		close(fd);

@@ -3,6 +3,8 @@
  */
 #include "view_files.h"
 
+#include <string.h>
+
 #define NODE_LIST(name, list)                                                                  \
 	static void write_##name(struct tmm_machine *machine, const struct tmm_sink *sink)     \
 	{                                                                                      \
@@ -43,3 +45,16 @@ const struct view_file view_memory_files[] = {
 	{VIEW_MEMORY "block_size_bytes", tmm_view_memory_block_size},
 };
 const size_t nr_view_memory_files = sizeof(view_memory_files) / sizeof(view_memory_files[0]);
+
+bool view_is_writable(const char *path)
+{
+	static const char *const names[] = {"/auto_online_blocks", "/online", "/state"};
+	const char *last = strrchr(path, '/');
+
+	if (strncmp(path, VIEW_MEMORY, strlen(VIEW_MEMORY)) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(last, names[i]) == 0)
+			return true;
+	return false;
+}

@@ -31,6 +31,9 @@ struct view_node_file {
 extern const struct view_file view_memory_files[];
 extern const size_t nr_view_memory_files;
 
+/* Can something be written to a file of VIEW_MEMORY? */
+bool view_is_writable(const char *path);
+
 extern const struct view_file view_files[];
 extern const struct view_node_file view_node_files[];
 extern const size_t nr_view_files, nr_view_node_files;

@@ -189,6 +189,40 @@ def blocks():
     need(done.returncode == 1 and b"No such file" in done.stderr, done.stderr)
 
 
+CONTROL = """
+import errno
+memory = "/sys/devices/system/memory/"
+def read(name):
+    return open(memory + name).read().strip()
+def write(name, text):
+    try:
+        with open(memory + name, "w", buffering=1) as file:
+            file.write(text)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+for text in ("offline", "offline", "online_movable\\n", "online", "sideways"):
+    print(text.strip(), write("memory12/state", text), read("memory12/state"), read("memory12/valid_zones"))
+for text in "0", "1", "2":
+    print(text, write("memory12/online", text), read("memory12/online"), read("memory12/valid_zones"))
+print(write("memory0/state", "offline"), write("memory12/phys_index", "1"))
+print(write("auto_online_blocks", "online_kernel"), read("auto_online_blocks"))
+print(next(line for line in open("/proc/zoneinfo") if "Movable" in line).strip())
+"""
+
+
+def offline():
+    """A program puts memory blocks out of use and into MOVABLE, as an administrator does."""
+    pathlib.Path("blocks.ini").write_text("[machine]\nram = 512M\nmemory-model = sparse\nsection-size = 16M\n"
+                                          "hotplug-end = 1G\n")
+    done = run("run", "-q", "--machine", "blocks.ini", "--", "/usr/bin/python3", "-c", CONTROL)
+    need(done.returncode == 0, done.stderr)
+    lines = done.stdout.decode().splitlines()
+    need(lines == ["offline None offline DMA32 Movable", "offline EINVAL offline DMA32 Movable",
+                   "online_movable None online Movable", "online EINVAL online Movable",
+                   "sideways EINVAL online Movable", "0 None 0 DMA32 Movable", "1 None 1 DMA32",
+                   "2 EINVAL 1 DMA32", "EINVAL EIO", "None online_kernel", "Node 0, zone  Movable"], lines)
+
+
 def debugged():
     """page_owner has what the program was lent, by call sites that do not move."""
     pathlib.Path("debug.ini").write_text("[machine]\nram = 64M\n[debug]\npage-owner = on\npoison = on\n")
@@ -240,7 +274,7 @@ def high_memory():
 
 
 def main():
-    cases = [("listed", listed), ("limits", limits), ("programs", programs), ("nodes", nodes), ("blocks", blocks),
+    cases = [("listed", listed), ("limits", limits), ("programs", programs), ("nodes", nodes), ("blocks", blocks), ("offline", offline),
              ("debugged", debugged), ("hotplug", hotplug), ("high memory", high_memory),
              ("without caches", without_caches)]
     for name in sorted(path.stem for path in KEPT.glob("*.txt")):
