@@ -225,12 +225,6 @@ static bool lent_look(const struct tmm_cache *cache, const void *object, uint8_t
 	       lent_of(cache, place.head, place.offset, out_lent) && is_lent(*out_lent);
 }
 
-/* Is its home another node than the CPU's?  Then it goes there: node.c. */
-static ALWAYS_INLINE bool is_far(const struct tmm_cache *cache, const void *object)
-{
-	return unlikely(cache->nr_nodes > 1) && object_is_remote(cache, object);
-}
-
 static NOINLINE void free_slow(struct tmm_cache *cache, void *object, uint8_t *lent)
 {
 	tmm_irq irq = tmm_port_irq_save();
@@ -265,17 +259,13 @@ static ALWAYS_INLINE bool slot_keep(const struct tmm_cache *cache, struct cpu_sl
 	return true;
 }
 
-static ALWAYS_INLINE void found_free(struct tmm_cache *cache, void *object, uint8_t *lent)
+/* Whatever node it is of. */
+static ALWAYS_INLINE void near_free(struct tmm_cache *cache, void *object, uint8_t *lent)
 {
 	tmm_irq irq = tmm_port_irq_save();
 	struct tmm_cpu *cpu = tmm_port_cpu();
 	bool kept = false;
 
-	if (unlikely(is_far(cache, object))) {
-		object_go_home(cache, object, lent);
-		tmm_port_irq_restore(irq);
-		return;
-	}
 	set_lent(lent, 0);
 	if (likely(slots_open(cache, cpu))) {
 		kept = slot_keep(cache, slot_at(cache, cpu), object, lent);
@@ -286,6 +276,34 @@ static ALWAYS_INLINE void found_free(struct tmm_cache *cache, void *object, uint
 		free_slow(cache, object, lent);
 }
 
+/* Apart, for a call would cost machines of one node their registers. */
+static NOINLINE void node_free(struct tmm_cache *cache, void *object, uint8_t *lent)
+{
+	if (object_is_remote(cache, object))
+		object_go_home(cache, object, lent);
+	else
+		near_free(cache, object, lent);
+}
+
+static ALWAYS_INLINE void found_free(struct tmm_cache *cache, void *object, uint8_t *lent)
+{
+	if (unlikely(cache->nr_nodes > 1))
+		node_free(cache, object, lent);
+	else
+		near_free(cache, object, lent);
+}
+
+/* Not known to be lent: somebody is charged for it, or it is odd. */
+static NOINLINE void charged_free(struct tmm_cache *cache, void *object, const void *site)
+{
+	uint8_t *lent;
+
+	if (!cache->debug && object_end_charge(cache, object, &lent))
+		found_free(cache, object, lent);
+	else
+		odd_free(cache, object, site);
+}
+
 /* Where the fast path does not know the object, or has no room for it. */
 static NOINLINE void find_free(struct tmm_cache *cache, void *object, const void *site)
 {
@@ -293,11 +311,10 @@ static NOINLINE void find_free(struct tmm_cache *cache, void *object, const void
 
 	if (!object)
 		return;
-	if (likely(lent_look(cache, object, &lent)) ||
-	    (!cache->debug && object_end_charge(cache, object, &lent)))
+	if (likely(lent_look(cache, object, &lent)))
 		found_free(cache, object, lent);
 	else
-		odd_free(cache, object, site);
+		charged_free(cache, object, site);
 }
 
 void object_free(struct tmm_cache *cache, struct place place, void *object, const void *site)
@@ -305,20 +322,20 @@ void object_free(struct tmm_cache *cache, struct place place, void *object, cons
 	uint8_t *lent;
 
 	if (likely(!cache->debug && lent_of(cache, place.head, place.offset, &lent) &&
-	           (is_lent(lent) || object_end_charge(cache, object, &lent))))
+	           is_lent(lent)))
 		found_free(cache, object, lent);
 	else
-		odd_free(cache, object, site);
+		charged_free(cache, object, site);
 }
 
-/* In a section, which it ends: an object that the hand does not remember. */
-static NOINLINE void slot_free(struct tmm_cache *cache, void *object, const void *site,
-                               struct cpu_slot *slot, struct tmm_cpu *cpu, tmm_irq irq)
+static ALWAYS_INLINE void slot_free_from(bool several_nodes, struct tmm_cache *cache,
+                                         void *object, const void *site, struct cpu_slot *slot,
+                                         struct tmm_cpu *cpu, tmm_irq irq)
 {
 	uint8_t *lent;
 
 	if (unlikely(!lent_find(cache, object, &lent)) || unlikely(!is_lent(lent)) ||
-	    unlikely(is_far(cache, object)) ||
+	    unlikely(several_nodes && object_is_remote(cache, object)) ||
 	    unlikely(!slot_keep(cache, slot, object, lent))) {
 		section_end(cpu);
 		tmm_port_irq_restore(irq);
@@ -328,6 +345,22 @@ static NOINLINE void slot_free(struct tmm_cache *cache, void *object, const void
 	set_lent(lent, 0);
 	section_end(cpu);
 	tmm_port_irq_restore(irq);
+}
+
+static NOINLINE void slot_node_free(struct tmm_cache *cache, void *object, const void *site,
+                                    struct cpu_slot *slot, struct tmm_cpu *cpu, tmm_irq irq)
+{
+	slot_free_from(true, cache, object, site, slot, cpu, irq);
+}
+
+/* In a section, which it ends: an object that the hand does not remember. */
+static NOINLINE void slot_free(struct tmm_cache *cache, void *object, const void *site,
+                               struct cpu_slot *slot, struct tmm_cpu *cpu, tmm_irq irq)
+{
+	if (unlikely(cache->nr_nodes > 1))
+		slot_node_free(cache, object, site, slot, cpu, irq);
+	else
+		slot_free_from(false, cache, object, site, slot, cpu, irq);
 }
 
 void tmm_cache_free(struct tmm_cache *cache, void *object)
@@ -443,7 +476,7 @@ static size_t push_found(struct tmm_cache *cache, struct cpu_slot *slot, size_t 
 		if (unlikely(!lent_find(cache, object[i], &lent) || !is_lent(lent)) &&
 		    !lent_look(cache, object[i], &lent))
 			break;
-		if (unlikely(is_far(cache, object[i]))) {
+		if (unlikely(cache->nr_nodes > 1) && object_is_remote(cache, object[i])) {
 			object_go_home(cache, object[i], lent);
 			continue;
 		}
