@@ -554,3 +554,142 @@ TEST(a_layout_out_of_order_is_refused)
 	CHECK(tmm_mm_create(&rig.spaces, &layout, &limits, &mm) == TMM_E_INVAL);
 	end();
 }
+
+/* ---- mremap ---- */
+
+static tmm_err remap(uint64_t page, uint64_t old_pages, uint64_t new_pages, uint32_t flags,
+                     uint64_t to_page, uint64_t *out)
+{
+	return tmm_mm_mremap(rig.mm, BASE + page * PAGE, old_pages * PAGE, new_pages * PAGE,
+	                     flags, BASE + to_page * PAGE, out);
+}
+
+/*
+ *   |aaaa|....|    grows where it is, and keeps its bytes
+ *   |aaaaaa|bb|    has no room behind it: it must not move, or is moved
+ */
+TEST(a_mapping_grows_where_there_is_room)
+{
+	uint64_t at = 0, before;
+	uint8_t byte;
+
+	begin();
+	CHECK(map_fixed(0, 4, READ_WRITE, ANON) == TMM_OK);
+	CHECK(fault_rig_write(&rig, BASE + 3 * PAGE, 7) == TMM_FAULT_OK);
+	before = committed();
+	CHECK(remap(0, 4, 6, 0, 0, &at) == TMM_OK && at == BASE);
+	CHECK(area_is(BASE, BASE, BASE + 6 * PAGE) && nr_areas() == 1);
+	CHECK(committed() == before + 2);
+	CHECK(fault_rig_write(&rig, BASE + 5 * PAGE, 8) == TMM_FAULT_OK);
+	CHECK(map_fixed(6, 2, TMM_PROT_READ, ANON) == TMM_OK);
+	CHECK(remap(0, 6, 7, 0, 0, &at) == TMM_E_NOMEM);
+	CHECK(remap(0, 4, 6, 0, 0, &at) == TMM_E_NOMEM); /* of its middle, to its own end */
+	CHECK(remap(0, 6, 9, TMM_MREMAP_MAYMOVE, 0, &at) == TMM_OK && at != BASE);
+	CHECK(fault_rig_read(&rig, at + 3 * PAGE, &byte) == TMM_FAULT_OK && byte == 7);
+	CHECK(fault_rig_read(&rig, at + 5 * PAGE, &byte) == TMM_FAULT_OK && byte == 8);
+	CHECK(fault_rig_read(&rig, BASE, &byte) != TMM_FAULT_OK);
+	end();
+}
+
+/* Locked memory that grows is there at once, whether it stays or moves. */
+TEST(what_locked_memory_gains_is_locked)
+{
+	struct tmm_mm_usage usage;
+	uint64_t at;
+
+	begin();
+	CHECK(map_fixed(0, 4, READ_WRITE, ANON | TMM_MAP_LOCKED) == TMM_OK);
+	CHECK(map_fixed(8, 1, TMM_PROT_READ, ANON) == TMM_OK);
+	CHECK(remap(0, 4, 6, 0, 0, &at) == TMM_OK && at == BASE);
+	tmm_mm_usage(rig.mm, &usage);
+	CHECK(usage.locked_pages == 6 && usage.rss_pages[TMM_RSS_ANON] == 6);
+	CHECK(remap(0, 6, 10, TMM_MREMAP_MAYMOVE, 0, &at) == TMM_OK && at != BASE);
+	tmm_mm_usage(rig.mm, &usage);
+	CHECK(usage.locked_pages == 10 && usage.rss_pages[TMM_RSS_ANON] == 10);
+	end();
+}
+
+TEST(a_mapping_shrinks_to_what_is_asked_for)
+{
+	uint64_t at;
+
+	begin();
+	CHECK(map_fixed(0, 6, READ_WRITE, ANON) == TMM_OK);
+	CHECK(remap(0, 6, 6, 0, 0, &at) == TMM_OK && at == BASE);
+	CHECK(remap(0, 6, 2, 0, 0, &at) == TMM_OK && at == BASE);
+	CHECK(area_is(BASE, BASE, BASE + 2 * PAGE) && nr_areas() == 1);
+	CHECK(map_fixed(2, 4, READ_WRITE, ANON) == TMM_OK);
+	CHECK(remap(0, 6, 2, TMM_MREMAP_MAYMOVE | TMM_MREMAP_FIXED, 64, &at) == TMM_OK);
+	CHECK(at == BASE + 64 * PAGE && area_is(at, at, at + 2 * PAGE) && nr_areas() == 1);
+	end();
+}
+
+/*
+ *   old   |aaaa|      stays, and its pages read as zeroes
+ *   new   |aaaa|      has the pages
+ */
+TEST(an_area_may_stay_without_its_pages)
+{
+	const uint32_t flags = TMM_MREMAP_MAYMOVE | TMM_MREMAP_DONTUNMAP;
+	struct tmm_mm_usage usage;
+	uint64_t at, before;
+	uint8_t byte;
+
+	begin();
+	for (unsigned locked = 0; locked <= 1; locked++) {
+		uint64_t page = locked * 32;
+
+		CHECK(map_fixed(page, 4, READ_WRITE, ANON | (locked ? TMM_MAP_LOCKED : 0)) ==
+		      TMM_OK);
+		CHECK(fault_rig_write(&rig, BASE + (page + 2) * PAGE, 9) == TMM_FAULT_OK);
+		before = committed();
+		CHECK(remap(page, 4, 3, flags, 0, &at) == TMM_E_INVAL);
+		CHECK(tmm_mm_mremap(rig.mm, BASE + page * PAGE, 4 * PAGE, 4 * PAGE, flags, 0,
+		                    &at) == TMM_OK);
+		CHECK(at != BASE + page * PAGE && committed() == before + 4);
+		CHECK(fault_rig_read(&rig, at + 2 * PAGE, &byte) == TMM_FAULT_OK && byte == 9);
+		CHECK(fault_rig_read(&rig, BASE + (page + 2) * PAGE, &byte) == TMM_FAULT_OK &&
+		      byte == 0);
+		tmm_mm_usage(rig.mm, &usage);
+		CHECK(usage.locked_pages == (locked ? 4 : 0));
+	}
+	end();
+}
+
+/* What cannot be is refused, and leaves the areas as they were. */
+TEST(wrong_remaps_are_refused)
+{
+	const uint32_t to = TMM_MREMAP_MAYMOVE | TMM_MREMAP_FIXED;
+	const struct {
+		uint64_t addr, old_bytes, new_bytes;
+		uint32_t flags;
+		uint64_t new_addr;
+		tmm_err err;
+	} table[] = {
+		{BASE, PAGE, 2 * PAGE, 8, 0, TMM_E_INVAL},
+		{BASE + 1, PAGE, 2 * PAGE, 0, 0, TMM_E_INVAL},
+		{BASE, PAGE, 0, 0, 0, TMM_E_INVAL},
+		{BASE, PAGE, TASK_SIZE + PAGE, 0, 0, TMM_E_INVAL},
+		{BASE, PAGE, PAGE, TMM_MREMAP_FIXED, BASE + 64 * PAGE, TMM_E_INVAL},
+		{BASE, PAGE, PAGE, TMM_MREMAP_DONTUNMAP, 0, TMM_E_INVAL},
+		{BASE, PAGE, PAGE, to, BASE + 64 * PAGE + 1, TMM_E_INVAL},
+		{BASE, PAGE, PAGE, to, TASK_SIZE, TMM_E_INVAL},
+		{BASE, 2 * PAGE, 2 * PAGE, to, BASE + PAGE, TMM_E_INVAL},
+		{BASE, 0, 2 * PAGE, TMM_MREMAP_MAYMOVE, 0, TMM_E_INVAL},
+		{BASE + 16 * PAGE, PAGE, 2 * PAGE, TMM_MREMAP_MAYMOVE, 0, TMM_E_FAULT},
+		{BASE - PAGE, PAGE, 2 * PAGE, TMM_MREMAP_MAYMOVE, 0, TMM_E_FAULT},
+		{BASE, 5 * PAGE, 6 * PAGE, TMM_MREMAP_MAYMOVE, 0, TMM_E_FAULT},
+	};
+	uint64_t at;
+
+	begin();
+	CHECK(map_fixed(0, 4, READ_WRITE, ANON) == TMM_OK);
+	CHECK(map_fixed(32, 1, READ_WRITE, ANON) == TMM_OK);
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		CHECK(tmm_mm_mremap(rig.mm, table[i].addr, table[i].old_bytes,
+		                    table[i].new_bytes, table[i].flags, table[i].new_addr,
+		                    &at) == table[i].err);
+		CHECK(nr_areas() == 2 && area_is(BASE, BASE, BASE + 4 * PAGE));
+	}
+	end();
+}
