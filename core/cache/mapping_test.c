@@ -246,6 +246,61 @@ TEST(shrinking_takes_idle_pages_oldest_first)
 	end();
 }
 
+/* What is in a frame goes to another one; what was in that one's place stays. */
+static tmm_err move_to_new(tmm_pfn from, tmm_pfn *out)
+{
+	tmm_err err;
+
+	CHECK(tmm_pages_alloc(&rig.page.pages, TMM_GFP_KERNEL, 0, out) == TMM_OK);
+	err = file_page_move(&rig.cache, from, *out);
+	tmm_pages_free(&rig.page.pages, err == TMM_OK ? from : *out, 0);
+	tmm_cache_check(&rig.cache);
+	return err;
+}
+
+/*
+ *   0  idle    1  dirty    2  pinned    3  mapped    4  cut out of its file
+ *
+ * Only those that nobody but the cache holds can go, and are found where they went.
+ */
+TEST(a_page_moves_while_only_the_cache_holds_it)
+{
+	tmm_pfn idle, dirty, pinned, mapped, cut, to;
+	struct file_place place;
+
+	begin(16 * 4096);
+	idle = pin(0);
+	unpin(idle);
+	CHECK(move_to_new(idle, &to) == TMM_OK && !file_page_place(&rig.cache, idle, &place));
+	CHECK(pin(0).v == to.v && file_page_place(&rig.cache, to, &place));
+	CHECK(place.mapping == mapping && place.index == 0 && place.nr_pins == 1);
+	unpin(to);
+	dirty = pin(1);
+	bytes_of(dirty)[5] = 'd';
+	file_page_set_dirty(&rig.cache, dirty);
+	unpin(dirty);
+	CHECK(move_to_new(dirty, &to) == TMM_OK && tmm_cache_dirty_pages(&rig.cache) == 1);
+	CHECK(tmm_mapping_sync(mapping, 0, UINT64_MAX) == TMM_OK &&
+	      store.bytes[4096 + 5] == 'd');
+	pinned = pin(2);
+	CHECK(move_to_new(pinned, &to) == TMM_E_BUSY);
+	mapped = map(3);
+	CHECK(move_to_new(mapped, &to) == TMM_E_BUSY);
+	cut = pin(4);
+	store.size = 4 * 4096;
+	CHECK(tmm_mapping_refresh(mapping, store.size, UINT64_MAX) == TMM_OK);
+	CHECK(move_to_new(cut, &to) == TMM_E_NOENT);
+	CHECK(!file_page_place(&rig.cache, cut, &place));
+	lock_take(&rig.cache.lock);
+	CHECK(file_page_move(&rig.cache, idle, idle) == TMM_E_AGAIN);
+	CHECK(!file_page_place(&rig.cache, mapped, &place));
+	lock_drop(&rig.cache.lock);
+	unpin(cut);
+	unpin(pinned);
+	file_page_put(&rig.cache, mapped, true, false);
+	end();
+}
+
 TEST(memory_without_a_file_behind_it_never_becomes_clean)
 {
 	struct tmm_mapping_ops ops = store_ops;

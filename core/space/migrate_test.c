@@ -167,6 +167,54 @@ TEST(mapped_pages_of_files_keep_their_bytes)
 	fault_rig_end(&rig);
 }
 
+/*
+ * Three areas show the file: another part of it, the page, and the page again.  It goes only
+ * when nobody pins it, all locks are free, and no area keeps it in memory.
+ */
+TEST(a_mapped_page_of_a_file_stays_where_it_must)
+{
+	struct tmm_user_piece piece;
+	struct lock *locks[3];
+	size_t covered;
+	uint8_t value;
+
+	begin();
+	fault_rig_map(&rig, BASE, 4, READ_WRITE, TMM_MAP_SHARED, 8);
+	fault_rig_map(&rig, BASE + 64 * PAGE, 4, READ_WRITE, TMM_MAP_SHARED, 0);
+	fault_rig_map(&rig, BASE + 128 * PAGE, 4, READ_WRITE, TMM_MAP_SHARED, 0);
+	fault_rig_map(&rig, BASE + 192 * PAGE, 4, READ_WRITE, ANON, 0);
+	write_pages(BASE + 64 * PAGE, 4);
+	CHECK(fault_rig_read(&rig, BASE + 128 * PAGE, &value) == TMM_FAULT_OK);
+	CHECK(tmm_get_user_pages(rig.mm, BASE + 64 * PAGE, PAGE, false, &piece, 1, &covered) ==
+	      1);
+	CHECK(move_away(BASE + 64 * PAGE) == TMM_E_BUSY);
+	tmm_put_user_pages(rig.mm, &piece, 1);
+	locks[0] = &rig.spaces.lock;
+	locks[1] = &rig.mm->lock;
+	locks[2] = &rig.cache.cache.lock;
+	for (unsigned i = 0; i < ARRAY_SIZE(locks); i++) {
+		tmm_pfn from = {frame_of(BASE + 64 * PAGE)}, to;
+
+		CHECK(tmm_pages_alloc(pages(), TMM_GFP_HIGHUSER_MOVABLE, 0, &to) == TMM_OK);
+		lock_take(locks[i]);
+		CHECK(page_move(pages(), from, to) == TMM_E_AGAIN);
+		lock_drop(locks[i]);
+		tmm_pages_free(pages(), to, 0);
+	}
+	fault_rig_map(&rig, BASE + 256 * PAGE, 1, TMM_PROT_READ,
+	              TMM_MAP_SHARED | TMM_MAP_LOCKED, 0);
+	CHECK(fault_rig_read(&rig, BASE + 256 * PAGE, &value) == TMM_FAULT_OK);
+	CHECK(move_away(BASE + 64 * PAGE) == TMM_E_BUSY);
+	CHECK(tmm_mm_munmap(rig.mm, BASE + 256 * PAGE, PAGE) == TMM_OK);
+	check_pages(BASE + 64 * PAGE, 4);
+	CHECK(fault_rig_read(&rig, BASE + 128 * PAGE, &value) == TMM_FAULT_OK);
+	CHECK(move_away(BASE + 64 * PAGE) == TMM_OK);
+	CHECK(frame_of(BASE + 64 * PAGE) == 0 && frame_of(BASE + 128 * PAGE) == 0);
+	check_pages(BASE + 64 * PAGE, 4);
+	check_pages(BASE + 128 * PAGE, 4);
+	fault_rig_end(&rig);
+}
+
 /* Half of a full machine is unmapped; the rest is moved together, several times over. */
 TEST(compaction_under_an_address_space)
 {
