@@ -144,3 +144,91 @@ TEST(movable_is_carved_from_uneven_nodes_as_linux_does)
 	          nr_movable);
 	CHECK(nr_movable > 300);
 }
+
+struct region {
+	uint64_t start, bytes;
+	uint32_t node;
+};
+
+static tmm_err carve(const struct region *region, size_t nr, uint64_t lowmem,
+                     struct pages_config config)
+{
+	tmm_memblock_init(&rig.memblock, NULL);
+	for (size_t i = 0; i < nr; i++)
+		CHECK(tmm_memblock_add(&rig.memblock, (tmm_paddr){region[i].start},
+		                       region[i].bytes, region[i].node) == TMM_OK);
+	rig.pages = (struct tmm_pages){
+		.memblock = &rig.memblock,
+		.max_order = TMM_DEFAULT_ORDER,
+		.lowmem_end = lowmem == UINT64_MAX ? UINT64_MAX : lowmem >> TMM_PAGE_SHIFT,
+		.nr_nodes = config.nr_nodes};
+	return carve_nodes(&rig.pages, &config);
+}
+
+static unsigned zones_of(unsigned node)
+{
+	unsigned zones = 0;
+
+	for (unsigned id = 0; id < TMM_NR_ZONES; id++)
+		if (rig.pages.node[node].zone_index[id] != ZONE_NONE)
+			zones |= 1u << id;
+	return zones;
+}
+
+#define DMA     (1u << TMM_ZONE_DMA)
+#define DMA32   (1u << TMM_ZONE_DMA32)
+#define NORMAL  (1u << TMM_ZONE_NORMAL)
+#define HIGHMEM (1u << TMM_ZONE_HIGHMEM)
+#define MOVABLE (1u << TMM_ZONE_MOVABLE)
+
+/* Zones by address, with high memory and without; what is no whole page is nobody's. */
+TEST(addresses_say_the_zone)
+{
+	static const struct region ram[] = {{0, 640 * KIB, 0},
+	                                    {MIB, 3 * GIB - MIB, 0},
+	                                    {3 * GIB + 100, 200, 2}, /* no page */
+	                                    {4 * GIB, 4 * GIB, 0}};
+	static const struct {
+		uint64_t lowmem, movable;
+		unsigned zones;
+		uint64_t movable_start; /* MiB */
+	} table[] = {
+		{UINT64_MAX, 0, DMA | DMA32 | NORMAL, 0},
+		{UINT64_MAX, GIB, DMA | DMA32 | NORMAL | MOVABLE, 7 * 1024 + 0},
+		{896 * MIB, 0, DMA | NORMAL | HIGHMEM, 0},
+		{896 * MIB, GIB, DMA | NORMAL | HIGHMEM | MOVABLE, 7 * 1024},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		struct pages_config config = {.nr_nodes = 4,
+		                              .movablecore_bytes = table[i].movable};
+
+		CHECK(carve(ram, ARRAY_SIZE(ram), table[i].lowmem, config) == TMM_OK);
+		CHECK(zones_of(0) == table[i].zones);
+		CHECK(zones_of(1) == 0 && zones_of(2) == 0 && zones_of(3) == 0);
+		CHECK(rig.pages.node[2].present == 0);
+		CHECK(rig.pages.node[0].movable_start >> 8 == table[i].movable_start);
+	}
+}
+
+/* Memory that cannot be parted into zones is refused. */
+TEST(what_cannot_be_carved_is_refused)
+{
+	static const struct region shared[] = {{0, 16 * MIB + 4 * KIB, 0},
+	                                       {16 * MIB + 4 * KIB, 16 * MIB, 1}};
+	static const struct region beyond[] = {{0, 16 * MIB, 0}, {16 * MIB, 16 * MIB, 2}};
+	struct pages_config config = {.nr_nodes = 2};
+	struct region each[16];
+
+	CHECK(carve(shared, 2, UINT64_MAX, config) == TMM_E_INVAL);
+	CHECK(carve(beyond, 2, UINT64_MAX, config) == TMM_E_INVAL);
+	for (uint32_t n = 0; n < 16; n++)
+		each[n] = (struct region){8 * GIB + n * GIB, GIB, n};
+	config.nr_nodes = 16;
+	config.memory_model = TMM_MEMORY_SPARSE;
+	CHECK(carve(each, 16, UINT64_MAX, config) == TMM_OK && rig.pages.nr_zones == 16);
+	config.hotplug_end = 64 * GIB; /* of all kinds, on each node: 64 zones */
+	CHECK(carve(each, 16, UINT64_MAX, config) == TMM_E_INVAL);
+	config.nr_nodes = 15;
+	CHECK(carve(each, 15, UINT64_MAX, config) == TMM_OK && rig.pages.nr_zones == 60);
+}
