@@ -409,6 +409,30 @@ static void apply_shrink(const uint64_t *arg)
 		tmm_cache_shrink(of->cache);
 }
 
+/* Of any cache of the machine's; which requests fail is said nowhere, so that none does. */
+static void apply_set(const uint64_t *arg)
+{
+	static const struct {
+		enum tmm_cache_control what;
+		uint64_t most;
+	} set[] = {{TMM_CACHE_SHRINK, 1},
+	           {TMM_CACHE_MIN_PARTIAL, 9},
+	           {TMM_CACHE_CPU_PARTIAL, 65},
+	           {TMM_CACHE_VALIDATE, 1}};
+	const unsigned k = (unsigned)(arg[1] % (sizeof(set) / sizeof(*set)));
+	const uint64_t value = arg[2] % (set[k].most + 1);
+	struct tmm_cache_info info;
+	const size_t index = arg[0] % 80;
+	bool there = tmm_cache_info(slabs, index, &info);
+	tmm_err err = tmm_cache_control(slabs, index, set[k].what, value);
+
+	CHECK((err == TMM_E_NOENT) == !there && (err || value <= set[k].most));
+	if (!err && tmm_cache_info(slabs, index, &info)) {
+		CHECK(set[k].what != TMM_CACHE_MIN_PARTIAL || info.min_partial == value);
+		CHECK(set[k].what != TMM_CACHE_CPU_PARTIAL || info.cpu_partial == value);
+	}
+}
+
 static void apply_cpu(const uint64_t *arg)
 {
 	CHECK(tmm_cpu_enter(machine, (unsigned)(arg[0] % RIG_CPUS)) == TMM_OK);
@@ -431,6 +455,7 @@ static const struct verb verbs[] = {
 	{"alloc", 3, draw_slot, apply_alloc}, /* twice as often */
 	{"shrink", 2, draw_slot, apply_shrink},
 	{"cpu", 1, draw_slot, apply_cpu},
+	{"set", 3, draw_slot, apply_set},
 	{"check", 0, NULL, apply_check},
 };
 
