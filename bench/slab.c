@@ -18,7 +18,7 @@
 
 #include <tuxmm/machine.h>
 #include <tuxmm/mempool.h>
-#include <tuxmm/port.h>
+#include <tuxmm/slab_inline.h>
 
 #include "bench.h"
 #include "peers.h"
@@ -92,6 +92,17 @@ static double pairs(const struct peer *peer)
 	else
 		for (unsigned i = 0; i < PAIRS; i++)
 			peer->free(peer->alloc(64));
+	return (spent_ns() - start) / PAIRS;
+}
+
+/* Without calls: tuxmm/slab_inline.h. */
+static double inline_pairs(const struct peer *peer)
+{
+	double start = spent_ns();
+
+	(void)peer;
+	for (unsigned i = 0; i < PAIRS; i++)
+		tmm_cache_free_inline(cache, tmm_cache_alloc_inline(cache, TMM_GFP_KERNEL));
 	return (spent_ns() - start) / PAIRS;
 }
 
@@ -344,6 +355,7 @@ int main(int argc, char **argv)
 	rte = rte_peer_open(8191);
 	bench_peers("pair", pairs, nr_peers, 3.5);
 	bench_rte("pair", rte_pairs);
+	bench_peers("inline pair", inline_pairs, 1, 3.5);
 	bench_peers("bulk of 64", bulks, 1, 0.5);
 	bench_rte("bulk of 64", rte_bulks);
 	bench_peers("64, then 64 freed", singles, nr_peers, 0);

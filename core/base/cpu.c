@@ -15,7 +15,7 @@ void cpu_set_init(struct cpu_set *set, uint32_t nr_cpus)
 	set->exit_hooks = NULL;
 	for (uint32_t id = 0; id < nr_cpus; id++)
 		set->cpu[id] = (struct tmm_cpu){
-			.set = set, .id = id, .line_offset = id * UINT64_C(64)};
+			.front = {.set = set, .line_offset = id * UINT64_C(64)}, .id = id};
 }
 
 void cpu_exit_hook_add(struct cpu_set *set, struct cpu_exit_hook *hook)
@@ -35,7 +35,7 @@ void cpu_exit_hook_remove(struct cpu_set *set, struct cpu_exit_hook *hook)
 
 void tmm_cpu_exit(struct tmm_cpu *cpu)
 {
-	struct cpu_set *set = cpu->set;
+	struct cpu_set *set = cpu->front.set;
 	bool wake;
 
 	for (struct cpu_exit_hook *hook = set->exit_hooks; hook; hook = hook->next)
@@ -55,12 +55,13 @@ void tmm_cpu_exit(struct tmm_cpu *cpu)
 
 bool cpu_try_take(struct tmm_cpu *cpu)
 {
+	struct cpu_set *set = cpu->front.set;
 	bool took;
 
-	lock_take(&cpu->set->lock);
+	lock_take(&set->lock);
 	took = !cpu->taken;
 	cpu->taken = true;
-	lock_drop(&cpu->set->lock);
+	lock_drop(&set->lock);
 	return took;
 }
 
@@ -119,7 +120,7 @@ bool sections_wait(struct cpu_set *set)
 		return false;
 	for (uint32_t id = 0; id < set->nr; id++) {
 		/* acquire: what the section did is seen */
-		while (__atomic_load_n(&set->cpu[id].in_section, __ATOMIC_ACQUIRE))
+		while (__atomic_load_n(&set->cpu[id].front.in_section, __ATOMIC_ACQUIRE))
 			tmm_port_relax();
 	}
 	return true;
@@ -129,7 +130,7 @@ void cpu_set_fini(struct cpu_set *set)
 {
 	struct tmm_cpu *cpu = tmm_port_cpu();
 
-	if (cpu && cpu->set == set)
+	if (cpu && cpu->front.set == set)
 		tmm_cpu_exit(cpu);
 	for (uint32_t id = 0; id < set->nr; id++)
 		TMM_ASSERT(!set->cpu[id].taken && "every thread has left the machine");

@@ -8,7 +8,7 @@
 #ifndef TUXMM_BASE_CPU_H
 #define TUXMM_BASE_CPU_H
 
-#include <tuxmm/cpu.h>
+#include <tuxmm/cpu_inline.h>
 
 #include "base/lock.h"
 
@@ -16,16 +16,14 @@ struct cpu_set;
 
 /* (c) constant after init  (l) cpu_set.lock  (a) atomic  (o) the thread on it alone */
 struct tmm_cpu {
-	struct cpu_set *set;    /* (c) */
-	uint64_t line_offset;   /* (c) of the CPU's own line in an array of such lines */
-	uint32_t id;            /* (c) */
-	uint32_t node;          /* (c) */
-	void *frames;           /* (c) what the page allocator keeps for the CPU */
-	void *recent;           /* (o) what memory by size came from last, or NULL */
-	uint32_t in_section;    /* (a) set by the thread on it alone: see section_begin() */
-	uint32_t task;          /* (o) of the thread on it, for reports; 0: unknown */
-	bool taken;             /* (l) a thread is on it */
-} __attribute__((aligned(64))); /* a cache line: others' writes are not felt */
+	struct tmm_cpu_front front; /* its set is a struct cpu_set */
+	uint32_t id;                /* (c) */
+	uint32_t node;              /* (c) */
+	void *frames;               /* (c) what the page allocator keeps for the CPU */
+	void *recent;               /* (o) what memory by size came from last, or NULL */
+	uint32_t task;              /* (o) of the thread on it, for reports; 0: unknown */
+	bool taken;                 /* (l) a thread is on it */
+} __attribute__((aligned(64)));     /* a cache line: others' writes are not felt */
 
 /* What a storey does when a thread leaves a CPU, on that thread: give back what it keeps. */
 struct cpu_exit_hook {
@@ -67,36 +65,15 @@ static ALWAYS_INLINE struct tmm_cpu *cpu_self(struct cpu_set *set)
 {
 	struct tmm_cpu *cpu = tmm_port_cpu();
 
-	if (likely(cpu && cpu->set == set))
+	if (likely(cpu && cpu->front.set == set))
 		return cpu;
 	return cpu_attach(set);
 }
 
 /*
- * Sections: how another thread gets at what a CPU has to itself.  The CPU's thread
- * begins a section, looks whether it may (a word that it loads with acquire), uses
- * its data and ends the section, all without a barrier of the processor.  Whoever
- * wants the data changes the word and calls sections_wait(): after that every
- * section that did not see the change has ended, and later ones see it.  Sections
- * are short, do not nest and do not sleep.
- */
-static ALWAYS_INLINE void section_begin(struct tmm_cpu *cpu)
-{
-	/* relaxed: before the look at the word by sections_wait()'s barrier, with which
-	   this fence keeps the compiler in step */
-	__atomic_store_n(&cpu->in_section, 1, __ATOMIC_RELAXED);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
-
-static ALWAYS_INLINE void section_end(struct tmm_cpu *cpu)
-{
-	/* release: who waits for the end sees what the section did */
-	__atomic_store_n(&cpu->in_section, 0, __ATOMIC_RELEASE);
-}
-
-/*
- * False where the port has no barrier for all: then a section may have missed the
- * change.  The caller is in no section, holds no lock, and interrupts are on.
+ * Wait for the sections of all CPUs (tuxmm/cpu_inline.h).  False where the port has no
+ * barrier for all: then a section may have missed the change.  The caller is in no section,
+ * holds no lock, and interrupts are on.
  */
 TMM_MUST_CHECK bool sections_wait(struct cpu_set *set);
 

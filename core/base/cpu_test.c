@@ -78,7 +78,7 @@ static bool barrier(void *arg)
 	struct other *other = arg;
 
 	other->nr_barriers++;
-	section_begin(other->cpu); /* before it could see what was changed */
+	tmm_section_begin(other->cpu); /* before it could see what was changed */
 	return other->answer;
 }
 
@@ -87,7 +87,7 @@ static void relax(void *arg)
 	struct other *other = arg;
 
 	if (++other->nr_waits == 2)
-		section_end(other->cpu);
+		tmm_section_end(other->cpu);
 }
 
 /* Whoever waits for sections has all CPUs execute a barrier, and then waits for each. */

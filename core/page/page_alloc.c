@@ -114,7 +114,7 @@ tmm_err pages_alloc_from(struct tmm_pages *pages, struct request *request, tmm_p
 /* Where this does not hold, the slow path finds the caller a CPU. */
 static ALWAYS_INLINE bool on_cpu_of(const struct tmm_pages *pages, const struct tmm_cpu *cpu)
 {
-	return likely(cpu && cpu->set == pages->cpus);
+	return likely(cpu && cpu->front.set == pages->cpus);
 }
 
 static ALWAYS_INLINE tmm_err alloc_run(struct tmm_pages *pages, tmm_gfp gfp, unsigned order,

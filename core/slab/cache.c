@@ -140,7 +140,6 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 	*cache = (struct tmm_cache){
 		.object_bytes = (uint32_t)spec->size_bytes,
 		.page_gfp = spec->reclaimable ? TMM_GFP_RECLAIMABLE : 0,
-		.account = spec->account,
 		.hwcache_align = spec->hwcache_align,
 		.no_merge = spec->no_merge,
 		.align_bytes = (uint32_t)max_u64(spec->align_bytes,
@@ -150,7 +149,7 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 		.nr_users = 1,
 		.min_partial = 1,
 		.depot_most = DEPOT_MAX,
-		.epoch = 1,
+		.front = {.epoch = 1, .account = spec->account},
 		.states = own ? NULL : &slabs->own[OWN_STATE],
 		.cpus = slabs->pages->cpus,
 		.nr_nodes = (uint16_t)slabs->pages->nr_nodes,
@@ -171,7 +170,7 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 		cache->shuffle = cache->random | 1;
 	size = choose_layout(cache, spec);
 	cache->size_bytes = (uint32_t)size;
-	cache->reciprocal = (uint32_t)((UINT64_C(1) << 32) / size + 1);
+	cache->front.reciprocal = (uint32_t)((UINT64_C(1) << 32) / size + 1);
 	cache->order = best_order(size, cache->cpus->nr);
 	cache->slab_mask = mask_of_order(cache->order);
 	cache->nr_objs = (uint32_t)((TMM_PAGE_SIZE << cache->order) / size);
@@ -341,7 +340,7 @@ static void cache_describe(struct tmm_cache *cache, struct tmm_cache_info *out)
 		.magazine_objs = kept,
 		.ctor = (const void *)(uintptr_t)cache->ctor,
 		.reclaimable = cache->page_gfp & TMM_GFP_RECLAIMABLE,
-		.account = cache->account,
+		.account = cache->front.account,
 		.dma = cache->page_gfp & TMM_GFP_DMA,
 		.hwcache_align = cache->hwcache_align,
 		.mergeable = cache_may_merge(cache),
@@ -504,8 +503,8 @@ static void own_init(struct tmm_slab_system *slabs)
 	const struct tmm_cache_spec own[NR_OWN_CACHES] = {
 		{.name = "kmem_cache", .size_bytes = sizeof(struct tmm_cache)},
 		{.name = "kmem_cache_cpu",
-	         .size_bytes = slabs->pages->cpus->nr * sizeof(struct cpu_slot)},
-		{.name = "kmem_magazine", .size_bytes = sizeof(struct magazine)},
+	         .size_bytes = slabs->pages->cpus->nr * sizeof(struct tmm_slot)},
+		{.name = "kmem_magazine", .size_bytes = sizeof(struct tmm_magazine)},
 		{.name = "kmem_alias", .size_bytes = sizeof(struct alias)},
 		{.name = "kmem_slab-64", .size_bytes = STATE_BYTES(64)},
 		{.name = "kmem_slab-128", .size_bytes = STATE_BYTES(128)},

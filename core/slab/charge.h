@@ -8,7 +8,7 @@
 
 static inline bool is_to_be_charged(const struct tmm_cache *cache, tmm_gfp gfp)
 {
-	return cache->account || (gfp & TMM_GFP_ACCOUNT);
+	return cache->front.account || (gfp & TMM_GFP_ACCOUNT);
 }
 
 /*

@@ -22,10 +22,11 @@
 
 /* ---- magazines ---- */
 
-static struct magazine *magazine_new(const struct tmm_cache *cache)
+static struct tmm_magazine *magazine_new(const struct tmm_cache *cache)
 {
 	/* Waking reclaim could have it drain caches, which no section may wait for. */
-	struct magazine *magazine = own_alloc(&cache->slabs->own[OWN_MAGAZINE], TMM_GFP_NOWARN);
+	struct tmm_magazine *magazine = own_alloc(&cache->slabs->own[OWN_MAGAZINE],
+	                                          TMM_GFP_NOWARN);
 
 	if (magazine) {
 		magazine->next = NULL;
@@ -35,19 +36,19 @@ static struct magazine *magazine_new(const struct tmm_cache *cache)
 	return magazine;
 }
 
-static void magazine_free(const struct tmm_cache *cache, struct magazine *magazine)
+static void magazine_free(const struct tmm_cache *cache, struct tmm_magazine *magazine)
 {
 	if (magazine)
 		own_free(&cache->slabs->own[OWN_MAGAZINE], magazine);
 }
 
-static struct objects objects_of(struct magazine *magazine)
+static struct objects objects_of(struct tmm_magazine *magazine)
 {
 	return (struct objects){magazine->object, magazine->lent};
 }
 
 /* relaxed: others only count */
-static void set_nr(struct magazine *magazine, uint32_t nr)
+static void set_nr(struct tmm_magazine *magazine, uint32_t nr)
 {
 	__atomic_store_n(&magazine->nr, nr, __ATOMIC_RELAXED);
 }
@@ -61,18 +62,18 @@ static uint32_t limit_of(const struct tmm_cache *cache)
 /* ---- the loaded one ---- */
 
 /* Its count is right only while it is not loaded. */
-static struct magazine *slot_loaded(struct cpu_slot *slot)
+static struct tmm_magazine *slot_loaded(struct tmm_slot *slot)
 {
-	struct magazine *loaded = magazine_at(slot->bottom);
+	struct tmm_magazine *loaded = magazine_at(slot->bottom);
 
 	set_nr(loaded, (uint32_t)(slot->top - slot->bottom));
 	return loaded;
 }
 
 /* What lies behind the last object is of long ago, unless the stamp is of now. */
-static void forget(const struct tmm_cache *cache, struct magazine *magazine)
+static void forget(const struct tmm_cache *cache, struct tmm_magazine *magazine)
 {
-	uint64_t epoch = __atomic_load_n(&cache->epoch, __ATOMIC_RELAXED);
+	uint64_t epoch = __atomic_load_n(&cache->front.epoch, __ATOMIC_RELAXED);
 
 	if (magazine->stamp == epoch)
 		return;
@@ -81,8 +82,8 @@ static void forget(const struct tmm_cache *cache, struct magazine *magazine)
 	magazine->stamp = epoch;
 }
 
-static void load(const struct tmm_cache *cache, struct cpu_slot *slot, struct magazine *loaded,
-                 struct magazine *previous)
+static void load(const struct tmm_cache *cache, struct tmm_slot *slot,
+                 struct tmm_magazine *loaded, struct tmm_magazine *previous)
 {
 	forget(cache, loaded);
 	loaded->limit = (uint32_t)max_u64(limit_of(cache), loaded->nr);
@@ -93,7 +94,7 @@ static void load(const struct tmm_cache *cache, struct cpu_slot *slot, struct ma
 	__atomic_store_n(&slot->previous, previous, __ATOMIC_RELAXED);
 }
 
-static void unload(struct cpu_slot *slot)
+static void unload(struct tmm_slot *slot)
 {
 	__atomic_store_n(&slot->bottom, NULL, __ATOMIC_RELAXED);
 	set_top(slot, NULL);
@@ -101,7 +102,7 @@ static void unload(struct cpu_slot *slot)
 	__atomic_store_n(&slot->previous, NULL, __ATOMIC_RELAXED);
 }
 
-static void swap(const struct tmm_cache *cache, struct cpu_slot *slot)
+static void swap(const struct tmm_cache *cache, struct tmm_slot *slot)
 {
 	load(cache, slot, slot->previous, slot_loaded(slot));
 }
@@ -116,10 +117,11 @@ static struct depot *depot_of(struct tmm_cache *cache, const struct tmm_cpu *cpu
 /* Let CPUs use their slots, if there are any and they are to have magazines. */
 static void open_slots(struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
 {
-	bool open = cache->slot && limit_of(cache) > 0 && !cache->drainer && !cache->fails;
+	bool open = cache->front.slot && limit_of(cache) > 0 && !cache->drainer &&
+	            !cache->fails;
 
 	/* release: the slots are initialised, and empty where they were drained */
-	__atomic_store_n(&cache->open_to, open ? cache->cpus : NULL, __ATOMIC_RELEASE);
+	__atomic_store_n(&cache->front.open_to, open ? cache->cpus : NULL, __ATOMIC_RELEASE);
 }
 
 void slots_set_fails(struct tmm_cache *cache, bool fails)
@@ -135,7 +137,7 @@ void slots_set_fails(struct tmm_cache *cache, bool fails)
 static void slots_create(struct tmm_cache *cache)
 {
 	struct tmm_cache *own = &cache->slabs->own[OWN_SLOTS];
-	struct cpu_slot *slots = own_alloc(own, TMM_GFP_NOWARN);
+	struct tmm_slot *slots = own_alloc(own, TMM_GFP_NOWARN);
 	tmm_irq irq;
 	bool late;
 
@@ -143,9 +145,9 @@ static void slots_create(struct tmm_cache *cache)
 		return;
 	memset(slots, 0, cache->cpus->nr * sizeof(*slots));
 	irq = lock_take_irqsave(&cache->lock);
-	late = cache->slot != NULL;
+	late = cache->front.slot != NULL;
 	if (!late) {
-		__atomic_store_n(&cache->slot, slots, __ATOMIC_RELAXED);
+		__atomic_store_n(&cache->front.slot, slots, __ATOMIC_RELAXED);
 		open_slots(cache);
 	}
 	lock_drop_irqrestore(&cache->lock, irq);
@@ -153,9 +155,9 @@ static void slots_create(struct tmm_cache *cache)
 		own_free(own, slots);
 }
 
-static void slot_equip(struct tmm_cache *cache, struct cpu_slot *slot)
+static void slot_equip(struct tmm_cache *cache, struct tmm_slot *slot)
 {
-	struct magazine *loaded = magazine_new(cache), *previous = magazine_new(cache);
+	struct tmm_magazine *loaded = magazine_new(cache), *previous = magazine_new(cache);
 	struct depot *depot = depot_of(cache, tmm_port_cpu());
 
 	if (!loaded || !previous) {
@@ -177,53 +179,51 @@ static void visit(struct tmm_cache *cache)
 	if (nr_visits < NR_VISITS)
 		__atomic_store_n(&cache->nr_visits, nr_visits + 1, __ATOMIC_RELAXED);
 	else if (limit_of(cache) && !cache->slabs->is_slob &&
-	         !__atomic_load_n(&cache->slot, __ATOMIC_RELAXED))
+	         !__atomic_load_n(&cache->front.slot, __ATOMIC_RELAXED))
 		slots_create(cache);
 }
 
-struct cpu_slot *slot_prepare(struct tmm_cache *cache)
+struct tmm_slot *slot_prepare(struct tmm_cache *cache)
 {
 	struct tmm_cpu *cpu = cpu_self(cache->cpus);
-	struct cpu_slot *slot;
+	struct tmm_slot *slot = tmm_slot_begin(cache, cpu);
 
-	if (unlikely(!slots_open(cache, cpu))) {
+	if (unlikely(!slot)) {
 		visit(cache);
-		if (!slots_open(cache, cpu))
-			return NULL;
+		slot = tmm_slot_begin(cache, cpu);
 	}
-	slot = slot_at(cache, cpu);
-	if (unlikely(!slot->bottom))
+	if (unlikely(slot && !slot->bottom))
 		slot_equip(cache, slot);
 	return slot;
 }
 
 /* ---- exchanges ---- */
 
-static struct magazine *unchain(struct magazine **chain)
+static struct tmm_magazine *unchain(struct tmm_magazine **chain)
 {
-	struct magazine *magazine = *chain;
+	struct tmm_magazine *magazine = *chain;
 
 	if (magazine)
 		*chain = magazine->next;
 	return magazine;
 }
 
-static void chain(struct magazine **chain, struct magazine *magazine)
+static void chain(struct tmm_magazine **chain, struct tmm_magazine *magazine)
 {
 	magazine->next = *chain;
 	*chain = magazine;
 }
 
-static bool slot_is_empty(const struct cpu_slot *slot)
+static bool slot_is_empty(const struct tmm_slot *slot)
 {
 	return slot->top == slot->bottom;
 }
 
 /* The loaded magazine is empty: exchange it for a full one. */
-static bool load_full(struct tmm_cache *cache, struct cpu_slot *slot)
+static bool load_full(struct tmm_cache *cache, struct tmm_slot *slot)
 {
 	struct depot *depot = depot_of(cache, tmm_port_cpu());
-	struct magazine *full;
+	struct tmm_magazine *full;
 
 	lock_take(&depot->lock);
 	full = unchain(&depot->full);
@@ -237,9 +237,9 @@ static bool load_full(struct tmm_cache *cache, struct cpu_slot *slot)
 }
 
 /* The loaded magazine got nr objects. */
-static bool loaded_filled(const struct tmm_cache *cache, struct cpu_slot *slot, uint32_t nr)
+static bool loaded_filled(const struct tmm_cache *cache, struct tmm_slot *slot, uint32_t nr)
 {
-	struct magazine *loaded = magazine_at(slot->bottom);
+	struct tmm_magazine *loaded = magazine_at(slot->bottom);
 
 	set_nr(loaded, nr);
 	loaded->stamp = 0; /* it was written over */
@@ -247,7 +247,7 @@ static bool loaded_filled(const struct tmm_cache *cache, struct cpu_slot *slot, 
 	return nr > 0;
 }
 
-bool slot_load_from(const struct slab_source *source, struct cpu_slot *slot)
+bool slot_load_from(const struct slab_source *source, struct tmm_slot *slot)
 {
 	if (!slot->bottom || !slot_is_empty(slot))
 		return false;
@@ -256,7 +256,7 @@ bool slot_load_from(const struct slab_source *source, struct cpu_slot *slot)
 	                                  (uint32_t)(slot->end - slot->bottom)));
 }
 
-bool slot_load(struct tmm_cache *cache, struct cpu_slot *slot)
+bool slot_load(struct tmm_cache *cache, struct tmm_slot *slot)
 {
 	struct slab_source source;
 
@@ -274,7 +274,7 @@ bool slot_load(struct tmm_cache *cache, struct cpu_slot *slot)
 	return slot_load_from(&source, slot);
 }
 
-bool slot_load_most(struct tmm_cache *cache, struct cpu_slot *slot, uint64_t wanted)
+bool slot_load_most(struct tmm_cache *cache, struct tmm_slot *slot, uint64_t wanted)
 {
 	uint64_t nr = (uint64_t)(slot->top - slot->bottom);
 
@@ -286,10 +286,10 @@ bool slot_load_most(struct tmm_cache *cache, struct cpu_slot *slot, uint64_t wan
 }
 
 /* Give the previous magazine, which is not empty, to the depot; false: that has enough. */
-static bool store_full(struct tmm_cache *cache, struct cpu_slot *slot)
+static bool store_full(struct tmm_cache *cache, struct tmm_slot *slot)
 {
 	struct depot *depot = depot_of(cache, tmm_port_cpu());
-	struct magazine *new = NULL;
+	struct tmm_magazine *new = NULL;
 	bool store;
 
 	/* relaxed: a setting that orders nothing */
@@ -305,7 +305,7 @@ static bool store_full(struct tmm_cache *cache, struct cpu_slot *slot)
 	}
 	store = depot->nr_full < most && depot->empty;
 	if (store) {
-		struct magazine *empty = unchain(&depot->empty);
+		struct tmm_magazine *empty = unchain(&depot->empty);
 
 		chain(&depot->full, slot->previous);
 		depot->nr_full++;
@@ -315,9 +315,9 @@ static bool store_full(struct tmm_cache *cache, struct cpu_slot *slot)
 	return store;
 }
 
-bool slot_unload(struct tmm_cache *cache, struct cpu_slot *slot)
+bool slot_unload(struct tmm_cache *cache, struct tmm_slot *slot)
 {
-	struct magazine *previous = slot->previous;
+	struct tmm_magazine *previous = slot->previous;
 	uint32_t nr;
 
 	if (!slot->bottom)
@@ -337,7 +337,7 @@ bool slot_unload(struct tmm_cache *cache, struct cpu_slot *slot)
 
 /* ---- draining ---- */
 
-static uint64_t magazine_drain(struct tmm_cache *cache, struct magazine *magazine)
+static uint64_t magazine_drain(struct tmm_cache *cache, struct tmm_magazine *magazine)
 {
 	uint64_t pages = 0;
 
@@ -352,10 +352,10 @@ static uint64_t magazine_drain(struct tmm_cache *cache, struct magazine *magazin
 /* Nobody else is in a section of the CPU's. */
 static uint64_t slot_drain(struct tmm_cache *cache, const struct tmm_cpu *cpu)
 {
-	struct cpu_slot *slot = &cache->slot[cpu->id];
+	struct tmm_slot *slot = &cache->front.slot[cpu->id];
 	struct depot *depot = depot_of(cache, cpu);
-	struct magazine *loaded, *previous;
-	struct hand held = slot->hand;
+	struct tmm_magazine *loaded, *previous;
+	struct tmm_hand held = slot->hand;
 	uint64_t pages = 0;
 
 	lock_take(&depot->lock);
@@ -363,7 +363,7 @@ static uint64_t slot_drain(struct tmm_cache *cache, const struct tmm_cpu *cpu)
 	previous = slot->previous;
 	unload(slot);
 	slot->hand.stamp = 0; /* never: it remembers nothing */
-	set_hand_full(slot, 0);
+	__atomic_store_n(&slot->hand.full, 0, __ATOMIC_RELAXED);
 	lock_drop(&depot->lock);
 	if (held.full)
 		pages = objects_put(cache, (struct objects){&held.object, &held.lent}, 1);
@@ -373,7 +373,7 @@ static uint64_t slot_drain(struct tmm_cache *cache, const struct tmm_cpu *cpu)
 
 static uint64_t depot_drain(struct tmm_cache *cache, struct depot *depot)
 {
-	struct magazine *full, *empty;
+	struct tmm_magazine *full, *empty;
 	uint64_t pages = 0;
 
 	lock_take(&depot->lock);
@@ -392,7 +392,7 @@ static uint64_t depot_drain(struct tmm_cache *cache, struct depot *depot)
 bool magazines_close(struct tmm_cache *cache, const void *drainer)
 {
 	tmm_irq irq = lock_take_irqsave(&cache->lock);
-	bool closed = cache->slot && !cache->drainer;
+	bool closed = cache->front.slot && !cache->drainer;
 
 	if (closed) {
 		cache->drainer = drainer;
@@ -440,7 +440,7 @@ uint64_t magazines_drain(struct tmm_cache *cache)
 	const struct tmm_cpu *self = cpu_self(cache->cpus);
 
 	/* relaxed: a cache that gets its first slots now has little in them */
-	if (!__atomic_load_n(&cache->slot, __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&cache->front.slot, __ATOMIC_RELAXED))
 		return 0;
 	while (!magazines_close(cache, &self))
 		tmm_port_relax();
@@ -451,24 +451,24 @@ void magazines_destroy(struct tmm_cache *cache)
 {
 	tmm_irq irq;
 
-	if (!cache->slot)
+	if (!cache->front.slot)
 		return;
 	/* relaxed: nobody uses the cache */
-	__atomic_store_n(&cache->open_to, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&cache->front.open_to, NULL, __ATOMIC_RELAXED);
 	irq = tmm_port_irq_save();
 	slots_drain(cache, true);
 	tmm_port_irq_restore(irq);
-	own_free(&cache->slabs->own[OWN_SLOTS], cache->slot);
-	cache->slot = NULL;
+	own_free(&cache->slabs->own[OWN_SLOTS], cache->front.slot);
+	cache->front.slot = NULL;
 }
 
 void magazines_leave(struct tmm_cache *cache, struct tmm_cpu *cpu)
 {
 	tmm_irq irq = tmm_port_irq_save();
 
-	if (slots_open(cache, cpu)) {
+	if (tmm_slot_begin(cache, cpu)) {
 		slot_drain(cache, cpu);
-		section_end(cpu);
+		tmm_section_end(cpu);
 	}
 	tmm_port_irq_restore(irq);
 }
@@ -495,11 +495,12 @@ tmm_err tmm_cache_tune(struct tmm_cache *cache, uint32_t magazine_objs,
 /* ---- counts and checks ---- */
 
 /* relaxed, all of it: a moment's value while the CPU runs */
-static uint64_t slot_count(const struct cpu_slot *slot)
+static uint64_t slot_count(const struct tmm_slot *slot)
 {
 	void **bottom = __atomic_load_n(&slot->bottom, __ATOMIC_RELAXED);
 	void **top = __atomic_load_n(&slot->top, __ATOMIC_RELAXED);
-	const struct magazine *previous = __atomic_load_n(&slot->previous, __ATOMIC_RELAXED);
+	const struct tmm_magazine *previous = __atomic_load_n(&slot->previous,
+	                                                      __ATOMIC_RELAXED);
 	uint64_t nr = __atomic_load_n(&slot->hand.full, __ATOMIC_RELAXED);
 
 	/* Not of one magazine: they just changed places. */
@@ -512,7 +513,7 @@ static uint64_t slot_count(const struct cpu_slot *slot)
 
 static uint64_t node_count(struct tmm_cache *cache, uint32_t node)
 {
-	const struct cpu_slot *slots = __atomic_load_n(&cache->slot, __ATOMIC_ACQUIRE);
+	const struct tmm_slot *slots = __atomic_load_n(&cache->front.slot, __ATOMIC_ACQUIRE);
 	struct depot *depot = &cache->depot[node];
 	uint64_t nr = 0;
 
@@ -520,7 +521,7 @@ static uint64_t node_count(struct tmm_cache *cache, uint32_t node)
 	for (uint32_t i = 0; slots && i < cache->cpus->nr; i++)
 		if (cache->cpus->cpu[i].node == node)
 			nr += slot_count(&slots[i]);
-	for (const struct magazine *full = depot->full; full; full = full->next)
+	for (const struct tmm_magazine *full = depot->full; full; full = full->next)
 		nr += full->nr;
 	lock_drop(&depot->lock);
 	return nr;
@@ -535,14 +536,14 @@ uint64_t magazines_count(struct tmm_cache *cache)
 	return nr;
 }
 
-static void magazine_check(const struct magazine *magazine, uint64_t nr)
+static void magazine_check(const struct tmm_magazine *magazine, uint64_t nr)
 {
 	TMM_ASSERT(nr <= magazine->limit && magazine->limit <= MAGAZINE_MAX); /* I11 */
 	for (uint64_t i = 0; i < nr; i++)
 		TMM_ASSERT(!*magazine->lent[i]); /* I12 */
 }
 
-static void slot_check(const struct cpu_slot *slot)
+static void slot_check(const struct tmm_slot *slot)
 {
 	TMM_ASSERT(!slot->hand.full || !*slot->hand.lent); /* I12 */
 	if (!slot->bottom)
@@ -553,13 +554,13 @@ static void slot_check(const struct cpu_slot *slot)
 
 void magazines_check(struct tmm_cache *cache)
 {
-	for (uint32_t i = 0; cache->slot && i < cache->cpus->nr; i++)
-		slot_check(&cache->slot[i]);
+	for (uint32_t i = 0; cache->front.slot && i < cache->cpus->nr; i++)
+		slot_check(&cache->front.slot[i]);
 	for (uint32_t i = 0; i < cache->pages->nr_nodes; i++) {
 		const struct depot *depot = &cache->depot[i];
 		uint32_t nr = 0;
 
-		for (const struct magazine *full = depot->full; full; full = full->next) {
+		for (const struct tmm_magazine *full = depot->full; full; full = full->next) {
 			magazine_check(full, full->nr);
 			nr++;
 		}

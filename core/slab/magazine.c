@@ -33,33 +33,7 @@
 #include "slab/depot.h"
 #include "slab/slob.h"
 
-/* Not for the fast path. */
-#define GFP_ODD (TMM_GFP_DMA | TMM_GFP_DMA32 | TMM_GFP_ZERO | TMM_GFP_ACCOUNT)
-
 /* ---- lending ---- */
-
-/* The hand is full. */
-static ALWAYS_INLINE void *hand_pop(struct cpu_slot *slot)
-{
-	set_hand_full(slot, 0);
-	set_lent(slot->hand.lent, 1);
-	return slot->hand.object;
-}
-
-/* NULL: neither the hand nor the loaded magazine has one. */
-static ALWAYS_INLINE void *slot_pop(struct cpu_slot *slot)
-{
-	void **top;
-
-	if (likely(slot->hand.full))
-		return hand_pop(slot);
-	if (unlikely(slot->top == slot->bottom))
-		return NULL;
-	top = slot->top - 1;
-	set_top(slot, top);
-	set_lent(*lent_at(top), 1);
-	return *top;
-}
 
 void *object_take(const struct slab_source *source)
 {
@@ -76,13 +50,13 @@ void *object_take(const struct slab_source *source)
 static void *take(const struct slab_source *source)
 {
 	tmm_irq irq = tmm_port_irq_save();
-	struct cpu_slot *slot = slot_prepare(source->cache);
+	struct tmm_slot *slot = slot_prepare(source->cache);
 	void *object = NULL;
 
 	if (slot) {
 		if (source->step == SOURCE_NODE ? slot_load(source->cache, slot)
 		                                : slot_load_from(source, slot))
-			object = slot_pop(slot);
+			object = tmm_slot_pop(slot);
 		slot_done();
 	}
 	if (!object)
@@ -112,25 +86,8 @@ static NOINLINE void *alloc_slow(struct tmm_cache *cache, tmm_gfp gfp, const voi
 
 static ALWAYS_INLINE void *alloc_fast(struct tmm_cache *cache, tmm_gfp gfp, const void *site)
 {
-	tmm_irq irq = tmm_port_irq_save();
-	struct tmm_cpu *cpu = tmm_port_cpu();
-	struct cpu_slot *slot;
-	void *object;
+	void *object = from_hand(cache);
 
-	if (unlikely(!slots_open(cache, cpu))) {
-		tmm_port_irq_restore(irq);
-		return alloc_slow(cache, gfp, site);
-	}
-	slot = slot_at(cache, cpu);
-	if (likely(slot->hand.full)) {
-		object = hand_pop(slot);
-		section_end(cpu);
-		tmm_port_irq_restore(irq);
-		return object;
-	}
-	object = slot_pop(slot);
-	section_end(cpu);
-	tmm_port_irq_restore(irq);
 	return likely(object != NULL) ? object : alloc_slow(cache, gfp, site);
 }
 
@@ -171,7 +128,8 @@ void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 {
 	const void *site = __builtin_return_address(0);
 
-	if (unlikely(gfp & GFP_ODD) || unlikely(cache->account) || unlikely(tmm_port_injects()))
+	if (unlikely(gfp & TMM_GFP_NOT_INLINE) || unlikely(cache->front.account) ||
+	    unlikely(tmm_port_injects()))
 		return alloc_odd(cache, gfp, site);
 	return alloc_fast(cache, gfp, site);
 }
@@ -185,11 +143,11 @@ void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 static ALWAYS_INLINE bool lent_of(const struct tmm_cache *cache, const struct page *head,
                                   uint64_t offset, uint8_t **out_lent)
 {
-	uint64_t product = offset * cache->reciprocal;
+	uint64_t product = offset * cache->front.reciprocal;
 
 	*out_lent = slab_lent(head) + (product >> 32);
 	/* The low half is less than the reciprocal just for multiples of size_bytes. */
-	return likely((uint32_t)product < cache->reciprocal);
+	return likely((uint32_t)product < cache->front.reciprocal);
 }
 
 /* The same for an address of which nothing is known; false: look again. */
@@ -228,7 +186,7 @@ static bool lent_look(const struct tmm_cache *cache, const void *object, uint8_t
 static NOINLINE void free_slow(struct tmm_cache *cache, void *object, uint8_t *lent)
 {
 	tmm_irq irq = tmm_port_irq_save();
-	struct cpu_slot *slot = slot_prepare(cache);
+	struct tmm_slot *slot = slot_prepare(cache);
 	bool kept = false;
 
 	if (slot) {
@@ -243,14 +201,14 @@ static NOINLINE void free_slow(struct tmm_cache *cache, void *object, uint8_t *l
 }
 
 /* The object, which is not lent any more, is kept; false: there is no room for it. */
-static ALWAYS_INLINE bool slot_keep(const struct tmm_cache *cache, struct cpu_slot *slot,
+static ALWAYS_INLINE bool slot_keep(const struct tmm_cache *cache, struct tmm_slot *slot,
                                     void *object, uint8_t *lent)
 {
 	if (unlikely(!slot->hand.full)) {
 		slot->hand.object = object;
 		slot->hand.lent = lent;
 		slot->hand.stamp = epoch_of(cache);
-		set_hand_full(slot, 1);
+		__atomic_store_n(&slot->hand.full, 1, __ATOMIC_RELAXED);
 		return true;
 	}
 	if (unlikely(slot->top == slot->end))
@@ -264,12 +222,14 @@ static ALWAYS_INLINE void near_free(struct tmm_cache *cache, void *object, uint8
 {
 	tmm_irq irq = tmm_port_irq_save();
 	struct tmm_cpu *cpu = tmm_port_cpu();
+	struct tmm_slot *slot;
 	bool kept = false;
 
 	set_lent(lent, 0);
-	if (likely(slots_open(cache, cpu))) {
-		kept = slot_keep(cache, slot_at(cache, cpu), object, lent);
-		section_end(cpu);
+	slot = tmm_slot_begin(cache, cpu);
+	if (likely(slot != NULL)) {
+		kept = slot_keep(cache, slot, object, lent);
+		tmm_section_end(cpu);
 	}
 	tmm_port_irq_restore(irq);
 	if (unlikely(!kept))
@@ -329,7 +289,7 @@ void object_free(struct tmm_cache *cache, struct place place, void *object, cons
 }
 
 static ALWAYS_INLINE void slot_free_from(bool several_nodes, struct tmm_cache *cache,
-                                         void *object, const void *site, struct cpu_slot *slot,
+                                         void *object, struct tmm_slot *slot,
                                          struct tmm_cpu *cpu, tmm_irq irq)
 {
 	uint8_t *lent;
@@ -337,50 +297,46 @@ static ALWAYS_INLINE void slot_free_from(bool several_nodes, struct tmm_cache *c
 	if (unlikely(!lent_find(cache, object, &lent)) || unlikely(!is_lent(lent)) ||
 	    unlikely(several_nodes && object_is_remote(cache, object)) ||
 	    unlikely(!slot_keep(cache, slot, object, lent))) {
-		section_end(cpu);
+		tmm_section_end(cpu);
 		tmm_port_irq_restore(irq);
-		find_free(cache, object, site);
+		find_free(cache, object, NULL); /* a cache with slots tracks no callers */
 		return;
 	}
 	set_lent(lent, 0);
-	section_end(cpu);
+	tmm_section_end(cpu);
 	tmm_port_irq_restore(irq);
 }
 
-static NOINLINE void slot_node_free(struct tmm_cache *cache, void *object, const void *site,
-                                    struct cpu_slot *slot, struct tmm_cpu *cpu, tmm_irq irq)
+static NOINLINE void slot_node_free(struct tmm_cache *cache, void *object,
+                                    struct tmm_slot *slot, struct tmm_cpu *cpu, tmm_irq irq)
 {
-	slot_free_from(true, cache, object, site, slot, cpu, irq);
+	slot_free_from(true, cache, object, slot, cpu, irq);
 }
 
-/* In a section, which it ends: an object that the hand does not remember. */
-static NOINLINE void slot_free(struct tmm_cache *cache, void *object, const void *site,
-                               struct cpu_slot *slot, struct tmm_cpu *cpu, tmm_irq irq)
+void tmm_slot_free(struct tmm_cache *cache, void *object, struct tmm_slot *slot,
+                   struct tmm_cpu *cpu, tmm_irq irq)
 {
 	if (unlikely(cache->nr_nodes > 1))
-		slot_node_free(cache, object, site, slot, cpu, irq);
+		slot_node_free(cache, object, slot, cpu, irq);
 	else
-		slot_free_from(false, cache, object, site, slot, cpu, irq);
+		slot_free_from(false, cache, object, slot, cpu, irq);
 }
 
 void tmm_cache_free(struct tmm_cache *cache, void *object)
 {
 	tmm_irq irq = tmm_port_irq_save();
 	struct tmm_cpu *cpu = tmm_port_cpu();
-	struct cpu_slot *slot;
+	struct tmm_slot *slot = tmm_slot_begin(cache, cpu);
 
-	if (unlikely(!slots_open(cache, cpu))) {
+	if (unlikely(!slot)) {
 		tmm_port_irq_restore(irq);
 		find_free(cache, object, __builtin_return_address(0));
-		return;
-	}
-	slot = slot_at(cache, cpu);
-	if (likely(hand_free(cache, slot, object))) {
-		section_end(cpu);
+	} else if (likely(tmm_slot_take_back(cache, slot, object))) {
+		tmm_section_end(cpu);
 		tmm_port_irq_restore(irq);
-		return;
+	} else {
+		tmm_slot_free(cache, object, slot, cpu, irq);
 	}
-	slot_free(cache, object, __builtin_return_address(0), slot, cpu, irq);
 }
 
 /* ---- many at a time ---- */
@@ -389,7 +345,7 @@ void tmm_cache_free(struct tmm_cache *cache, void *object)
 static size_t pop_bulk(struct tmm_cache *cache, size_t nr, void **out)
 {
 	tmm_irq irq = tmm_port_irq_save();
-	struct cpu_slot *slot = slot_prepare(cache);
+	struct tmm_slot *slot = slot_prepare(cache);
 	size_t popped = 0;
 
 	if (slot) {
@@ -452,7 +408,7 @@ size_t tmm_cache_alloc_bulk(struct tmm_cache *cache, tmm_gfp gfp, size_t nr, voi
  * Those that come back in the order they were lent in are behind the last object
  * still.  Returns how many of nr came back; less than nr: the next is not lent.
  */
-static size_t push_remembered(struct cpu_slot *slot, size_t nr)
+static size_t push_remembered(struct tmm_slot *slot, size_t nr)
 {
 	void **top = slot->top;
 	size_t i = 0;
@@ -463,7 +419,7 @@ static size_t push_remembered(struct cpu_slot *slot, size_t nr)
 	return i;
 }
 
-static size_t push_found(struct tmm_cache *cache, struct cpu_slot *slot, size_t nr,
+static size_t push_found(struct tmm_cache *cache, struct tmm_slot *slot, size_t nr,
                          void *const *object)
 {
 	size_t i;
@@ -490,7 +446,7 @@ static size_t push_found(struct tmm_cache *cache, struct cpu_slot *slot, size_t 
 static size_t push_bulk(struct tmm_cache *cache, size_t *nr, void *const *object)
 {
 	tmm_irq irq = tmm_port_irq_save();
-	struct cpu_slot *slot = slot_prepare(cache);
+	struct tmm_slot *slot = slot_prepare(cache);
 	size_t pushed = 0;
 
 	if (slot) {

@@ -1,3 +1,5 @@
+#include <tuxmm/slab_inline.h>
+
 #include "panic.h"
 #include "slab/rig_test.h"
 
@@ -21,6 +23,11 @@ static void give(unsigned first, unsigned end)
 static void free_one(void *one)
 {
 	tmm_cache_free(tested, one);
+}
+
+static void free_inline(void *one)
+{
+	tmm_cache_free_inline(tested, one);
 }
 
 static void free_bulk(void *one)
@@ -92,6 +99,7 @@ TEST(a_second_free_panics_wherever_the_object_is)
 	give(0, NR);
 	for (unsigned i = 0; i < NR; i++) {
 		CHECK(panics(free_one, object[i]));
+		CHECK(panics(free_inline, object[i]));
 		CHECK(panics(free_bulk, object[i]));
 	}
 	halt();
@@ -163,6 +171,42 @@ TEST(a_thread_that_leaves_its_cpu_leaves_nothing_there)
 	CHECK(info_of("left").num_slabs > 1);
 	CHECK(cpu_enter(&m.cpus, 0) == TMM_OK);
 	CHECK(info_of("left").num_slabs == 1); /* the spare */
+	halt();
+}
+
+/* Whoever lends, the other takes back: from the hand, magazines, slabs. */
+TEST(inline_calls_and_functions_mix)
+{
+	uint64_t state = test_seed();
+	unsigned nr = 0, goal = 0;
+
+	if (rig_skips())
+		return;
+	boot_plain(8 * MB);
+	tested = cache_of_size("inline", 64);
+	for (unsigned i = 0; i < 40000; i++) {
+		if (nr == goal)
+			goal = (unsigned)(test_random(&state) % NR);
+		if (nr < goal) {
+			bool zero = i % 6 == 0;
+			tmm_gfp gfp = TMM_GFP_KERNEL | (zero ? TMM_GFP_ZERO : 0);
+
+			object[nr] = i % 3 ? tmm_cache_alloc(tested, gfp)
+			                   : tmm_cache_alloc_inline(tested, gfp);
+			CHECK(object[nr] && (!zero || all_bytes_are(object[nr], 0, 64)));
+			memset(object[nr++], 0xee, 64);
+		} else if (nr > goal && i % 5) {
+			tmm_cache_free_inline(tested, object[--nr]);
+		} else if (nr > goal) {
+			tmm_cache_free(tested, object[--nr]);
+		}
+		if (i % 1000 == 0) {
+			CHECK(info_of("inline").active_objs == nr);
+			tmm_slab_check(&m.slabs);
+		}
+	}
+	tmm_cache_free_inline(tested, NULL);
+	give(0, nr);
 	halt();
 }
 

@@ -32,7 +32,7 @@ static bool fits(const struct tmm_cache *new, const struct tmm_cache *old)
 	return new->object_bytes <= old->object_bytes &&new->size_bytes <= old->size_bytes &&
 	       old->size_bytes - new->size_bytes < sizeof(void *) &&
 	       old->size_bytes % new->align_bytes == 0 &&
-	       new->page_gfp == old->page_gfp &&new->account == old->account;
+	       new->page_gfp == old->page_gfp &&new->front.account == old->front.account;
 }
 
 static struct tmm_cache *find_like(struct tmm_slab_system *slabs, const struct tmm_cache *new)

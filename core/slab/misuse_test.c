@@ -62,7 +62,7 @@ TEST(every_wrong_free_of_an_object_panics)
 		object = tmm_cache_alloc(cache, TMM_GFP_KERNEL);
 		next = tmm_cache_alloc(cache, TMM_GFP_KERNEL);
 		CHECK(object && next == object + size);
-		CHECK((i >= ARRAY_SIZE(sizes)) == (cache->open_to != NULL));
+		CHECK((i >= ARRAY_SIZE(sizes)) == (cache->front.open_to != NULL));
 		misused = cache;
 		misused_object = object;
 		CHECK(free_panics(free_it, 1));

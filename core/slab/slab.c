@@ -234,7 +234,7 @@ static void slab_remove(struct tmm_cache *cache, struct slab_node *node, uint32_
 
 	slab_list_del(cache, &node->partial, first);
 	/* relaxed: depot.h, epoch_of() */
-	__atomic_store_n(&cache->epoch, cache->epoch + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&cache->front.epoch, cache->front.epoch + 1, __ATOMIC_RELAXED);
 	if (unlikely(slab_is_short(head)))
 		count_short(cache, node, -1u);
 	head->next = *gone;

@@ -25,8 +25,8 @@
  */
 enum own_cache {
 	OWN_CACHE,    /* struct tmm_cache */
-	OWN_SLOTS,    /* struct cpu_slot of every CPU */
-	OWN_MAGAZINE, /* struct magazine */
+	OWN_SLOTS,    /* struct tmm_slot of every CPU */
+	OWN_MAGAZINE, /* struct tmm_magazine */
 	OWN_ALIAS,    /* struct alias */
 	OWN_STATE,    /* state of a slab of up to 64 objects, then 128, 256, 512 */
 	OWN_CHARGES = OWN_STATE + 4, /* charges for as many objects */
@@ -79,16 +79,12 @@ struct alias {
 
 /* (c) constant after init  (n) lock  (s) tmm_slab_system.lock  (a) atomic */
 struct tmm_cache {
-	struct cpu_set *open_to;       /* (a) whose CPUs may use their slots: cpus, or NULL */
-	struct cpu_slot *slot;         /* (a) of all CPUs; NULL: no magazines yet */
-	uint64_t epoch;                /* (a) slabs that are gone, and one */
+	struct tmm_cache_front front;  /* open to all of cpus, or to nobody */
 	uint64_t slab_mask;            /* (a) the bits of an address that say its slab's */
 	struct tmm_pages *pages;       /* (c) */
 	struct tmm_slab_system *slabs; /* (c) */
 	uint16_t nr_nodes;             /* (c) of the machine */
-	bool account;                  /* (c) every request is to be charged */
 	bool has_charges;              /* (a) some slab has, or had: charge.c */
-	uint32_t reciprocal;           /* (c) 2^32 / size_bytes, rounded up */
 	struct cpu_set *cpus;          /* (c) */
 
 	uint32_t size_bytes;  /* (c) from one object to the next */

@@ -76,8 +76,9 @@ TEST(slabs_waste_little)
 		for (uint64_t i = 0; i < cache.nr_objs; i++) {
 			uint64_t first = i * cache.size_bytes;
 
-			CHECK((first * cache.reciprocal) >> 32 == i);
-			CHECK(((first + cache.size_bytes - 1) * cache.reciprocal) >> 32 == i);
+			CHECK((first * cache.front.reciprocal) >> 32 == i);
+			CHECK(((first + cache.size_bytes - 1) * cache.front.reciprocal) >> 32 ==
+			      i);
 		}
 		if (size > 600)
 			size += 12;
