@@ -6,7 +6,9 @@
  *    a      b
  */
 #include <tuxmm/account.h>
+#include <tuxmm/mempool.h>
 #include <tuxmm/migrate.h>
+#include <tuxmm/slab_inline.h>
 
 #include "inject.h"
 #include "page/account.h"
@@ -344,7 +346,19 @@ TEST(an_account_in_use_stays)
 
 /* ---- objects ---- */
 
-enum way { CACHE_FLAG, REQUEST_FLAG, BY_SIZE, ON_NODE, IN_BULK, NR_WAYS };
+enum way {
+	CACHE_FLAG,
+	REQUEST_FLAG,
+	INLINE_CACHE_FLAG,
+	INLINE_REQUEST_FLAG,
+	FROM_POOL,
+	BY_SIZE,
+	ON_NODE,
+	IN_BULK,
+	NR_WAYS
+};
+
+static struct tmm_mempool *marked_pool;
 
 static void *object_by(enum way way, struct tmm_cache *marked, struct tmm_cache *plain,
                        size_t bytes)
@@ -356,6 +370,12 @@ static void *object_by(enum way way, struct tmm_cache *marked, struct tmm_cache 
 		return tmm_cache_alloc(marked, QUIET);
 	case REQUEST_FLAG:
 		return tmm_cache_alloc(plain, QUIET | TMM_GFP_ACCOUNT | TMM_GFP_ZERO);
+	case INLINE_CACHE_FLAG:
+		return tmm_cache_alloc_inline(marked, QUIET);
+	case INLINE_REQUEST_FLAG:
+		return tmm_cache_alloc_inline(plain, QUIET | TMM_GFP_ACCOUNT);
+	case FROM_POOL:
+		return tmm_mempool_alloc(marked_pool, QUIET);
 	case BY_SIZE:
 		return tmm_kmalloc(&m.slabs, bytes, QUIET | TMM_GFP_ACCOUNT);
 	case ON_NODE:
@@ -373,6 +393,10 @@ static void free_by(enum way way, struct tmm_cache *marked, struct tmm_cache *pl
 		tmm_kfree(&m.slabs, object);
 	else if (way == IN_BULK)
 		tmm_cache_free_bulk(plain, 1, &object);
+	else if (way == FROM_POOL)
+		tmm_mempool_free(marked_pool, object);
+	else if (way == INLINE_CACHE_FLAG || way == INLINE_REQUEST_FLAG)
+		tmm_cache_free_inline(way == INLINE_REQUEST_FLAG ? plain : marked, object);
 	else
 		tmm_cache_free(way == REQUEST_FLAG ? plain : marked, object);
 }
@@ -400,6 +424,10 @@ TEST(objects_are_charged_with_the_room_they_take)
 		begin(1);
 		marked = marked_cache(sizes[s]);
 		plain = cache_of_size("plain", sizes[s]);
+		CHECK(tmm_mempool_create(
+			      &m.slabs,
+			      &(struct tmm_mempool_spec){.min_nr = 2, .cache = marked},
+			      &marked_pool) == TMM_OK);
 		tmm_account_set_active(&m.pages, &a);
 		for (unsigned way = 0; way < NR_WAYS; way++) {
 			void *object[40];
@@ -423,6 +451,7 @@ TEST(objects_are_charged_with_the_room_they_take)
 			tmm_slab_check(&m.slabs);
 		}
 		tmm_account_set_active(&m.pages, NULL);
+		tmm_mempool_destroy(marked_pool);
 		CHECK(tmm_cache_destroy(marked) == TMM_OK &&
 		      tmm_cache_destroy(plain) == TMM_OK);
 		end();

@@ -95,6 +95,14 @@ static unsigned size_index(size_t size_bytes)
 	return size_bytes <= 192 ? small[(size_bytes - 1) / 8] : log2_ceil(size_bytes) - 1;
 }
 
+struct tmm_cache *kmalloc_cache(struct tmm_slab_system *slabs, size_t size_bytes)
+{
+	/* No bytes, less one, are more than any cache has. */
+	if (size_bytes - 1 >= slabs->kmalloc_plain)
+		return NULL;
+	return &slabs->kmalloc[size_index(size_bytes)];
+}
+
 /* ---- runs of their own ---- */
 
 static unsigned order_by_size(size_t size_bytes)

@@ -11,13 +11,18 @@
  */
 #include <tuxmm/mempool.h>
 
-#include "slab/slab_system.h"
+#include "slab/depot.h"
+
+/* With these memory is not of pool->cache, or the caller is mistaken. */
+#define NOT_OF_CACHE                                                                           \
+	(TMM_GFP_DMA | TMM_GFP_DMA32 | TMM_GFP_RECLAIMABLE | TMM_GFP_ACCOUNT | TMM_GFP_ZERO)
 
 /* (c) constant after init  (m) lock  (a) readable without it, relaxed */
 struct tmm_mempool {
 	struct lock lock;
 	struct tmm_slab_system *slabs; /* (c) */
 	struct tmm_mempool_spec from;  /* (c) but for min_nr (m, a) */
+	struct tmm_cache *cache;       /* (c) that elements are of as a rule, or NULL */
 	void **element;                /* (m) [min_nr], the reserve */
 	size_t nr;                     /* (m, a) in it */
 	uint32_t nr_given;             /* (m, a) to it so far: what waiters wait at */
@@ -134,7 +139,8 @@ static NOINLINE void *alloc_again(struct tmm_mempool *pool, tmm_gfp gfp, tmm_gfp
 	}
 }
 
-void *tmm_mempool_alloc(struct tmm_mempool *pool, tmm_gfp gfp)
+/* The CPU has nothing at hand. */
+static NOINLINE void *alloc_from_source(struct tmm_mempool *pool, tmm_gfp gfp)
 {
 	/* The reserve is better than what is kept for those who free memory. */
 	tmm_gfp may = (gfp & ~TMM_GFP_NOFAIL) | TMM_GFP_NOMEMALLOC | TMM_GFP_NORETRY |
@@ -146,15 +152,37 @@ void *tmm_mempool_alloc(struct tmm_mempool *pool, tmm_gfp gfp)
 	return likely(element != NULL) ? element : alloc_again(pool, gfp, may);
 }
 
-void tmm_mempool_free(struct tmm_mempool *pool, void *element)
+void *tmm_mempool_alloc(struct tmm_mempool *pool, tmm_gfp gfp)
 {
-	/* relaxed: a reserve that lacks something is seen so by who took from it */
+	if (likely(pool->cache && !(gfp & NOT_OF_CACHE)) && likely(!tmm_port_injects())) {
+		void *element = from_hand(pool->cache);
+
+		if (likely(element != NULL))
+			return element;
+	}
+	return alloc_from_source(pool, gfp);
+}
+
+static NOINLINE void free_to_source(struct tmm_mempool *pool, void *element)
+{
+	/* relaxed: as in tmm_mempool_free() */
 	size_t min_nr = __atomic_load_n(&pool->from.min_nr, __ATOMIC_RELAXED);
 
 	if (!element)
 		return;
 	if (tmm_mempool_reserve(pool) >= min_nr || !reserve_give(pool, element))
 		source_free(pool, element);
+}
+
+void tmm_mempool_free(struct tmm_mempool *pool, void *element)
+{
+	/* relaxed: a reserve that lacks something is seen so by who took from it */
+	size_t min_nr = __atomic_load_n(&pool->from.min_nr, __ATOMIC_RELAXED);
+
+	if (likely(pool->cache && tmm_mempool_reserve(pool) >= min_nr) &&
+	    likely(back_to_hand(pool->cache, element)))
+		return;
+	free_to_source(pool, element);
 }
 
 /* Fill element[from .. to); false, and none taken, when memory is short. */
@@ -169,6 +197,20 @@ static bool fill(const struct tmm_mempool *pool, void **element, size_t from, si
 		return false;
 	}
 	return true;
+}
+
+/*
+ * What elements are of, unless flags ask for other memory; NULL: of no cache, or each is to
+ * be charged.
+ */
+static struct tmm_cache *cache_of_spec(struct tmm_slab_system *slabs,
+                                       const struct tmm_mempool_spec *spec)
+{
+	if (spec->alloc || (spec->cache && spec->cache->front.account))
+		return NULL;
+	if (spec->cache)
+		return spec->cache;
+	return kmalloc_cache(slabs, spec->size_bytes);
 }
 
 static bool min_nr_is_valid(size_t min_nr)
@@ -192,7 +234,10 @@ tmm_err tmm_mempool_create(struct tmm_slab_system *slabs, const struct tmm_mempo
 	pool = tmm_kmalloc(slabs, sizeof(*pool), TMM_GFP_KERNEL);
 	if (!pool)
 		return TMM_E_NOMEM;
-	*pool = (struct tmm_mempool){.slabs = slabs, .from = *spec, .nr = spec->min_nr};
+	*pool = (struct tmm_mempool){.slabs = slabs,
+	                             .from = *spec,
+	                             .cache = cache_of_spec(slabs, spec),
+	                             .nr = spec->min_nr};
 	lock_init(&pool->lock, RANK_MEMPOOL);
 	pool->element = tmm_kmalloc(slabs, spec->min_nr * sizeof(*pool->element),
 	                            TMM_GFP_KERNEL);

@@ -227,6 +227,9 @@ struct alias *aliases_take(struct tmm_slab_system *slabs, struct tmm_cache *cach
 /* kmalloc.c: make the caches of all types and sizes. */
 void kmalloc_init(struct tmm_slab_system *slabs);
 
+/* kmalloc.c: the cache of ordinary memory of that size; NULL: there is more to look at. */
+struct tmm_cache *kmalloc_cache(struct tmm_slab_system *slabs, size_t size_bytes);
+
 /* kmalloc.c: a run of frames of its own, and its end; a place in such a run. */
 struct place;
 void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp, uint32_t node);
