@@ -236,15 +236,17 @@ static bool load_full(struct tmm_cache *cache, struct tmm_slot *slot)
 	return full != NULL;
 }
 
-/* The loaded magazine got nr objects. */
+/* The loaded magazine, which was empty, got nr objects. */
 static bool loaded_filled(const struct tmm_cache *cache, struct tmm_slot *slot, uint32_t nr)
 {
 	struct tmm_magazine *loaded = magazine_at(slot->bottom);
 
+	if (!nr)
+		return false;
 	set_nr(loaded, nr);
 	loaded->stamp = 0; /* it was written over */
 	load(cache, slot, loaded, slot->previous);
-	return nr > 0;
+	return true;
 }
 
 bool slot_load_from(const struct slab_source *source, struct tmm_slot *slot)
@@ -258,8 +260,6 @@ bool slot_load_from(const struct slab_source *source, struct tmm_slot *slot)
 
 bool slot_load(struct tmm_cache *cache, struct tmm_slot *slot)
 {
-	struct slab_source source;
-
 	if (slot->hand.full || !slot_is_empty(slot))
 		return true;
 	if (!slot->bottom)
@@ -268,9 +268,13 @@ bool slot_load(struct tmm_cache *cache, struct tmm_slot *slot)
 		swap(cache, slot);
 		return true;
 	}
-	if (load_full(cache, slot))
-		return true;
-	source = source_first(cache, 0, TMM_NODE_ANY);
+	return load_full(cache, slot);
+}
+
+static bool slot_fill(struct tmm_cache *cache, struct tmm_slot *slot)
+{
+	struct slab_source source = source_first(cache, 0, TMM_NODE_ANY);
+
 	return slot_load_from(&source, slot);
 }
 
@@ -282,7 +286,9 @@ bool slot_load_most(struct tmm_cache *cache, struct tmm_slot *slot, uint64_t wan
 		return false;
 	if (nr < wanted && slot->previous->nr > nr)
 		swap(cache, slot);
-	return !slot_is_empty(slot) || (!slot->hand.full && slot_load(cache, slot));
+	if (!slot_is_empty(slot))
+		return true;
+	return !slot->hand.full && (slot_load(cache, slot) || slot_fill(cache, slot));
 }
 
 /* Give the previous magazine, which is not empty, to the depot; false: that has enough. */

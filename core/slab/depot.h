@@ -88,7 +88,7 @@ static inline void slot_done(void)
 	tmm_section_end(tmm_port_cpu());
 }
 
-/* See that hand or loaded magazine have an object; false: it wants a new slab. */
+/* See that hand or loaded magazine have an object; false: nor have the other magazines. */
 bool slot_load(struct tmm_cache *cache, struct tmm_slot *slot);
 
 /* The same, from there alone; false: nothing happened, as it was not empty or there is none. */

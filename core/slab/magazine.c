@@ -54,8 +54,8 @@ static void *take(const struct slab_source *source)
 	void *object = NULL;
 
 	if (slot) {
-		if (source->step == SOURCE_NODE ? slot_load(source->cache, slot)
-		                                : slot_load_from(source, slot))
+		if ((source->step == SOURCE_NODE && slot_load(source->cache, slot)) ||
+		    slot_load_from(source, slot))
 			object = tmm_slot_pop(slot);
 		slot_done();
 	}
@@ -65,23 +65,27 @@ static void *take(const struct slab_source *source)
 	return object;
 }
 
+static void *alloc_from_slabs(struct tmm_cache *cache, tmm_gfp gfp)
+{
+	struct slab_source source = source_first(cache, gfp, TMM_NODE_ANY);
+	void *object;
+
+	do
+		object = take(&source);
+	while (unlikely(!object) && source_next(&source));
+	return object;
+}
+
 /* SLOB and caches that debug have no magazines, and so come here. */
 static NOINLINE void *alloc_slow(struct tmm_cache *cache, tmm_gfp gfp, const void *site)
 {
-	struct slab_source source;
-	void *object;
-
 	if (unlikely(cache->slabs->is_slob))
 		return slob_cache_alloc(cache, gfp, TMM_NODE_ANY);
 	if (is_to_fail(cache, gfp))
 		return NULL;
 	if (cache->debug)
 		return debug_alloc(cache, gfp, TMM_NODE_ANY, cache->object_bytes, site);
-	source = source_first(cache, gfp, TMM_NODE_ANY);
-	do
-		object = take(&source);
-	while (unlikely(!object) && source_next(&source));
-	return object;
+	return alloc_from_slabs(cache, gfp);
 }
 
 static ALWAYS_INLINE void *alloc_fast(struct tmm_cache *cache, tmm_gfp gfp, const void *site)

@@ -31,15 +31,13 @@
 
 uint32_t slab_home(const struct tmm_cache *cache, uint32_t node)
 {
-	const struct zone_choice choice = {
-		.node = node,
-		.nodes = NODES_ALL,
-		.highest = highest_zone(cache->pages, cache->page_gfp)};
+	struct zone_choice choice = {.node = node, .nodes = NODES_ALL};
 	const struct zone *zone;
 	unsigned cursor = 0;
 
 	if (cache->nr_nodes == 1)
 		return 0;
+	choice.highest = highest_zone(cache->pages, cache->page_gfp);
 	zone = zonelist_next(cache->pages, &choice, &cursor);
 	return zone ? zone->node : node;
 }
