@@ -131,6 +131,13 @@ static bool is_kmalloc_address(const struct tmm_slab_system *slabs,
 	return cache >= slabs->kmalloc && cache < slabs->kmalloc + NR_KMALLOC_CACHES;
 }
 
+/* The only array of descriptors, of the only node; else NULL. */
+static struct page *flat_of(const struct tmm_pages *pages)
+{
+	return pages->nr_nodes == 1 && pages->map.model == TMM_MEMORY_FLAT ? pages->map.flat
+	                                                                   : NULL;
+}
+
 void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
                 const struct tmm_cache_spec *spec)
 {
@@ -153,6 +160,8 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 		.states = own ? NULL : &slabs->own[OWN_STATE],
 		.cpus = slabs->pages->cpus,
 		.nr_nodes = (uint16_t)slabs->pages->nr_nodes,
+		.ram = slabs->pages->ram,
+		.flat = flat_of(slabs->pages),
 		.pages = slabs->pages,
 		.slabs = slabs,
 		.ctor = spec->ctor,

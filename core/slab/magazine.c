@@ -154,19 +154,23 @@ static ALWAYS_INLINE bool lent_of(const struct tmm_cache *cache, const struct pa
 	return likely((uint32_t)product < cache->front.reciprocal);
 }
 
-/* The same for an address of which nothing is known; false: look again. */
-static ALWAYS_INLINE bool lent_find(const struct tmm_cache *cache, const void *object,
-                                    uint8_t **out_lent)
+/*
+ * The same for an address of which nothing is known; false: look again.  `flat` is that of
+ * the cache, or NULL.
+ */
+static ALWAYS_INLINE bool lent_find(const struct tmm_cache *cache, const struct page *flat,
+                                    const void *object, uint8_t **out_lent)
 {
-	uint64_t at = (uint64_t)((const char *)object - (const char *)cache->pages->ram);
+	const struct memory_map *map = &cache->pages->map;
+	uint64_t at = (uint64_t)((const char *)object - cache->ram);
 	/* relaxed: slab.c, count_short() */
 	uint64_t start = at & __atomic_load_n(&cache->slab_mask, __ATOMIC_RELAXED);
-	tmm_pfn pfn = {start >> TMM_PAGE_SHIFT};
+	uint64_t pfn = start >> TMM_PAGE_SHIFT;
 	const struct page *head;
 
-	if (unlikely(!map_in_span(&cache->pages->map, pfn.v)))
+	if (unlikely(!map_in_span(map, pfn)))
 		return false;
-	head = page_of(cache->pages, pfn);
+	head = flat ? flat + (pfn - map->first) : map_page(map, pfn);
 	/* The first frame of a slab is what a cache owns, and nothing else. */
 	return likely(head->owner == cache) && lent_of(cache, head, at - start, out_lent);
 }
@@ -292,14 +296,14 @@ void object_free(struct tmm_cache *cache, struct place place, void *object, cons
 		charged_free(cache, object, site);
 }
 
-static ALWAYS_INLINE void slot_free_from(bool several_nodes, struct tmm_cache *cache,
-                                         void *object, struct tmm_slot *slot,
-                                         struct tmm_cpu *cpu, tmm_irq irq)
+static ALWAYS_INLINE void free_to_slot(struct tmm_cache *cache, const struct page *flat,
+                                       void *object, struct tmm_slot *slot, struct tmm_cpu *cpu,
+                                       tmm_irq irq)
 {
 	uint8_t *lent;
 
-	if (unlikely(!lent_find(cache, object, &lent)) || unlikely(!is_lent(lent)) ||
-	    unlikely(several_nodes && object_is_remote(cache, object)) ||
+	if (unlikely(!lent_find(cache, flat, object, &lent)) || unlikely(!is_lent(lent)) ||
+	    unlikely(!flat && cache->nr_nodes > 1 && object_is_remote(cache, object)) ||
 	    unlikely(!slot_keep(cache, slot, object, lent))) {
 		tmm_section_end(cpu);
 		tmm_port_irq_restore(irq);
@@ -311,19 +315,22 @@ static ALWAYS_INLINE void slot_free_from(bool several_nodes, struct tmm_cache *c
 	tmm_port_irq_restore(irq);
 }
 
-static NOINLINE void slot_node_free(struct tmm_cache *cache, void *object,
-                                    struct tmm_slot *slot, struct tmm_cpu *cpu, tmm_irq irq)
+/* Apart, for what it calls would cost the other some registers. */
+static NOINLINE void slot_free_mapped(struct tmm_cache *cache, void *object,
+                                      struct tmm_slot *slot, struct tmm_cpu *cpu, tmm_irq irq)
 {
-	slot_free_from(true, cache, object, slot, cpu, irq);
+	free_to_slot(cache, NULL, object, slot, cpu, irq);
 }
 
 void tmm_slot_free(struct tmm_cache *cache, void *object, struct tmm_slot *slot,
                    struct tmm_cpu *cpu, tmm_irq irq)
 {
-	if (unlikely(cache->nr_nodes > 1))
-		slot_node_free(cache, object, slot, cpu, irq);
+	const struct page *flat = cache->flat;
+
+	if (likely(flat != NULL))
+		free_to_slot(cache, flat, object, slot, cpu, irq);
 	else
-		slot_free_from(false, cache, object, slot, cpu, irq);
+		slot_free_mapped(cache, object, slot, cpu, irq);
 }
 
 void tmm_cache_free(struct tmm_cache *cache, void *object)
@@ -433,7 +440,8 @@ static size_t push_found(struct tmm_cache *cache, struct tmm_slot *slot, size_t 
 
 		if (!object[i])
 			continue;
-		if (unlikely(!lent_find(cache, object[i], &lent) || !is_lent(lent)) &&
+		if (unlikely(!lent_find(cache, cache->flat, object[i], &lent) ||
+		             !is_lent(lent)) &&
 		    !lent_look(cache, object[i], &lent))
 			break;
 		if (unlikely(cache->nr_nodes > 1) && object_is_remote(cache, object[i])) {

@@ -79,23 +79,25 @@ struct alias {
 
 /* (c) constant after init  (n) lock  (s) tmm_slab_system.lock  (a) atomic */
 struct tmm_cache {
-	struct tmm_cache_front front;  /* open to all of cpus, or to nobody */
-	uint64_t slab_mask;            /* (a) the bits of an address that say its slab's */
-	struct tmm_pages *pages;       /* (c) */
+	struct tmm_cache_front front; /* open to all of cpus, or to nobody */
+	uint64_t slab_mask;           /* (a) the bits of an address that say its slab's */
+	const char *ram;              /* (c) where frame 0 is, or would be */
+	struct page *flat;            /* (c) map.flat, where there is one node; else NULL */
+	struct tmm_pages *pages;      /* (c) */
+
 	struct tmm_slab_system *slabs; /* (c) */
+	struct cpu_set *cpus;          /* (c) */
+	uint32_t size_bytes;           /* (c) from one object to the next */
+	uint32_t lent_offset;          /* (c) of the bytes in a slab's state */
+	uint32_t nr_objs;              /* (c) in a slab, unless it is short */
+	uint32_t order;                /* (c) of a slab, unless it is short */
+	uint32_t nr_words;             /* (c) of 64 bits, one bit for each object */
+	uint32_t limit;                /* (a) of magazines from now on; 0: none */
+	uint32_t depot_most;           /* (a) full magazines in the depot of a node */
+	uint32_t nr_visits;            /* (a) to the lock, until there are magazines */
+	const void *drainer;           /* (n) who takes all from the slots; NULL: nobody */
 	uint16_t nr_nodes;             /* (c) of the machine */
 	bool has_charges;              /* (a) some slab has, or had: charge.c */
-	struct cpu_set *cpus;          /* (c) */
-
-	uint32_t size_bytes;  /* (c) from one object to the next */
-	uint32_t lent_offset; /* (c) of the bytes in a slab's state */
-	uint32_t nr_objs;     /* (c) in a slab, unless it is short */
-	uint32_t order;       /* (c) of a slab, unless it is short */
-	uint32_t nr_words;    /* (c) of 64 bits, one bit for each object */
-	uint32_t limit;       /* (a) of magazines from now on; 0: none */
-	uint32_t depot_most;  /* (a) full magazines in the depot of a node */
-	uint32_t nr_visits;   /* (a) to the lock, until there are magazines */
-	const void *drainer;  /* (n) who takes all from the slots; NULL: nobody */
 
 	struct lock lock __attribute__((aligned(CACHE_LINE)));
 	tmm_gfp page_gfp;            /* (c) added to every request for a slab */
