@@ -171,6 +171,8 @@ static ALWAYS_INLINE bool lent_find(const struct tmm_cache *cache, const struct 
 	if (unlikely(!map_in_span(map, pfn)))
 		return false;
 	head = flat ? flat + (pfn - map->first) : map_page(map, pfn);
+	/* The slab's bits, or the last of them: wanted when a magazine is put into slabs. */
+	__builtin_prefetch((const void *)(uintptr_t)(head->lent - sizeof(uint64_t)));
 	/* The first frame of a slab is what a cache owns, and nothing else. */
 	return likely(head->owner == cache) && lent_of(cache, head, at - start, out_lent);
 }
