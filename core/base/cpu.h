@@ -25,6 +25,8 @@ struct tmm_cpu {
 	bool taken;                 /* (l) a thread is on it */
 } __attribute__((aligned(64)));     /* a cache line: others' writes are not felt */
 
+_Static_assert(offsetof(struct tmm_cpu, front) == 0, "inline functions find it there");
+
 /* What a storey does when a thread leaves a CPU, on that thread: give back what it keeps. */
 struct cpu_exit_hook {
 	void (*run)(void *arg, uint32_t cpu);

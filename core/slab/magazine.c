@@ -12,8 +12,11 @@
  * looking for the slab, and moves nothing.  Likewise the places behind the last
  * object of a magazine remember what was taken from there, and a bulk that comes
  * back as it was lent is only compared with them.  What is remembered is a place in
- * a slab, so it holds while no slab has gone: cache->epoch counts those that did,
+ * a slab, so it holds while no slab has gone: front.epoch counts those that did,
  * and a stamp says when something was known to hold.
+ *
+ * What needs no more than hand and loaded magazine is in tuxmm/slab_inline.h, for
+ * callers as for the functions here.
  *
  * Each object has a byte, not zero while it is lent.  Freeing asserts and clears
  * it, so an object that is freed twice is found at once, whatever CPUs it was freed

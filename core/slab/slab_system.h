@@ -131,6 +131,8 @@ struct tmm_cache {
 	struct depot depot[TMM_MAX_NODES];    /* [nr_nodes] */
 } __attribute__((aligned(CACHE_LINE)));
 
+_Static_assert(offsetof(struct tmm_cache, front) == 0, "inline functions find it there");
+
 /* Which requests of caches with TMM_SLAB_FAILSLAB fail: failslab.c.  (a) atomic */
 struct failslab {
 	struct tmm_failslab attr; /* (a) each field by itself */
