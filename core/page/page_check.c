@@ -19,6 +19,7 @@
  *   I12 nr_deferred counts the free frames of parts that wait to be entered
  *   I13 nr_marked counts the frames of compound runs, and those that are charged
  *   I14 stack[] follows from the block's home, type and marks
+ *   I15 strip_cpu[] names a CPU for the strips that are in its strip[], and for no others
  */
 #include "page/account.h"
 #include "page/compound.h"
@@ -171,6 +172,23 @@ static void check_stacks(struct tmm_pages *pages, bool set)
 				check_stack(pages, &pages->cpu[c]->zone[z], s, z, set);
 }
 
+static bool has_strip(const struct cpu_zone *cz, uint64_t strip)
+{
+	for (unsigned type = 0; type < STACK_TYPE_NONE; type++)
+		if (cz->strip[type] == strip + 1)
+			return true;
+	return false;
+}
+
+static void check_strips(struct tmm_pages *pages, const struct zone *zone)
+	TMM_REQUIRES(zone->lock)
+{
+	for (uint64_t s = 0; s < zone->nr_set_words; s++)
+		for (uint32_t c = 0; c < pages->cpus->nr; c++)
+			TMM_ASSERT(has_strip(&pages->cpu[c]->zone[zone->index], s) ==
+			           (zone->strip_cpu[s] == c + 1)); /* I15 */
+}
+
 void tmm_pages_check(struct tmm_pages *pages)
 {
 	for (unsigned z = 0; z < pages->nr_zones; z++) {
@@ -178,6 +196,7 @@ void tmm_pages_check(struct tmm_pages *pages)
 		tmm_irq irq = lock_take_irqsave(&zone->lock);
 
 		check_zone(pages, zone);
+		check_strips(pages, zone);
 		lock_drop_irqrestore(&zone->lock, irq);
 	}
 	for (uint32_t c = 0; c < pages->cpus->nr; c++)

@@ -506,3 +506,54 @@ TEST(a_zone_is_counted_while_one_between_its_blocks_is_in_use)
 	tmm_pages_check(pages);
 	pages_fini(pages);
 }
+
+/* ---- strips ---- */
+
+#define NR_APART 20000u
+
+static tmm_pfn apart[2][NR_APART];
+
+/* Takes frames of its own, and frees what the other one took. */
+static void *take_and_swap(void *arg)
+{
+	pthread_barrier_t *barrier = arg;
+	static unsigned next;
+	/* relaxed: a number for each */
+	unsigned id = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % 2, nr_failed = 0;
+
+	for (unsigned round = 0; round < 4; round++) {
+		for (unsigned i = 0; i < NR_APART; i++)
+			nr_failed += tmm_pages_alloc(&rig.pages, TMM_GFP_KERNEL, 0,
+			                             &apart[id][i]) != TMM_OK;
+		pthread_barrier_wait(barrier);
+		for (unsigned i = 0; i < NR_APART; i++)
+			tmm_pages_free(&rig.pages, apart[(id + round) % 2][i], 0);
+		pthread_barrier_wait(barrier);
+	}
+	CHECK(nr_failed == 0);
+	return NULL;
+}
+
+/* With room for strips, which end with their threads. */
+TEST(threads_take_from_strips)
+{
+	struct tmm_pages *pages;
+	pthread_barrier_t barrier;
+	pthread_t thread[2];
+
+	rig_begin(&rig, 4 * GIB, 2);
+	rig_add(&rig, 0, 4 * GIB);
+	pages = rig_boot(&rig, NO_RESERVE);
+	tmm_cpu_exit(cpu_self(&rig.cpus)); /* boot's CPU is for a thread */
+	pthread_barrier_init(&barrier, NULL, 2);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK(pthread_create(&thread[i], NULL, take_and_swap, &barrier) == 0);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK(pthread_join(thread[i], NULL) == 0);
+	pthread_barrier_destroy(&barrier);
+	tmm_pages_check(pages);
+	for (unsigned z = 0; z < pages->nr_zones; z++)
+		for (uint64_t s = 0; s < pages->zone[z].nr_set_words; s++)
+			CHECK(pages->zone[z].strip_cpu[s] == 0);
+	pages_fini(pages);
+}

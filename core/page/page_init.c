@@ -4,7 +4,7 @@
  * The allocator's arrays come from memblock, which hands over the rest:
  *
  *   bits, info, stack   per 2 MiB block: 64 + 16 + 2 bytes
- *   block sets   per zone, 50 bits a block up to where it can end, on its node
+ *   block sets   per zone, 56 bits a block up to where it can end, on its node
  *   cpu          per CPU, on its node
  *   descriptors  32 bytes a frame: model.c
  *
@@ -45,25 +45,32 @@ static struct array_ends array_ends(const struct tmm_pages *pages, uint64_t limi
 
 #define SETS_PER_ZONE           (NR_FILED_TYPES * NR_LONGEST)
 
+/* What the sets say of 64 blocks fills lines that hold nothing else. */
+#define SET_STRIDE (((uint32_t)SETS_PER_ZONE + 7) / 8 * 8)
+
 static tmm_err take_sets_of(struct tmm_pages *pages, struct tmm_memblock *memblock,
                             unsigned node, uint64_t end, enum tmm_zone_id kind)
 {
 	struct zone *zone = &pages->zone[pages->node[node].zone_index[kind]];
 	uint64_t indexes = map_index_end(&pages->map, carve_limit(pages, kind));
 	uint64_t nr = (indexes + BLOCK_FRAMES - 1) >> BLOCK_ORDER;
-	uint64_t words = block_set_words(nr);
+	uint64_t nr_strips = (nr + 63) / 64, upper = block_set_words(nr) - nr_strips;
+	uint64_t words = nr_strips * SET_STRIDE + upper * SETS_PER_ZONE;
 	struct block_set *set = &zone->by_longest[0][0];
 	void *array;
-	uint64_t *next;
-	tmm_err err = boot_array_on(memblock, pages->ram, node, end,
-	                            words * SETS_PER_ZONE * sizeof(*next), 0, &array);
+	uint64_t *lowest, *next;
+	tmm_err err = boot_array_on(
+		memblock, pages->ram, node, end,
+		words * sizeof(*next) + nr_strips * sizeof(*zone->strip_cpu), 0, &array);
 
 	if (err != TMM_OK)
 		return err;
-	next = array;
-	for (unsigned i = 0; i < SETS_PER_ZONE; i++, next += words)
-		block_set_init(&set[i], next, nr);
-	zone->nr_set_words = (nr + 63) / 64;
+	lowest = array;
+	next = lowest + nr_strips * SET_STRIDE;
+	for (unsigned i = 0; i < SETS_PER_ZONE; i++, next += upper)
+		block_set_init(&set[i], lowest + i, SET_STRIDE, next, nr);
+	zone->nr_set_words = nr_strips;
+	zone->strip_cpu = (uint16_t *)(void *)next;
 	return TMM_OK;
 }
 
@@ -205,7 +212,7 @@ uint64_t pages_array_bytes(const struct pages_config *config, uint32_t nr_cpus,
 	/* Each array may cut a page. */
 	return described * sizeof(struct page) + tables + kept / BLOCK_FRAMES * BLOCK_BYTES +
 	       (config->debug ? kept * sizeof(struct frame_record) : 0) +
-	       block_set_words(kept / BLOCK_FRAMES) * nr_zones * SETS_PER_ZONE *
+	       block_set_words(kept / BLOCK_FRAMES) * nr_zones * (SET_STRIDE + 1) *
 	               sizeof(uint64_t) +
 	       nr_zones * sizeof(struct zone) + nr_sections +
 	       nr_cpus * (cpu_bytes(nr_zones) + sizeof(void *)) + 8 * TMM_PAGE_SIZE;

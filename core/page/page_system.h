@@ -58,9 +58,12 @@ struct frame_stack {
 
 #define COUNTS_BYTES   (8u * (unsigned)sizeof(uint64_t))
 
+#define STRIPS_BYTES   (STACK_TYPE_NONE * (unsigned)sizeof(uint32_t))
+
 /* What is left are entries: room for all stacks' limits (stack.c). */
 #define NR_STACK_ENTRIES                                                                       \
-	((CPU_ZONE_BYTES - STACKS_BYTES - COUNTS_BYTES) / (unsigned)sizeof(uint32_t))
+	((CPU_ZONE_BYTES - STACKS_BYTES - COUNTS_BYTES - STRIPS_BYTES) /                       \
+	 (unsigned)sizeof(uint32_t))
 
 /*
  * Requests by node.  Hits are not counted: they are what was lent, less the
@@ -77,6 +80,7 @@ enum numa_count {
 struct cpu_zone {
 	struct frame_stack stack[NR_CLASSES * NR_STACK_TYPES]; /* by stack_id() */
 	uint64_t count[COUNTS_BYTES / sizeof(uint64_t)];       /* (a) by enum numa_count */
+	uint32_t strip[STACK_TYPE_NONE]; /* 1 + the strip a type's frames come from, 0: none */
 	uint32_t entry[NR_STACK_ENTRIES];
 };
 
@@ -99,7 +103,7 @@ _Static_assert(sizeof(struct cpu_zone) == CPU_ZONE_BYTES, "nothing is left over"
 struct page_cpu {
 	/* Of single frames, by a gfp's low bits; those of longer runs are behind it. */
 	struct frame_stack *first_stack[NR_FIRST_CHOICES];
-	uint32_t node;                /* (c) */
+	uint16_t node, id;            /* (c) */
 	uint32_t asked;               /* (a) set by others: ASK_*, in stack.h */
 	uint32_t inside;              /* (a) 1: the CPU is at its stacks */
 	uint64_t event[NR_VM_EVENTS]; /* (a) stacks' share not included */
@@ -152,6 +156,8 @@ struct zone {
 	 * has some. */
 	struct block_set by_longest[NR_FILED_TYPES][NR_LONGEST];
 	uint64_t nr_set_words; /* (c) 64 blocks each, up to where the zone can end */
+	uint16_t
+		*strip_cpu; /* (z) [nr_set_words] 1 + whose strip it is, 0: nobody's: strip.c */
 	uint16_t longest_mask[NR_FILED_TYPES];
 };
 

@@ -91,6 +91,11 @@ void stacks_drain(struct tmm_pages *pages, struct page_cpu *cpu)
 			if (cz->stack[s].top != cz->stack[s].bottom)
 				stack_spill(pages, cpu, &cz->stack[s], s, &pages->zone[z],
 				            (size_t)(cz->stack[s].top - cz->stack[s].bottom));
+		if (strips_any(cz)) {
+			lock_take(&pages->zone[z].lock);
+			strips_leave(&pages->zone[z], cz);
+			lock_drop(&pages->zone[z].lock);
+		}
 	}
 }
 
@@ -177,6 +182,8 @@ static bool refill_blocks(struct tmm_pages *pages, struct page_cpu *cpu, struct 
 bool stack_refill(struct tmm_pages *pages, struct page_cpu *cpu, struct zone *zone,
                   struct frame_stack *stack, unsigned class, struct source source, size_t most)
 {
+	if (pages->cpus->nr > 1)
+		source.from |= (cpu->id + 1u) << FROM_TAKER;
 	if (class == STACK_BLOCK)
 		return refill_blocks(pages, cpu, zone, stack, source, most);
 	return refill_words(pages, cpu, zone, stack, order_of_class(class), source, most);

@@ -186,7 +186,7 @@ static uint64_t whole_in_word(const struct zone *zone, unsigned types, uint64_t 
 
 	for (unsigned type = 0; type < NR_FILED_TYPES; type++)
 		if (types >> type & 1)
-			whole |= zone->by_longest[type][LONGEST_WHOLE].level[0][w];
+			whole |= *block_set_word(&zone->by_longest[type][LONGEST_WHOLE], w);
 	return whole;
 }
 
@@ -280,7 +280,8 @@ unsigned zone_take_whole(struct tmm_pages *pages, struct zone *zone, struct sour
 		/* It was the lowest of its set, and what is above serves as well. */
 		if (type == source.type)
 			bits = lowest_bits(
-				zone->by_longest[type][LONGEST_WHOLE].level[0][block / 64],
+				*block_set_word(&zone->by_longest[type][LONGEST_WHOLE],
+			                        block / 64),
 				want - nr);
 		nr += lend_blocks(pages, zone, type, block / 64, bits, entry + nr);
 	}

@@ -21,10 +21,17 @@ struct taken {
 #define FROM_HIGHATOMIC 2u /* from the reserve before anything else */
 #define FROM_RESERVE    4u /* from the same reserve when there is nothing else */
 
+#define FROM_TAKER      8u /* shift of 1 + the CPU that has strips: strip.c; 0: nobody */
+
 struct source {
 	enum tmm_migrate_type type; /* one that a request can have */
-	unsigned from;              /* FROM_* */
+	unsigned from;              /* FROM_*, and who is to be kept apart from others */
 };
+
+static inline unsigned source_taker(struct source source)
+{
+	return source.from >> FROM_TAKER;
+}
 
 /*
  * Take up to `want` runs of 2^order frames, order <= WORD_ORDER: the lowest ones
@@ -87,6 +94,24 @@ static inline bool zone_find_of_type(const struct zone *zone, unsigned type, uns
 	return true;
 }
 
+/* strip.c */
+
+/*
+ * zone_find_block() for the source's taker, in a strip that is no other CPU's; false: to be
+ * kept apart costs too much, or there is no block at all.
+ */
+bool strip_find(struct tmm_pages *pages, struct zone *zone, struct source source,
+                unsigned order, uint64_t *out_block) TMM_REQUIRES(zone->lock);
+
+/* For the CPU itself, or who has its stacks. */
+static inline bool strips_any(const struct cpu_zone *cz)
+{
+	return (cz->strip[0] | cz->strip[1] | cz->strip[2]) != 0;
+}
+
+/* The CPU has no strips of the zone's any more. */
+void strips_leave(struct zone *zone, struct cpu_zone *cz) TMM_REQUIRES(zone->lock);
+
 /* mobility.c */
 
 /* What zone_find_block() does when it is not as simple as that. */
@@ -105,6 +130,8 @@ static inline bool zone_find_block(struct tmm_pages *pages, struct zone *zone,
 	bool plain = !(source.from & FROM_HIGHATOMIC) &&
 	             (!(source.from & FROM_CMA) || zone->nr_free_of[TMM_MIGRATE_CMA] == 0);
 
+	if (source_taker(source) && plain && strip_find(pages, zone, source, order, out_block))
+		return true;
 	if (likely(plain && zone_find_of_type(zone, source.type, order, out_block)))
 		return true;
 	return zone_find_elsewhere(pages, zone, source, order, out_block);

@@ -152,7 +152,8 @@ void zonelists_init(struct tmm_pages *pages, const uint8_t (*distance)[TMM_MAX_N
 		make_zonelist(pages, n, &load);
 	}
 	for (uint32_t c = 0; c < pages->cpus->nr; c++) {
-		pages->cpu[c]->node = pages->cpus->cpu[c].node;
+		pages->cpu[c]->id = (uint16_t)c;
+		pages->cpu[c]->node = (uint16_t)pages->cpus->cpu[c].node;
 		zonelist_choose(pages, pages->cpu[c]);
 	}
 }
