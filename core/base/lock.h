@@ -41,7 +41,7 @@ enum lock_rank {
 	RANK_DEPOT,      /* one slab cache's magazines on a node */
 	RANK_MEMPOOL,    /* one pool's reserve; a leaf */
 	RANK_RESOURCE,   /* who has which physical addresses; a leaf */
-	RANK_ACCOUNTS,   /* which accounts there are, and what CPUs charged in advance; a leaf */
+	RANK_ACCOUNTS,   /* accounts, and what CPUs charged in advance; a leaf */
 	RANK_STACKS,     /* whose turn it is to take other CPUs' stacks */
 	RANK_ZONE,       /* one zone's blocks */
 	RANK_RAM,        /* memblock's lists while the machine runs; a leaf */
