@@ -12,17 +12,6 @@
 
 #define COM1 UINT64_C(0x3f8)
 
-static char text[1024];
-static size_t used;
-
-static void to_text(void *arg, const char *piece, size_t bytes)
-{
-	(void)arg;
-	memcpy(text + used, piece, bytes);
-	used += bytes;
-	text[used] = '\0';
-}
-
 static struct tmm_iomem *ports(void)
 {
 	return tmm_machine_ioports(&m.machine);
@@ -49,16 +38,13 @@ TEST(ports_are_listed_as_those_of_a_pc)
 				       "  03f8-03ff : serial\n"
 				       "0cf8-0cff : PCI conf1\n"
 				       "0d00-ffff : PCI Bus 0000:00\n";
-	const struct tmm_sink sink = {.write = to_text};
 
 	boot(64 * MB);
 	CHECK(claim(COM1, 8, NULL) == TMM_OK);
-	used = 0;
-	tmm_view_ioports(&m.machine, &sink);
-	CHECK(strcmp(text, expected) == 0);
-	used = 0;
-	tmm_view_ioports_hidden(&m.machine, &sink);
-	CHECK(strstr(text, "  0000-0000 : serial\n") && !strstr(text, "3f8"));
+	tmm_view_ioports(&m.machine, print_anew());
+	CHECK(strcmp(m.printed, expected) == 0);
+	tmm_view_ioports_hidden(&m.machine, print_anew());
+	CHECK(strstr(m.printed, "  0000-0000 : serial\n") && !strstr(m.printed, "3f8"));
 	CHECK(tmm_mem_region_release(ports(), (tmm_paddr){COM1}, 8) == TMM_OK);
 	halt();
 }

@@ -280,32 +280,19 @@ TEST(mappings_of_the_same_addresses_are_cached_alike)
 	power_off();
 }
 
-static char text[1024];
-static size_t used;
-
-static void to_text(void *arg, const char *piece, size_t bytes)
-{
-	(void)arg;
-	memcpy(text + used, piece, bytes);
-	used += bytes;
-	text[used] = '\0';
-}
-
 TEST(ways_of_caching_are_listed_as_linux_lists_them)
 {
 	static const char expected[] =
 		"PAT memtype list:\n"
 		"PAT: [mem 0x00000000d0000000-0x00000000d0002000] write-through\n"
 		"PAT: [mem 0x00000000d0200000-0x00000000d0600000] write-combining\n";
-	const struct tmm_sink sink = {.write = to_text};
 	void *screen, *regs;
 
 	power_on();
 	screen = tmm_ioremap_wc(io(), (tmm_paddr){FRAMES}, 4 * MB);
 	regs = tmm_ioremap_wt(io(), (tmm_paddr){REGISTERS}, 32);
-	used = 0;
-	tmm_memtype_show(io(), &sink);
-	CHECK(used == sizeof(expected) - 1 && memcmp(text, expected, used) == 0);
+	tmm_memtype_show(io(), print_anew());
+	CHECK(strcmp(m.printed, expected) == 0);
 	tmm_iounmap(io(), regs);
 	tmm_iounmap(io(), screen);
 	power_off();

@@ -3,28 +3,12 @@
 
 #include "device/rig_test.h"
 
-static char text[4096];
-static size_t text_bytes;
-
-static void to_text(void *arg, const char *piece, size_t bytes)
-{
-	(void)arg;
-	CHECK(text_bytes + bytes < sizeof(text));
-	memcpy(text + text_bytes, piece, bytes);
-	text_bytes += bytes;
-	text[text_bytes] = '\0';
-}
-
 static bool iomem_is(const char *expected)
 {
-	const struct tmm_sink sink = {.write = to_text};
-	size_t length = __builtin_strlen(expected);
-
-	text_bytes = 0;
-	tmm_view_iomem(&m.machine, &sink);
-	if (length == text_bytes && memcmp(text, expected, length) == 0)
+	tmm_view_iomem(&m.machine, print_anew());
+	if (strcmp(m.printed, expected) == 0)
 		return true;
-	test_note("iomem is\n%s", text);
+	test_note("iomem is\n%s", m.printed);
 	return false;
 }
 

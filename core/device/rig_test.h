@@ -4,6 +4,7 @@
 #ifndef TUXMM_DEVICE_RIG_TEST_H
 #define TUXMM_DEVICE_RIG_TEST_H
 
+#include <string.h>
 #include <sys/mman.h>
 
 #include <tuxmm/machine.h>
@@ -24,7 +25,28 @@ static struct {
 	uint64_t ram_bytes;
 	uint64_t free_pages; /* after boot */
 	struct tmm_firmware_range map[TMM_FIRMWARE_PC_RANGES];
+	char printed[4096];
+	size_t nr_printed;
 } m;
+
+static inline void print_piece(void *arg, const char *piece, size_t bytes)
+{
+	(void)arg;
+	CHECK(m.nr_printed + bytes < sizeof(m.printed));
+	memcpy(m.printed + m.nr_printed, piece, bytes);
+	m.nr_printed += bytes;
+	m.printed[m.nr_printed] = '\0';
+}
+
+/* For a view whose text m.printed shall be. */
+static inline const struct tmm_sink *print_anew(void)
+{
+	static const struct tmm_sink sink = {.write = print_piece};
+
+	m.nr_printed = 0;
+	m.printed[0] = '\0';
+	return &sink;
+}
 
 /* As test_ram(), but one at a time: a test may boot hundreds of machines. */
 static inline void rig_ram(uint64_t bytes)
