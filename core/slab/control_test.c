@@ -6,17 +6,6 @@
 
 #define NR 200u
 
-static size_t index_of(const char *name)
-{
-	struct tmm_cache_info info;
-	size_t i = 0;
-
-	while (tmm_cache_info(&m.slabs, i, &info) &&
-	       memcmp(info.name, name, __builtin_strlen(name) + 1) != 0)
-		i++;
-	return i;
-}
-
 static tmm_err set(const char *name, enum tmm_cache_control what, uint64_t value)
 {
 	return tmm_cache_control(&m.slabs, index_of(name), what, value);

@@ -88,17 +88,6 @@ static unsigned nearest(unsigned node)
 	return node < WITH_RAM ? node : 2;
 }
 
-static size_t index_of(const char *name)
-{
-	struct tmm_cache_info info;
-	size_t i = 0;
-
-	while (tmm_cache_info(&m.slabs, i, &info) &&
-	       memcmp(info.name, name, __builtin_strlen(name) + 1) != 0)
-		i++;
-	return i;
-}
-
 static struct tmm_cache_node_info on_node(const char *name, unsigned node)
 {
 	struct tmm_cache_node_info info;

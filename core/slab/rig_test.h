@@ -53,6 +53,19 @@ static inline enum tmm_slab_allocator allocator_of_run(void)
 	return getenv("TUXMM_SLOB") ? TMM_SLOB : TMM_SLABS;
 }
 
+/* The number of a cache, for tmm_cache_info() and its like; one past the last: there is none.
+ */
+static inline size_t index_of(const char *name)
+{
+	struct tmm_cache_info info;
+	size_t i = 0;
+
+	while (tmm_cache_info(&m.slabs, i, &info) &&
+	       memcmp(info.name, name, __builtin_strlen(name) + 1) != 0)
+		i++;
+	return i;
+}
+
 /* For tests of what is in slabs and magazines, and what slabinfo says. */
 static inline bool rig_skips(void)
 {
