@@ -18,6 +18,21 @@ static inline bool is_to_be_charged(const struct tmm_cache *cache, tmm_gfp gfp)
 bool object_charge(struct tmm_cache *cache, void *object, tmm_gfp gfp);
 
 /*
+ * The last steps of lending an object, which may be NULL: it is charged, and its first
+ * `room` bytes are cleared if that was asked for.  NULL too when the account has no room.
+ */
+static inline void *object_lend(struct tmm_cache *cache, void *object, tmm_gfp gfp, size_t room)
+{
+	if (object && !object_charge(cache, object, gfp)) {
+		tmm_cache_free(cache, object);
+		return NULL;
+	}
+	if (object && gfp & TMM_GFP_ZERO)
+		memset(object, 0, room);
+	return object;
+}
+
+/*
  * An address is freed to the cache: was it of an object that was charged?  It no longer is;
  * *out_lent is its byte.
  */

@@ -199,13 +199,8 @@ static NOINLINE void *odd_alloc(struct tmm_slab_system *slabs, size_t size_bytes
 	cache = &slabs->kmalloc[type_of(gfp) * NR_KMALLOC_SIZES + size_index(size_bytes)];
 	/* The cache's pages are so by themselves. */
 	object = object_alloc_node(cache, gfp & ~ODD_FLAGS, node, size_bytes, site);
-	if (object && !object_charge(cache, object, gfp)) {
-		tmm_cache_free(cache, object);
-		return NULL;
-	}
-	if (object && gfp & TMM_GFP_ZERO) /* all that it may grow to, where nobody knows */
-		memset(object, 0, cache->debug ? size_bytes : cache->object_bytes);
-	return object;
+	/* Cleared is all that it may grow to, where nobody knows what was asked for. */
+	return object_lend(cache, object, gfp, cache->debug ? size_bytes : cache->object_bytes);
 }
 
 static ALWAYS_INLINE void *alloc_for(struct tmm_slab_system *slabs, size_t size_bytes,

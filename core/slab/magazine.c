@@ -113,13 +113,7 @@ static NOINLINE void *alloc_odd(struct tmm_cache *cache, tmm_gfp gfp, const void
 	if (!tmm_port_allow("slab"))
 		return NULL;
 	object = alloc_fast(cache, gfp, site);
-	if (object && !object_charge(cache, object, gfp)) {
-		tmm_cache_free(cache, object);
-		return NULL;
-	}
-	if (object && gfp & TMM_GFP_ZERO)
-		memset(object, 0, cache->object_bytes);
-	return object;
+	return object_lend(cache, object, gfp, cache->object_bytes);
 }
 
 void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp)

@@ -166,13 +166,7 @@ void *tmm_cache_alloc_node(struct tmm_cache *cache, tmm_gfp gfp, unsigned node)
 	if (!tmm_port_allow("slab"))
 		return NULL;
 	object = object_alloc_node(cache, gfp, node, cache->object_bytes, site);
-	if (object && !object_charge(cache, object, gfp)) {
-		tmm_cache_free(cache, object);
-		return NULL;
-	}
-	if (object && gfp & TMM_GFP_ZERO)
-		memset(object, 0, cache->object_bytes);
-	return object;
+	return object_lend(cache, object, gfp, cache->object_bytes);
 }
 
 void object_go_home(struct tmm_cache *cache, void *object, uint8_t *lent)
