@@ -114,14 +114,20 @@ static struct depot *depot_of(struct tmm_cache *cache, const struct tmm_cpu *cpu
 	return &cache->depot[cpu->node];
 }
 
+static void front_open(struct tmm_cache_front *front, struct cpu_set *to)
+{
+	/* release: the slots are initialised, and empty where they were drained */
+	__atomic_store_n(&front->open_to, to, __ATOMIC_RELEASE);
+	__atomic_store_n(&front->lends_to, front->account ? NULL : to, __ATOMIC_RELEASE);
+}
+
 /* Let CPUs use their slots, if there are any and they are to have magazines. */
 static void open_slots(struct tmm_cache *cache) TMM_REQUIRES(cache->lock)
 {
 	bool open = cache->front.slot && limit_of(cache) > 0 && !cache->drainer &&
 	            !cache->fails;
 
-	/* release: the slots are initialised, and empty where they were drained */
-	__atomic_store_n(&cache->front.open_to, open ? cache->cpus : NULL, __ATOMIC_RELEASE);
+	front_open(&cache->front, open ? cache->cpus : NULL);
 }
 
 void slots_set_fails(struct tmm_cache *cache, bool fails)
@@ -459,8 +465,7 @@ void magazines_destroy(struct tmm_cache *cache)
 
 	if (!cache->front.slot)
 		return;
-	/* relaxed: nobody uses the cache */
-	__atomic_store_n(&cache->front.open_to, NULL, __ATOMIC_RELAXED);
+	front_open(&cache->front, NULL);
 	irq = tmm_port_irq_save();
 	slots_drain(cache, true);
 	tmm_port_irq_restore(irq);

@@ -30,11 +30,11 @@ static ALWAYS_INLINE bool is_lent(const uint8_t *lent)
 }
 
 /* An object that the CPU has in its hand or its loaded magazine, or NULL. */
-static ALWAYS_INLINE void *from_hand(struct tmm_cache *cache)
+static ALWAYS_INLINE void *from_hand_if(struct tmm_cache *cache, void *const *open_to)
 {
 	tmm_irq irq = tmm_port_irq_save();
 	struct tmm_cpu *cpu = tmm_port_cpu();
-	struct tmm_slot *slot = tmm_slot_begin(cache, cpu);
+	struct tmm_slot *slot = tmm_slot_begin_if(&cache->front, open_to, cpu);
 	void *object = NULL;
 
 	if (likely(slot != NULL)) {
@@ -43,6 +43,11 @@ static ALWAYS_INLINE void *from_hand(struct tmm_cache *cache)
 	}
 	tmm_port_irq_restore(irq);
 	return object;
+}
+
+static ALWAYS_INLINE void *from_hand(struct tmm_cache *cache)
+{
+	return from_hand_if(cache, &cache->front.open_to);
 }
 
 /* The object comes back to the hand, if that remembers it. */

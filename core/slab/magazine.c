@@ -116,6 +116,13 @@ static NOINLINE void *alloc_odd(struct tmm_cache *cache, tmm_gfp gfp, const void
 	return object_lend(cache, object, gfp, cache->object_bytes);
 }
 
+/* The hand has none, or it is to be charged. */
+static NOINLINE void *alloc_rest(struct tmm_cache *cache, tmm_gfp gfp, const void *site)
+{
+	return cache->front.account ? alloc_odd(cache, gfp, site)
+	                            : alloc_slow(cache, gfp, site);
+}
+
 void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 {
 	struct tmm_cpu *cpu = tmm_port_cpu();
@@ -128,11 +135,12 @@ void *object_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 void *tmm_cache_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 {
 	const void *site = __builtin_return_address(0);
+	void *object;
 
-	if (unlikely(gfp & TMM_GFP_NOT_INLINE) || unlikely(cache->front.account) ||
-	    unlikely(tmm_port_injects()))
+	if (unlikely(gfp & TMM_GFP_NOT_INLINE) || unlikely(tmm_port_injects()))
 		return alloc_odd(cache, gfp, site);
-	return alloc_fast(cache, gfp, site);
+	object = from_hand_if(cache, &cache->front.lends_to);
+	return likely(object != NULL) ? object : alloc_rest(cache, gfp, site);
 }
 
 /* ---- taking back ---- */

@@ -50,6 +50,7 @@ struct tmm_slot {
 /* A struct tmm_cache begins so.  (c) constant  (a) atomic */
 struct tmm_cache_front {
 	void *open_to;         /* (a) whose CPUs may use their slots: tmm_cpu_front.set */
+	void *lends_to;        /* (a) the same; NULL where every request is to be charged */
 	struct tmm_slot *slot; /* (a) of all CPUs; NULL: none yet */
 	uint64_t epoch;        /* (a) slabs that are gone, and one */
 	uint32_t reciprocal;   /* (c) 2^32 by the size of an object, rounded up */
@@ -57,13 +58,13 @@ struct tmm_cache_front {
 };
 
 /*
- * Begin a section on the slot that the cache has for the caller's CPU, which is `cpu`.
- * NULL, and no section: there is none, or not now.
+ * Begin a section on the slot that the cache has for the caller's CPU, which is `cpu`, if
+ * *open_to, a field of the cache's front, lets it.  NULL, and no section: there is none, or
+ * not now.
  */
 static inline __attribute__((always_inline)) struct tmm_slot *
-tmm_slot_begin(const struct tmm_cache *cache, struct tmm_cpu *cpu)
+tmm_slot_begin_if(const struct tmm_cache_front *of, void *const *open_to, struct tmm_cpu *cpu)
 {
-	const struct tmm_cache_front *of = (const struct tmm_cache_front *)(const void *)cache;
 	const struct tmm_cpu_front *by = (const struct tmm_cpu_front *)(const void *)cpu;
 	struct tmm_slot *slot;
 
@@ -71,7 +72,7 @@ tmm_slot_begin(const struct tmm_cache *cache, struct tmm_cpu *cpu)
 		return NULL;
 	tmm_section_begin(cpu);
 	/* acquire: the slots are initialised, and empty where they were drained */
-	if (__builtin_expect(by->set != __atomic_load_n(&of->open_to, __ATOMIC_ACQUIRE), 0)) {
+	if (__builtin_expect(by->set != __atomic_load_n(open_to, __ATOMIC_ACQUIRE), 0)) {
 		tmm_section_end(cpu);
 		return NULL;
 	}
@@ -79,6 +80,14 @@ tmm_slot_begin(const struct tmm_cache *cache, struct tmm_cpu *cpu)
 	if (!slot)
 		__builtin_unreachable(); /* so the caller is spared a look */
 	return slot;
+}
+
+static inline __attribute__((always_inline)) struct tmm_slot *
+tmm_slot_begin(const struct tmm_cache *cache, struct tmm_cpu *cpu)
+{
+	const struct tmm_cache_front *of = (const struct tmm_cache_front *)(const void *)cache;
+
+	return tmm_slot_begin_if(of, &of->open_to, cpu);
 }
 
 /* An object, lent from now on; NULL: neither the hand nor the loaded magazine has one. */
@@ -144,12 +153,11 @@ tmm_cache_alloc_inline(struct tmm_cache *cache, tmm_gfp gfp)
 	void *object = NULL;
 	tmm_irq irq;
 
-	if (__builtin_expect((gfp & TMM_GFP_NOT_INLINE) != 0, 0) ||
-	    __builtin_expect(of->account, 0) || tmm_port_injects())
+	if (__builtin_expect((gfp & TMM_GFP_NOT_INLINE) != 0, 0) || tmm_port_injects())
 		return tmm_cache_alloc(cache, gfp);
 	irq = tmm_port_irq_save();
 	cpu = tmm_port_cpu();
-	slot = tmm_slot_begin(cache, cpu);
+	slot = tmm_slot_begin_if(of, &of->lends_to, cpu);
 	if (__builtin_expect(slot != NULL, 1)) {
 		object = tmm_slot_pop(slot);
 		tmm_section_end(cpu);
