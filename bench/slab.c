@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <tuxmm/account.h>
 #include <tuxmm/machine.h>
 #include <tuxmm/mempool.h>
 #include <tuxmm/slab_inline.h>
@@ -103,6 +104,33 @@ static double inline_pairs(const struct peer *peer)
 	(void)peer;
 	for (unsigned i = 0; i < PAIRS; i++)
 		tmm_cache_free_inline(cache, tmm_cache_alloc_inline(cache, TMM_GFP_KERNEL));
+	return (spent_ns() - start) / PAIRS;
+}
+
+/* To an account with a parent. */
+static double charged_pairs(const struct peer *peer)
+{
+	const tmm_gfp gfp = TMM_GFP_KERNEL | TMM_GFP_ACCOUNT;
+	double start = spent_ns();
+
+	(void)peer;
+	for (unsigned i = 0; i < PAIRS; i++)
+		tmm_cache_free(cache, tmm_cache_alloc(cache, gfp));
+	return (spent_ns() - start) / PAIRS;
+}
+
+static double charged_frames(const struct peer *peer)
+{
+	struct tmm_pages *pages = tmm_machine_pages(machine);
+	double start = spent_ns();
+	tmm_pfn pfn;
+
+	(void)peer;
+	for (unsigned i = 0; i < PAIRS; i++) {
+		if (tmm_pages_alloc(pages, TMM_GFP_KERNEL | TMM_GFP_ACCOUNT, 0, &pfn) != TMM_OK)
+			bench_stop("memory for a frame");
+		tmm_pages_free(pages, pfn, 0);
+	}
 	return (spent_ns() - start) / PAIRS;
 }
 
@@ -331,6 +359,22 @@ static void bench_million(const char *pattern, bool random, double alloc_goal, d
 	}
 }
 
+static void bench_charged(void)
+{
+	struct tmm_pages *pages = tmm_machine_pages(machine);
+	struct tmm_account parent, account;
+
+	if (tmm_account_init(&parent, pages, NULL) != TMM_OK ||
+	    tmm_account_init(&account, pages, &parent) != TMM_OK)
+		bench_stop("memory for accounts");
+	tmm_account_set_active(pages, &account);
+	bench_peers("charged pair", charged_pairs, 1, 0);
+	bench_peers("charged frame, pair", charged_frames, 1, 0);
+	tmm_account_set_active(pages, NULL);
+	if (tmm_account_fini(&account) != TMM_OK || tmm_account_fini(&parent) != TMM_OK)
+		bench_stop("accounts to be charged for nothing");
+}
+
 static void bench_sizes(void)
 {
 	static const size_t sizes[] = {8, 64, 200, 1024, 8192};
@@ -356,6 +400,7 @@ int main(int argc, char **argv)
 	bench_peers("pair", pairs, nr_peers, 3.5);
 	bench_rte("pair", rte_pairs);
 	bench_peers("inline pair", inline_pairs, 1, 3.5);
+	bench_charged();
 	bench_peers("bulk of 64", bulks, 1, 0.5);
 	bench_rte("bulk of 64", rte_bulks);
 	bench_peers("64, then 64 freed", singles, nr_peers, 0);
