@@ -9,7 +9,7 @@
  * fast paths do not know it, and who frees it comes by here, while those that are not
  * charged never do.  A cache that debugs looks at each object that comes back anyhow;
  * there the byte is set as ever.
- *   I15  an object that is charged is out of its slab, and nobody's byte says that it is lent
+ *   I19  an object that is charged is out of its slab, and nobody's byte says that it is lent
  *        unless the cache debugs
  */
 #include "slab/charge.h"

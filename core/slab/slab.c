@@ -623,7 +623,7 @@ static uint32_t lent_check(struct tmm_cache *cache, struct page *head)
 		bool charged = object_is_charged(cache, page_pfn(cache->pages, head).v, i);
 
 		TMM_ASSERT(!lent[i] || out);                                /* I9 */
-		TMM_ASSERT(!charged || (out && !lent[i] == !cache->debug)); /* I15 */
+		TMM_ASSERT(!charged || (out && !lent[i] == !cache->debug)); /* I19 */
 		TMM_ASSERT(!cache->debug || lent[i] || !out);               /* I13 */
 		nr += lent[i] != OBJECT_FREE || charged;
 	}
