@@ -73,7 +73,7 @@ static struct tmm_magazine *slot_loaded(struct tmm_slot *slot)
 /* What lies behind the last object is of long ago, unless the stamp is of now. */
 static void forget(const struct tmm_cache *cache, struct tmm_magazine *magazine)
 {
-	uint64_t epoch = __atomic_load_n(&cache->front.epoch, __ATOMIC_RELAXED);
+	uint64_t epoch = epoch_of(cache);
 
 	if (magazine->stamp == epoch)
 		return;
