@@ -230,9 +230,7 @@ tmm_err tmm_cache_create(struct tmm_slab_system *slabs, const struct tmm_cache_s
 
 static bool is_built_in(const struct tmm_cache *cache)
 {
-	const struct tmm_slab_system *slabs = cache->slabs;
-
-	return is_own_cache(cache) || is_kmalloc_address(slabs, cache);
+	return is_own_cache(cache) || cache->is_kmalloc;
 }
 
 /* Nobody uses the cache any more. */
