@@ -38,11 +38,6 @@ static bool spec_is_valid(const struct tmm_cache_spec *spec)
 	        (is_power_of_two(spec->align_bytes) && spec->align_bytes <= TMM_PAGE_SIZE));
 }
 
-static uint32_t order_of(uint64_t bytes)
-{
-	return log2_ceil((bytes + TMM_PAGE_SIZE - 1) / TMM_PAGE_SIZE);
-}
-
 /*
  * Linux's rule: enough objects that CPUs seldom come for a slab, the more of those
  * there are; then the lowest order that wastes at most a 16th of the slab at its
@@ -53,7 +48,7 @@ static uint32_t best_order(uint64_t size_bytes, uint32_t nr_cpus)
 {
 	uint64_t wanted = 4 * (log2_floor(nr_cpus) + 2);
 	uint64_t most = max_u64((TMM_PAGE_SIZE << MAX_SLAB_ORDER) / size_bytes, 1);
-	uint32_t least = order_of(size_bytes * min_u64(wanted, most));
+	uint32_t least = run_order(size_bytes * min_u64(wanted, most));
 
 	for (uint32_t fraction = 16; fraction > 1; fraction /= 2) {
 		for (uint32_t order = least; order <= MAX_SLAB_ORDER; order++) {
@@ -63,7 +58,7 @@ static uint32_t best_order(uint64_t size_bytes, uint32_t nr_cpus)
 				return order;
 		}
 	}
-	return order_of(size_bytes);
+	return run_order(size_bytes);
 }
 
 /* Objects that a CPU may keep twice; about as many bytes whatever their size. */
@@ -88,7 +83,7 @@ static uint64_t choose_layout(struct tmm_cache *cache, const struct tmm_cache_sp
 	cache->fails = (spec->debug | choice.flags) & TMM_SLAB_FAILSLAB;
 	size = debug_layout(cache, spec, (spec->debug | choice.flags) & ~TMM_SLAB_FAILSLAB,
 	                    align);
-	if (choice.not_at_a_cost && order_of(size) > order_of(spec->size_bytes))
+	if (choice.not_at_a_cost && run_order(size) > run_order(spec->size_bytes))
 		size = debug_layout(cache, spec,
 		                    cache->debug & (TMM_SLAB_CONSISTENCY | TMM_SLAB_TRACE),
 		                    align);
@@ -183,7 +178,7 @@ void cache_init(struct tmm_cache *cache, struct tmm_slab_system *slabs,
 	cache->order = best_order(size, cache->cpus->nr);
 	cache->slab_mask = mask_of_order(cache->order);
 	cache->nr_objs = (uint32_t)((TMM_PAGE_SIZE << cache->order) / size);
-	cache->short_order = order_of(size);
+	cache->short_order = run_order(size);
 	cache->short_objs = (uint32_t)((TMM_PAGE_SIZE << cache->short_order) / size);
 	TMM_ASSERT((!own || cache->nr_objs <= 64) && "bits fit into a descriptor");
 	cache->nr_words = (cache->nr_objs + 63) / 64;

@@ -105,11 +105,6 @@ struct tmm_cache *kmalloc_cache(struct tmm_slab_system *slabs, size_t size_bytes
 
 /* ---- runs of their own ---- */
 
-static unsigned order_by_size(size_t size_bytes)
-{
-	return log2_ceil((size_bytes + TMM_PAGE_SIZE - 1) / TMM_PAGE_SIZE);
-}
-
 static void count_large(struct tmm_slab_system *slabs, tmm_pfn pfn, unsigned order, int sign)
 {
 	tmm_irq irq = lock_take_irqsave(&slabs->lock);
@@ -121,7 +116,7 @@ static void count_large(struct tmm_slab_system *slabs, tmm_pfn pfn, unsigned ord
 
 void *large_alloc(struct tmm_slab_system *slabs, size_t size_bytes, tmm_gfp gfp, uint32_t node)
 {
-	unsigned order = order_by_size(size_bytes);
+	unsigned order = run_order(size_bytes);
 	tmm_pfn pfn;
 
 	gfp &= ~(TMM_GFP_MOVABLE | TMM_GFP_COMP);

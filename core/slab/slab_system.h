@@ -449,6 +449,12 @@ static inline uint32_t slab_objs(const struct tmm_cache *cache, const struct pag
 	return slab_is_short(head) ? cache->short_objs : cache->nr_objs;
 }
 
+/* Of the shortest run that holds so many bytes. */
+static inline uint32_t run_order(uint64_t bytes)
+{
+	return log2_ceil((bytes + TMM_PAGE_SIZE - 1) / TMM_PAGE_SIZE);
+}
+
 /* Which bits of an address in RAM say where a slab begins that is aligned to its length. */
 static inline uint64_t mask_of_order(uint32_t order)
 {
