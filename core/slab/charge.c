@@ -85,15 +85,13 @@ struct charged_place {
 static struct charged_place charged_place_of(const struct tmm_cache *cache, const void *object)
 {
 	const struct tmm_pages *pages = cache->pages;
-	uint64_t at = (uint64_t)((const char *)object - (const char *)pages->ram);
 	struct charged_place out = {.charges = NULL};
 	struct place place;
 
 	/* relaxed: see charges_make() */
 	if (!__atomic_load_n(&cache->has_charges, __ATOMIC_RELAXED) ||
-	    !pfn_valid(pages, (tmm_pfn){at >> TMM_PAGE_SHIFT}))
+	    !place_find(pages, object, &place))
 		return out;
-	place = place_of(pages, object);
 	if (place.head->kind != PAGE_SLAB || place.head->owner != cache ||
 	    place.offset % cache->size_bytes != cache->layout.left_bytes)
 		return out;

@@ -412,27 +412,24 @@ void *debug_alloc(struct tmm_cache *cache, tmm_gfp gfp, uint32_t node, size_t as
 static struct page *slab_of(const struct subject *subject)
 {
 	const struct tmm_cache *cache = subject->cache;
-	const struct tmm_pages *pages = cache->pages;
-	uint64_t at = (uint64_t)(subject->object - (char *)pages->ram);
 	struct subject nowhere = {.cache = subject->cache, .site = subject->site};
-	struct page *head = NULL;
+	struct place place;
 
-	if (pfn_valid(pages, (tmm_pfn){at >> TMM_PAGE_SHIFT}))
-		head = place_of(pages, subject->object).head;
-	if (!head || head->kind != PAGE_SLAB) {
+	if (!place_find(cache->pages, subject->object, &place) ||
+	    place.head->kind != PAGE_SLAB) {
 		report_object(&nowhere, "Attempt to free object outside of slab");
 		report_fix(subject, "Object at 0x%llx not freed",
 		           shown(cache, subject->object));
 		return NULL;
 	}
-	if (head->owner != cache) {
+	if (place.head->owner != cache) {
 		report_object(&nowhere, "Wrong slab cache");
 		report_fix(subject, "Object at 0x%llx is from %s, not freed",
 		           shown(cache, subject->object),
-		           ((struct tmm_cache *)head->owner)->name);
+		           ((struct tmm_cache *)place.head->owner)->name);
 		return NULL;
 	}
-	return head;
+	return place.head;
 }
 
 /* Is it a lent object, and sound?  Else that is reported. */

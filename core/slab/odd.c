@@ -13,13 +13,10 @@
 /* What is wrong with freeing it to the cache. */
 static const char *mistake(const struct tmm_cache *cache, const void *object)
 {
-	const struct tmm_pages *pages = cache->pages;
-	uint64_t at = (uint64_t)((const char *)object - (const char *)pages->ram);
 	struct place place;
 
-	if (!pfn_valid(pages, (tmm_pfn){at >> TMM_PAGE_SHIFT}))
+	if (!place_find(cache->pages, object, &place))
 		return "an object that is freed lies in RAM";
-	place = place_of(pages, object);
 	if (place.head->kind != PAGE_SLAB)
 		return "an object that is freed lies in a slab";
 	if (place.head->owner != cache)

@@ -385,6 +385,18 @@ static inline struct place place_of(const struct tmm_pages *pages, const void *a
 	                                ((uintptr_t)address & (TMM_PAGE_SIZE - 1))};
 }
 
+/* The same for an address of which nothing is known; false: it is not in RAM. */
+static inline bool place_find(const struct tmm_pages *pages, const void *address,
+                              struct place *out)
+{
+	uint64_t at = (uint64_t)((const char *)address - (const char *)pages->ram);
+
+	if (!pfn_valid(pages, (tmm_pfn){at >> TMM_PAGE_SHIFT}))
+		return false;
+	*out = place_of(pages, address);
+	return true;
+}
+
 /* magazine.c: give back an object of the cache, which is at `place`; checks that it is lent. */
 void object_free(struct tmm_cache *cache, struct place place, void *object, const void *site);
 
