@@ -428,11 +428,9 @@ void *own_alloc(struct tmm_cache *cache, tmm_gfp gfp)
 
 uint32_t slab_new(struct tmm_cache *cache, tmm_gfp gfp, uint32_t node)
 {
+	void *state = own_alloc(cache->states, gfp & ~TMM_GFP_THISNODE);
 	uint32_t first;
-	void *state;
 
-	gfp &= ~(TMM_GFP_ZERO | TMM_GFP_MOVABLE);
-	state = own_alloc(cache->states, gfp & ~TMM_GFP_THISNODE);
 	if (!state)
 		return NO_SLAB;
 	first = slab_create(cache, gfp, node, state);
