@@ -154,6 +154,15 @@ static void chain_make(struct tmm_cache *cache, struct page *head) TMM_REQUIRES(
 	}
 }
 
+/* The pointer of the subject's object is smashed. */
+static void chain_mend(struct tmm_cache *cache, const struct subject *subject)
+	TMM_REQUIRES(cache->lock)
+{
+	report_object(subject, "Freepointer corrupt");
+	report_fix(subject, "Rebuilding the free list from the slab's bits");
+	chain_make(cache, subject->head);
+}
+
 /* Behind `index`, plus one; 0: it is the last.  False: the pointer is smashed. */
 static bool chain_next(struct tmm_cache *cache, struct page *head, uint32_t index,
                        uint32_t *out_next)
@@ -344,9 +353,7 @@ static uint32_t next_free(struct tmm_cache *cache, struct subject *subject)
 	index = *chain_of(cache, head) - 1;
 	subject->object = object_at(cache, head, index);
 	if (unlikely(!chain_next(cache, head, index, &next))) {
-		report_object(subject, "Freepointer corrupt");
-		report_fix(subject, "Rebuilding the free list from the slab's bits");
-		chain_make(cache, head);
+		chain_mend(cache, subject);
 		index = *chain_of(cache, head) - 1;
 		chain_next(cache, head, index, &next);
 	}
@@ -537,9 +544,7 @@ static void chain_validate(struct tmm_cache *cache, struct page *head) TMM_REQUI
 		subject.object = object_at(cache, head, index - 1);
 		if (nr < free && chain_next(cache, head, index - 1, &next))
 			continue;
-		report_object(&subject, "Freepointer corrupt");
-		report_fix(&subject, "Rebuilding the free list from the slab's bits");
-		chain_make(cache, head);
+		chain_mend(cache, &subject);
 		return;
 	}
 	if (nr < free) {
