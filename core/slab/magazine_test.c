@@ -1,6 +1,5 @@
 #include <tuxmm/slab_inline.h>
 
-#include "panic.h"
 #include "slab/rig_test.h"
 
 #define NR 1500u /* objects: more than two magazines and a depot hold */
@@ -33,16 +32,6 @@ static void free_inline(void *one)
 static void free_bulk(void *one)
 {
 	tmm_cache_free_bulk(tested, 1, &one);
-}
-
-static bool panics(void (*body)(void *), void *arg)
-{
-	struct tmm_cpu *cpu = cpu_self(&m.cpus);
-	bool panicked = test_panics(body, arg) != NULL;
-
-	tmm_port_forget_locks();
-	tmm_port_cpu_set(cpu); /* we still are on it */
-	return panicked;
 }
 
 /*

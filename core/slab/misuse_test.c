@@ -1,5 +1,4 @@
 #include "inject.h"
-#include "panic.h"
 #include "slab/rig_test.h"
 
 static struct tmm_cache *misused;
@@ -35,13 +34,10 @@ static void fini_it(void *arg)
 /* Does freeing at object + offset panic?  Locks that the panic left are forgotten. */
 static bool free_panics(void (*body)(void *arg), int offset)
 {
-	struct tmm_cpu *cpu = cpu_self(&m.cpus);
-	bool panics = test_panics(body, &offset) != NULL;
+	bool panicked = panics(body, &offset);
 
-	tmm_port_forget_locks();
-	tmm_port_cpu_set(cpu); /* we still are on it */
 	lock_init(&misused->lock, RANK_CACHE_NODE);
-	return panics;
+	return panicked;
 }
 
 TEST(every_wrong_free_of_an_object_panics)

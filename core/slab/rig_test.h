@@ -8,6 +8,7 @@
 
 #include <tuxmm/slab_debug.h>
 
+#include "panic.h"
 #include "slab/slab_system.h"
 #include "test.h"
 
@@ -117,6 +118,17 @@ static inline void halt(void)
 static inline void abandon_rig(void)
 {
 	tmm_cpu_exit(cpu_self(&m.cpus));
+}
+
+/* Does it panic?  Locks that the panic left are forgotten. */
+static inline bool panics(void (*body)(void *arg), void *arg)
+{
+	struct tmm_cpu *cpu = cpu_self(&m.cpus);
+	bool panicked = test_panics(body, arg) != NULL;
+
+	tmm_port_forget_locks();
+	tmm_port_cpu_set(cpu); /* we still are on it */
+	return panicked;
 }
 
 static inline struct tmm_cache *cache_of_size(const char *name, size_t size_bytes)

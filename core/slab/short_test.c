@@ -6,7 +6,6 @@
  *   from short slabs, one frame each, as long as an object fits into a frame
  */
 #include "inject.h"
-#include "panic.h"
 #include "slab/rig_test.h"
 
 #define MOST_FRAMES (8 * MB / TMM_PAGE_SIZE)
@@ -222,16 +221,6 @@ static void free_it(void *object)
 	tmm_cache_free(victims, object);
 }
 
-static bool free_panics(void *object)
-{
-	struct tmm_cpu *cpu = cpu_self(&m.cpus);
-	bool panics = test_panics(free_it, object) != NULL;
-
-	tmm_port_forget_locks();
-	tmm_port_cpu_set(cpu); /* we still are on it */
-	return panics;
-}
-
 TEST(mistakes_in_short_slabs_are_found)
 {
 	static unsigned char *object[NR_OBJECTS];
@@ -245,10 +234,10 @@ TEST(mistakes_in_short_slabs_are_found)
 	for (uint32_t i = 0; i < 8; i++) {
 		uintptr_t frame = (uintptr_t)object[i] & ~(uintptr_t)(TMM_PAGE_SIZE - 1);
 
-		CHECK(free_panics(object[i] + 8));
-		CHECK(free_panics((void *)(frame + 4000))); /* behind the frame's last */
+		CHECK(panics(free_it, object[i] + 8));
+		CHECK(panics(free_it, (void *)(frame + 4000))); /* behind the frame's last */
 		tmm_cache_free(victims, object[i]);
-		CHECK(free_panics(object[i])); /* twice */
+		CHECK(panics(free_it, object[i])); /* twice */
 		object[i] = tmm_cache_alloc(victims, TMM_GFP_KERNEL);
 	}
 	take_back(victims, object, NR_OBJECTS);
