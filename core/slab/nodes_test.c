@@ -443,12 +443,7 @@ TEST(charged_objects_are_of_nodes_as_others)
 
 #define NR_SLOTS 2000u
 
-static struct slot {
-	struct tmm_cache *cache; /* NULL: kmalloc */
-	unsigned char *object;   /* NULL: nothing borrowed */
-	size_t bytes;
-	unsigned char pattern;
-} slot[NR_SLOTS];
+static struct slot slot[NR_SLOTS];
 
 static void borrow(struct slot *s, struct tmm_cache *cache, uint64_t r)
 {
@@ -457,26 +452,15 @@ static void borrow(struct slot *s, struct tmm_cache *cache, uint64_t r)
 
 	s->cache = r & 1 ? cache : NULL;
 	s->bytes = s->cache ? cache->object_bytes : 1 + (r >> 8) % 9000;
-	s->pattern = (unsigned char)(r >> 40);
 	if (s->cache)
 		s->object = tmm_cache_alloc_node(cache, gfp, node);
 	else
 		s->object = tmm_kmalloc_node(&m.slabs, s->bytes, gfp, node);
 	if (!s->object)
 		return;
-	memset(s->object, s->pattern, s->bytes);
+	slot_fill(s, (unsigned char)(r >> 40));
 	if (node != TMM_NODE_ANY && gfp & TMM_GFP_THISNODE)
 		CHECK(node_of(s->object) == node);
-}
-
-static void put_back(struct slot *s)
-{
-	CHECK(all_bytes_are(s->object, s->pattern, s->bytes));
-	if (s->cache)
-		tmm_cache_free(s->cache, s->object);
-	else
-		tmm_kfree(&m.slabs, s->object);
-	s->object = NULL;
 }
 
 /* CPUs of all nodes borrow and free each other's objects; sometimes a node is full. */
@@ -497,7 +481,7 @@ TEST(random_borrowers_of_all_nodes_never_disturb_each_other)
 		if (r % 64 == 0)
 			go_to((unsigned)(r >> 8) % MOST_NODES);
 		if (s->object)
-			put_back(s);
+			slot_return(s);
 		else
 			borrow(s, cache, test_random(&seed));
 		if (i % 5000 == 0) {
@@ -513,7 +497,7 @@ TEST(random_borrowers_of_all_nodes_never_disturb_each_other)
 	empty_node(chain);
 	for (unsigned i = 0; i < NR_SLOTS; i++)
 		if (slot[i].object)
-			put_back(&slot[i]);
+			slot_return(&slot[i]);
 	test_note("%d operations, TUXMM_SEED=%#llx", nr_operations,
 	          (unsigned long long)test_seed());
 	CHECK(tmm_cache_destroy(cache) == TMM_OK);

@@ -5,20 +5,7 @@
 
 #define NR_SLOTS 3000u
 
-struct slot {
-	struct tmm_cache *cache; /* NULL: kmalloc */
-	unsigned char *object;   /* NULL: nothing borrowed */
-	size_t bytes;
-	unsigned char pattern;
-};
-
 static struct slot slot[NR_SLOTS];
-
-static void slot_fill(struct slot *s, unsigned char pattern)
-{
-	s->pattern = pattern;
-	memset(s->object, pattern, s->bytes);
-}
 
 static void slot_borrow(struct slot *s, struct tmm_cache *const *caches, uint64_t r)
 {
@@ -31,16 +18,6 @@ static void slot_borrow(struct slot *s, struct tmm_cache *const *caches, uint64_
 	                     : tmm_kmalloc(&m.slabs, s->bytes, TMM_GFP_KERNEL);
 	if (s->object)
 		slot_fill(s, (unsigned char)(r >> 40));
-}
-
-static void slot_return(struct slot *s)
-{
-	CHECK(all_bytes_are(s->object, s->pattern, s->bytes));
-	if (s->cache)
-		tmm_cache_free(s->cache, s->object);
-	else
-		tmm_kfree(&m.slabs, s->object);
-	s->object = NULL;
 }
 
 static void slot_resize(struct slot *s, uint64_t r)

@@ -160,4 +160,29 @@ static inline bool all_bytes_are(const unsigned char *object, unsigned char byte
 	return true;
 }
 
+/* What a test at random has borrowed, or room for it. */
+struct slot {
+	struct tmm_cache *cache; /* NULL: kmalloc */
+	unsigned char *object;   /* NULL: nothing borrowed */
+	size_t bytes;
+	unsigned char pattern;
+};
+
+static inline void slot_fill(struct slot *s, unsigned char pattern)
+{
+	s->pattern = pattern;
+	memset(s->object, pattern, s->bytes);
+}
+
+/* Nobody else wrote into it. */
+static inline void slot_return(struct slot *s)
+{
+	CHECK(all_bytes_are(s->object, s->pattern, s->bytes));
+	if (s->cache)
+		tmm_cache_free(s->cache, s->object);
+	else
+		tmm_kfree(&m.slabs, s->object);
+	s->object = NULL;
+}
+
 #endif
