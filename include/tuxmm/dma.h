@@ -62,7 +62,6 @@ struct tmm_device {
 	uint64_t max_segment_bytes;     /* (d) of one entry of a scatter list; 64 KiB */
 	uint64_t segment_boundary_mask; /* (d) which an entry does not cross; 4 GiB - 1 */
 	uint64_t min_align_mask; /* (d) low bits that a bounce buffer keeps, below a page; 0 */
-	uint32_t node;           /* (d) where its memory should be; 0 */
 	struct tmm_cma *cma;     /* (d) its own contiguous area; NULL: any */
 	struct tmm_device *next; /* (p) */
 	uint64_t nr_mapped;      /* (p, atomic) mappings, entries of scatter lists for one */
