@@ -21,6 +21,8 @@
 
 #include <tuxmm/port.h>
 
+#include "path.h"
+
 #define MAX_READ_PAGES 64u /* in one preadv */
 
 struct file_node {
@@ -204,9 +206,8 @@ static void rights_of(const struct open_file *open, bool *readable, bool *writab
 int files_map(struct files *files, struct open_file *open, struct tmm_file **out)
 {
 	struct tmm_file_spec spec = {0};
-	char link[40], path[PATH_MAX];
+	char path[PATH_MAX];
 	struct file_node *node;
-	ssize_t length;
 	tmm_err err;
 
 	if (open->file) {
@@ -223,9 +224,7 @@ int files_map(struct files *files, struct open_file *open, struct tmm_file **out
 		tmm_mapping_get(node->mapping);
 	else if (node_make(files, open, &node))
 		return -ENOMEM;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", open->host);
-	length = readlink(link, path, sizeof(path) - 1);
-	path[length > 0 ? length : 0] = '\0';
+	(void)path_of_host(open->host, path); /* without a name it is mapped all the same */
 	spec.mapping = node->mapping;
 	spec.path = path;
 	spec.dev_major = major(open->device);

@@ -476,15 +476,10 @@ static void enter(struct load *load)
 /* What /proc/self/exe names: the host knows the path without links. */
 static int name_exe(struct load *load)
 {
-	char link[40];
-	ssize_t length;
-
 	load->exe_path = run_alloc(PATH_MAX);
 	if (!load->exe_path)
 		return no_memory(load, "a path");
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", load->file.host);
-	length = readlink(link, load->exe_path, PATH_MAX - 1);
-	if (length < 0)
+	if (!path_of_host(load->file.host, load->exe_path))
 		snprintf(load->exe_path, PATH_MAX, "%s", load->path);
 	return 0;
 }

@@ -112,3 +112,14 @@ int path_get(struct task *task, int64_t dirfd, uint64_t at, struct path *out)
 		return (int)length;
 	return path_make(task, (int32_t)dirfd, out->name, out);
 }
+
+bool path_of_host(int host, char out[PATH_MAX])
+{
+	char link[40];
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", host);
+	length = readlink(link, out, PATH_MAX - 1);
+	out[length > 0 ? length : 0] = '\0';
+	return length >= 0;
+}

@@ -26,4 +26,7 @@ int path_get(struct task *task, int64_t dirfd, uint64_t at, struct path *out);
 /* The same from our own memory. */
 int path_make(struct task *task, int64_t dirfd, const char *name, struct path *out);
 
+/* What a host descriptor is open on, without links; false: errno says why, out is empty. */
+bool path_of_host(int host, char out[PATH_MAX]);
+
 #endif

@@ -79,23 +79,21 @@ int64_t sys_readlink(struct task *task, const uint64_t *arg)
 int64_t sys_getcwd(struct task *task, const uint64_t *arg)
 {
 	static const char gone[] = " (deleted)";
-	char link[40], name[PATH_MAX];
+	char name[PATH_MAX];
 	const char *stripped;
-	ssize_t length;
+	size_t length;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", task->cwd_fd);
-	length = readlink(link, name, sizeof(name) - 1);
-	if (length < 0)
+	if (!path_of_host(task->cwd_fd, name))
 		return -errno;
-	name[length++] = '\0';
-	if ((size_t)length > sizeof(gone) &&
+	length = strlen(name) + 1;
+	if (length > sizeof(gone) &&
 	    memcmp(name + length - sizeof(gone), gone, sizeof(gone)) == 0)
 		return -ENOENT;
 	stripped = sys_tree_strip(task, name);
-	length -= stripped - name;
-	if ((uint64_t)length > arg[1])
+	length = strlen(stripped) + 1;
+	if (length > arg[1])
 		return -ERANGE;
-	return user_put(task, arg[0], stripped, (size_t)length) ? -EFAULT : length;
+	return user_put(task, arg[0], stripped, length) ? -EFAULT : (int64_t)length;
 }
 
 /* The directory becomes the program's; its descriptor is ours now. */

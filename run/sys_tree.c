@@ -154,19 +154,6 @@ const char *sys_tree_strip(const struct task *task, const char *name)
 	return name + length;
 }
 
-/* The host's name of what a descriptor is open on; false: it has none. */
-static bool name_of(int fd, char out[PATH_MAX])
-{
-	char link[40];
-	ssize_t length;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	length = readlink(link, out, PATH_MAX - 1);
-	if (length >= 0)
-		out[length] = '\0';
-	return length >= 0;
-}
-
 /* Links and dots are followed as the host follows them: what is there is asked for. */
 static void ask_for_what_is_there(const struct task *task, struct path *path)
 {
@@ -176,7 +163,7 @@ static void ask_for_what_is_there(const struct task *task, struct path *path)
 
 	if (fd < 0)
 		return;
-	if (name_of(fd, name)) {
+	if (path_of_host(fd, name)) {
 		stripped = sys_tree_strip(task, name);
 		if (stripped != name)
 			memcpy(path->asked, stripped, strlen(stripped) + 1);
@@ -203,7 +190,7 @@ void sys_tree_name(const struct task *task, struct path *path)
 {
 	char directory[PATH_MAX];
 
-	if (task->sys_tree.root >= 0 && name_of(path->dir, directory) &&
+	if (task->sys_tree.root >= 0 && path_of_host(path->dir, directory) &&
 	    sys_tree_strip(task, directory) != directory)
 		ask_for_what_is_there(task, path);
 }
