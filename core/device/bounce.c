@@ -376,8 +376,7 @@ void bounce_unmap(struct tmm_dma *dma, uint64_t addr, enum tmm_dma_direction dir
 	irq = lock_take_irqsave(&area->lock);
 	slots_mark(pool, slot, nr, false);
 	lock_drop_irqrestore(&area->lock, irq);
-	/* relaxed: a count of nothing else */
-	__atomic_fetch_sub(&dma->counts.swiotlb_used, nr, __ATOMIC_RELAXED);
+	dma_uncount(&dma->counts.swiotlb_used, nr);
 }
 
 void bounce_sync(struct tmm_dma *dma, uint64_t addr, uint64_t bytes, bool to_device)

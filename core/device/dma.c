@@ -141,11 +141,6 @@ void tmm_device_remove(struct tmm_device *device)
 	lock_drop_irqrestore(&dma->lock, irq);
 }
 
-static uint64_t required_mask(const struct tmm_dma *dma)
-{
-	return TMM_DMA_BIT_MASK(log2_ceil(dma->ram_end));
-}
-
 /* Any device reaches ZONE_DMA, or all RAM when there is less. */
 static bool is_supported(const struct tmm_dma *dma, uint64_t mask)
 {
@@ -178,7 +173,7 @@ tmm_err tmm_dma_set_mask_and_coherent(struct tmm_device *device, uint64_t mask)
 
 uint64_t tmm_dma_required_mask(const struct tmm_device *device)
 {
-	return required_mask(device->dma);
+	return TMM_DMA_BIT_MASK(log2_ceil(device->dma->ram_end));
 }
 
 uint64_t tmm_dma_max_mapping_size(const struct tmm_device *device)
@@ -330,10 +325,8 @@ void tmm_dma_free_coherent(struct tmm_device *device, uint64_t size_bytes, void 
 	debug_unmap(&call, memory, 0);
 	memory_is_at_addr = tmm_virt_to_pfn(dma->pages, memory).v == addr.v >> TMM_PAGE_SHIFT;
 	TMM_ASSERT(memory_is_at_addr);
-	/* relaxed: counts of nothing else */
-	__atomic_fetch_sub(&device->nr_coherent, 1, __ATOMIC_RELAXED);
-	__atomic_fetch_sub(&dma->counts.coherent_bytes, nr_pages << TMM_PAGE_SHIFT,
-	                   __ATOMIC_RELAXED);
+	dma_uncount(&device->nr_coherent, 1);
+	dma_uncount(&dma->counts.coherent_bytes, nr_pages << TMM_PAGE_SHIFT);
 	give_frames(dma, (tmm_pfn){addr.v >> TMM_PAGE_SHIFT}, nr_pages);
 }
 

@@ -248,8 +248,7 @@ static NOINLINE void forget(const struct dma_call *call, const void *memory, uns
 	if (!is_known)
 		return;
 	tmm_kfree(dma->slabs, entry);
-	/* relaxed: a count of nothing else */
-	__atomic_fetch_sub(&dma->counts.debug_entries, 1, __ATOMIC_RELAXED);
+	dma_uncount(&dma->counts.debug_entries, 1);
 }
 
 void debug_unmap(const struct dma_call *call, const void *memory, unsigned nr_sg)

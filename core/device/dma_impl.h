@@ -135,6 +135,11 @@ static inline void dma_count(uint64_t *counter, uint64_t nr)
 	__atomic_fetch_add(counter, nr, __ATOMIC_RELAXED);
 }
 
+static inline void dma_uncount(uint64_t *counter, uint64_t nr)
+{
+	__atomic_fetch_sub(counter, nr, __ATOMIC_RELAXED);
+}
+
 static inline uint64_t dma_counted(const uint64_t *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);

@@ -45,8 +45,7 @@ static void count_mapped(struct tmm_device *device, unsigned nr)
 static void count_unmapped(struct tmm_device *device, unsigned nr)
 {
 	dma_count(&device->dma->counts.unmapped, nr);
-	/* relaxed: a count of nothing else */
-	__atomic_fetch_sub(&device->nr_mapped, nr, __ATOMIC_RELAXED);
+	dma_uncount(&device->nr_mapped, nr);
 }
 
 /* What became of a request, counted. */
