@@ -147,13 +147,11 @@ static inline int sg_alloc_table_from_pages_segment(struct sg_table *table, stru
                                                     unsigned long size,
                                                     unsigned int max_segment, gfp_t gfp)
 {
-	tmm_pfn *pfns = (tmm_pfn *)kvmalloc_array(nr, sizeof(*pfns), gfp);
+	tmm_pfn *pfns = tmm_linux_pfns(pages, nr, gfp);
 	struct tmm_sg_table made;
 	tmm_err err = TMM_E_NOMEM;
 
 	*table = (struct sg_table){0};
-	for (unsigned int i = 0; pfns && i < nr; i++)
-		pfns[i].v = page_to_pfn(pages[i]);
 	if (pfns)
 		err = tmm_sg_table_from_pages(&made, tmm_linux.slabs, pfns, nr, offset, size,
 		                              max_segment, gfp);

@@ -79,16 +79,24 @@ TMM_LINUX_CALL void vfree(const void *address)
 	tmm_vfree(tmm_linux.map, address);
 }
 
+/* The frames of pages, for kvfree(); NULL: there is no memory. */
+static inline tmm_pfn *tmm_linux_pfns(struct page **pages, unsigned int nr, gfp_t gfp)
+{
+	tmm_pfn *pfns = (tmm_pfn *)kvmalloc_array(nr, sizeof(*pfns), gfp);
+
+	for (unsigned int i = 0; pfns && i < nr; i++)
+		pfns[i].v = page_to_pfn(pages[i]);
+	return pfns;
+}
+
 /* NULL also when there is no memory for the list of frames. */
 static inline void *vmap(struct page **pages, unsigned int nr, unsigned long flags,
                          pgprot_t prot)
 {
-	tmm_pfn *pfns = (tmm_pfn *)kvmalloc_array(nr, sizeof(*pfns), GFP_KERNEL);
+	tmm_pfn *pfns = tmm_linux_pfns(pages, nr, GFP_KERNEL);
 	void *address = NULL;
 
 	(void)flags;
-	for (unsigned int i = 0; pfns && i < nr; i++)
-		pfns[i].v = page_to_pfn(pages[i]);
 	if (pfns)
 		address = tmm_vmap(tmm_linux.map, pfns, nr, prot, GFP_KERNEL);
 	kvfree(pfns);
