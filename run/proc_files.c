@@ -242,7 +242,7 @@ static const struct {
 	{"/proc/self/clear_refs", refuse, NULL},
 };
 
-/* What answers to a path: one of the four. */
+/* What answers to a path: one of the five. */
 struct answer {
 	writer write;
 	const struct view_file *view;
@@ -459,7 +459,7 @@ static bool set_memory(struct task *task, const char *path, const char *text, si
 		                            &report);
 	else if (strcmp(file, "state") == 0 && read_use(text, bytes, &use))
 		*out = tmm_memory_block_set(pages, answer.block, use, &report);
-	else if (strcmp(file, "state") != 0 && strcmp(file, "online") != 0)
+	else if (!view_is_writable(path))
 		*out = -EIO; /* nothing can be written there */
 	/* Linux says so of blocks that have holes. */
 	if (*out == TMM_E_NOENT)
